@@ -1,0 +1,113 @@
+"""Every error this product raises on purpose.
+
+    AppError
+    ├── SettingsError              a flag or an environment variable
+    ├── OptionError                a decoding option: unknown, of the wrong type, out of range
+    ├── ModelError
+    │   ├── ModelNotFoundError     neither a folder nor a repository that can be reached
+    │   ├── UnsupportedModelError  a config.json of no known family
+    │   └── CheckpointError        missing, unexpected or contradictory weights or files
+    ├── DeviceError                device, dtype or quantisation this machine cannot run
+    ├── MediaError
+    │   ├── ImageError
+    │   └── VideoError
+    ├── RequestError               a conversation the model cannot take
+    │   └── ContextLengthError
+    └── GenerationError            the model failed while answering
+        ├── OutOfMemoryError
+        └── BackendBusyError       the queue is full
+
+A message says what was got and what is allowed; `hint` says what to do about it. `str(error)` joins both.
+"""
+
+from __future__ import annotations
+
+
+class AppError(Exception):
+    """Base of all errors meant to be read by a user.
+
+    Args:
+        message: what was got and what is allowed, one or two sentences.
+        hint: what to do, one sentence; may be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class SettingsError(AppError):
+    """A flag or environment variable cannot be used."""
+
+
+class OptionError(AppError):
+    """A decoding option is unknown, of the wrong type or out of range."""
+
+
+class ModelError(AppError):
+    """A model cannot be loaded."""
+
+
+class ModelNotFoundError(ModelError):
+    """The name is neither a folder nor a repository that can be reached."""
+
+
+class UnsupportedModelError(ModelError):
+    """The config.json belongs to no known family."""
+
+
+class CheckpointError(ModelError):
+    """Weights or files are missing, unexpected or contradict each other."""
+
+
+class DeviceError(AppError):
+    """The device, dtype or quantisation cannot run on this machine."""
+
+
+class MediaError(AppError):
+    """A file cannot be used."""
+
+
+class ImageError(MediaError):
+    """An image is broken, too large or of an unknown kind."""
+
+
+class VideoError(MediaError):
+    """A video is broken, empty or has no picture."""
+
+
+class RequestError(AppError):
+    """The model cannot take this conversation."""
+
+
+class ContextLengthError(RequestError):
+    """A single turn is longer than the model's context.
+
+    Args:
+        tokens: tokens of the turn, placeholders of images included.
+        limit: tokens that fit.
+    """
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"This turn has {tokens:,} tokens; {limit:,} fit beside the room kept for the answer.",
+            "Use fewer images or frames, fewer slices per image, a shorter text or a smaller Max New Tokens.",
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class GenerationError(AppError):
+    """The model failed while it answered."""
+
+
+class OutOfMemoryError(GenerationError):
+    """The device ran out of memory."""
+
+
+class BackendBusyError(GenerationError):
+    """Too many requests wait already."""

@@ -1,0 +1,122 @@
+"""What travels between the page and the model: messages down, chunks up.
+
+Media stay in the turn, and at the place in the turn, where the user put them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+FinishReason: TypeAlias = Literal["stop", "length"]
+Stage: TypeAlias = Literal["queue", "load", "decode_video", "encode_images", "prefill", "search"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text: never read as markup for the model, whatever it contains."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture, as a file that is read late or as pixels already in memory."""
+
+    source: Path | PILImage
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A clip and how its frames are chosen.
+
+    Attributes:
+        source: the file.
+        max_frames: at most so many frames, evenly spread; None takes the request's `max_frames`.
+    """
+
+    source: Path
+    max_frames: int | None = None
+
+
+Part: TypeAlias = Text | Image | Video
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of one speaker."""
+
+    role: Role
+    content: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, role: Role, *parts: Part | str) -> Message:
+        """A message of the given parts; a `str` stands for a `Text`."""
+        return cls(role, tuple(Text(part) if isinstance(part, str) else part for part in parts))
+
+    @property
+    def text(self) -> str:
+        """The message's text parts, one per line."""
+        return "\n".join(part.text for part in self.content if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost. Times in seconds, counts in tokens.
+
+    Attributes:
+        prompt_tokens: the whole prompt, vision tokens included.
+        vision_tokens: positions of the prompt filled by image features.
+        cached_tokens: positions whose keys and values were reused.
+        new_tokens: tokens generated, the end token included.
+        ttft: from the request to the first token; None if there was none.
+        tokens_per_second: new tokens after the first over the time since the first; None below two.
+    """
+
+    prompt_tokens: int = 0
+    vision_tokens: int = 0
+    cached_tokens: int = 0
+    new_tokens: int = 0
+    ttft: float | None = None
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a step before (or instead of) the first token is; `total` 0 means unknown."""
+
+    stage: Stage
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know about an answer that is otherwise fine.
+
+    Attributes:
+        kind: "turns_dropped" (the oldest `count` messages did not fit the context).
+        count: how many.
+    """
+
+    kind: Literal["turns_dropped"]
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One step of an answer: new text, progress, a notice, or the end with its usage.
+
+    `finish_reason` and `usage` come with the last chunk only. `text` is what is new, not all so far.
+    """
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    progress: Progress | None = None
+    notices: tuple[Notice, ...] = field(default=())

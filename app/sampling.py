@@ -1,0 +1,149 @@
+"""Decoding options: one declaration each, from which slider, help text, check and API schema are made.
+
+Names are those of `transformers.generate` where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any, Literal, TypeAlias
+
+from app.errors import OptionError
+
+Mode: TypeAlias = Literal["sampling", "beam"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One decoding option.
+
+    Attributes:
+        type: bool, int, float or str.
+        default: value when sampling (and under beam search unless `beam_default` is given).
+        minimum, maximum, step: range of a number; None for bool and str.
+        label: accessible name of the control in English; texts.py translates it.
+        help: one sentence for the control and for `--help`.
+        modes: decode types in which the option has an effect; elsewhere its control is hidden.
+        beam_default: the default under beam search where it differs.
+        optional: None is allowed and means "not set".
+    """
+
+    name: str
+    type: type
+    default: Any
+    label: str
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    modes: tuple[Mode, ...] = ("sampling", "beam")
+    beam_default: Any = None
+    optional: bool = False
+
+    def default_for(self, mode: Mode) -> Any:
+        """The product's default under a decode type."""
+        return self.beam_default if mode == "beam" and self.beam_default is not None else self.default
+
+    def check(self, value: Any) -> Any:
+        """The value in the option's type.
+
+        Raises:
+            OptionError: wrong type or out of range; names what was got and what is allowed.
+        """
+        if value is None and self.optional:
+            return None
+        if self.type in (int, float):
+            return self._check_number(value)
+        if not isinstance(value, self.type):
+            raise OptionError(f"{self.name}: got {value!r}, allowed is a value of type {self.type.__name__}.")
+        return value
+
+    def _check_number(self, value: Any) -> int | float:
+        allowed = f"{self.type.__name__} from {self.minimum} to {self.maximum}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+            raise OptionError(f"{self.name}: got {value!r}, allowed is {allowed}.")
+        if self.type is int and value != int(value):
+            raise OptionError(f"{self.name}: got {value!r}, allowed is {allowed}.")
+        assert self.minimum is not None and self.maximum is not None
+        if not self.minimum <= value <= self.maximum:
+            raise OptionError(f"{self.name}: got {value!r}, allowed is {allowed}.")
+        return int(value) if self.type is int else float(value)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("do_sample", bool, True, "Decode Type", "Sample from the distribution; off means beam search."),
+    Option("num_beams", int, 3, "Num Beams", "Beams of the search; 1 is greedy.", 1, 10, 1, modes=("beam",)),
+    Option("temperature", float, 0.7, "Temperature", "Flatter above 1, sharper below.", 0.01, 2.0, 0.01,
+           modes=("sampling",)),
+    Option("top_p", float, 0.8, "Top P", "Keep the most likely tokens that sum to this share.", 0.01, 1.0, 0.01,
+           modes=("sampling",)),
+    Option("top_k", int, 100, "Top K", "Keep this many most likely tokens; 0 keeps all.", 0, 1000, 1,
+           modes=("sampling",)),
+    Option("repetition_penalty", float, 1.05, "Repetition Penalty", "Above 1 discourages tokens already generated.",
+           0.5, 2.0, 0.01, beam_default=1.2),
+    Option("max_new_tokens", int, 2048, "Max New Tokens", "The answer ends here at the latest.", 1, 8192, 1),
+    Option("seed", int, None, "Seed", "The same seed gives the same answer; empty means a new one each time.",
+           0, 2**31 - 1, 1, modes=("sampling",), optional=True),
+    Option("max_slice_nums", int, 9, "Max Slices", "Cut a large image into at most this many slices.", 1, 16, 1),
+    Option("max_frames", int, 64, "Max Frames", "Take at most this many frames of a video.", 1, 256, 1),
+    Option("system_prompt", str, "", "System Prompt", "Put in front of the conversation; empty means none."),
+)  # fmt: skip
+BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """The checked options of one request; see `OPTIONS` for meaning and range."""
+
+    do_sample: bool = True
+    num_beams: int = 3
+    temperature: float = 0.7
+    top_p: float = 0.8
+    top_k: int = 100
+    repetition_penalty: float = 1.05
+    max_new_tokens: int = 2048
+    seed: int | None = None
+    max_slice_nums: int = 9
+    max_frames: int = 64
+    system_prompt: str = ""
+    min_new_tokens: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if item.name in BY_NAME:
+                object.__setattr__(self, item.name, BY_NAME[item.name].check(getattr(self, item.name)))
+
+    @property
+    def mode(self) -> Mode:
+        return "sampling" if self.do_sample else "beam"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> SamplingParams:
+        """Params from a mapping; what it leaves out comes from `defaults`, then from `OPTIONS`.
+
+        Args:
+            values: by option name.
+            defaults: a family's own defaults by option name; "beam.NAME" holds under beam search only.
+
+        Raises:
+            OptionError: an unknown name, a wrong type or a value out of range.
+        """
+        unknown = sorted(set(values) - set(BY_NAME))
+        if unknown:
+            raise OptionError(f"Unknown option {', '.join(unknown)}. Known options: {', '.join(BY_NAME)}.")
+        do_sample = values.get("do_sample", True)
+        mode: Mode = "sampling" if do_sample else "beam"
+        merged = {option.name: default_of(option, mode, defaults) for option in OPTIONS}
+        return cls(**(merged | {"do_sample": do_sample} | dict(values)))
+
+
+def default_of(option: Option, mode: Mode, defaults: Mapping[str, Any] | None = None) -> Any:
+    """A family's default of an option under a decode type, else the product's."""
+    family = defaults or {}
+    if mode == "beam" and f"beam.{option.name}" in family:
+        return family[f"beam.{option.name}"]
+    if option.name in family and (mode == "sampling" or option.beam_default is None):
+        return family[option.name]
+    return option.default_for(mode)
