@@ -117,6 +117,7 @@ class SamplingParams:
 
     @property
     def mode(self) -> Mode:
+        """The decode type these params ask for."""
         return "sampling" if self.do_sample else "beam"
 
     @classmethod

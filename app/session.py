@@ -1,0 +1,300 @@
+"""The rules of a conversation: what is kept, what the model sees, what a failure or a Stop leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from threading import RLock
+from typing import Any, TypeAlias
+
+from app.backends.base import Backend
+from app.errors import AppError, GenerationError, RequestError
+from app.messages import Chunk, Message, Part
+from app.placement import attachments, place_attachments
+from app.sampling import SamplingParams
+from app.turn import Turn, check_capabilities, check_not_empty
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A step of an answer: the turn as it is now and the chunk that made it so."""
+
+    turn: Turn
+    chunk: Chunk
+
+
+Updates: TypeAlias = Generator[Update, None, None]
+Plan: TypeAlias = Callable[[list[Turn]], list[Turn]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """An answer being written: its turn, and the turns to bring back if it never gets a word out (or None)."""
+
+    turn: Turn
+    before: list[Turn] | None
+
+
+class Session:
+    """One conversation.
+
+    `send`, `regenerate` and `edit` are generators: nothing happens, and nothing is checked, before the first
+    `next`. Closing one is Stop. They raise `RequestError` before anything changes: the message is empty, the
+    model cannot take the conversation, or an answer is still being written. What fails afterwards is not raised
+    but left in the turn (`state`, `error`), and the last update shows it.
+
+    `clear` may come at any time and from any thread; an answer then being written ends unseen. All else waits
+    for the answer to end. `turns` is never changed in place: a list once taken stays as it was.
+    """
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self._run: _Run | None = None
+        self._lock = RLock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written."""
+        return self._run is not None
+
+    def messages(self) -> list[Message]:
+        """What the model sees. A turn without any answer is no part of it, the pending one apart."""
+        return [message for turn in self.turns for message in turn.messages()]
+
+    def send(self, parts: Sequence[Part], params: SamplingParams, backend: Backend) -> Updates:
+        """Ask something new. A turn that fails or is stopped stays, with what was answered until then."""
+        user = Message("user", tuple(parts))
+        check_not_empty(user)
+        yield from self._answer(lambda turns: [*map(_settled, turns), Turn(user)], params, backend, undo=False)
+
+    def regenerate(self, params: SamplingParams, backend: Backend) -> Updates:
+        """Answer the last question again; the old answer comes back if the new one ends before its first word."""
+        yield from self._answer(_again, params, backend, undo=True)
+
+    def edit(self, key: str, text: str, params: SamplingParams, backend: Backend) -> Updates:
+        """Change a question's text, drop the later turns and answer again.
+
+        Its media stay and are placed by the marks in `text`. Everything comes back if the new answer ends before
+        its first word. An example's question changes in place, without an answer.
+
+        Raises:
+            RequestError: no turn has this key, or nothing would be left of the message.
+        """
+        if self._turn(key).state == "example":
+            yield Update(self._edit_example(key, text), Chunk())
+            return
+        yield from self._answer(lambda turns: _up_to(turns, key, text), params, backend, undo=True)
+
+    def edit_answer(self, key: str, text: str) -> None:
+        """Replace an answer; the model sees the new text.
+
+        Raises:
+            RequestError: the text is empty, no turn has this key, or an answer is still being written.
+        """
+        _check_answer(text)
+        with self._lock:
+            self._check_idle()
+            turn = self._turn(key)
+            edited = replace(turn, answer=text, error=None)
+            edited.state = "example" if turn.state == "example" else "done"
+            self._put(edited)
+
+    def delete(self, key: str) -> None:
+        """Remove a question with its answer.
+
+        Raises:
+            RequestError: no turn has this key, or an answer is still being written.
+        """
+        with self._lock:
+            self._check_idle()
+            turn = self._turn(key)
+            self.turns = [other for other in self.turns if other is not turn]
+
+    def add_example(self, user: Sequence[Part], assistant: str) -> Turn:
+        """Add a few-shot example: a question and the answer wanted for it.
+
+        Raises:
+            RequestError: either is empty, or an answer is still being written.
+        """
+        message = Message("user", tuple(user))
+        check_not_empty(message)
+        _check_answer(assistant)
+        with self._lock:
+            self._check_idle()
+            turn = Turn(message, assistant, "example")
+            self.turns = [*self.turns, turn]
+            return turn
+
+    def clear(self) -> None:
+        """Forget everything; an answer being written ends at its next step."""
+        with self._lock:
+            self.turns, self._run = [], None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        # Messages are frozen and their media may be large, so they are shared. No answer runs in the copy.
+        copy = Session()
+        with self._lock:
+            copy.turns = [replace(turn) for turn in self.turns]
+        for turn in copy.turns:
+            turn.state = "stopped" if turn.state == "pending" else turn.state
+        return copy
+
+    def _answer(self, plan: Plan, params: SamplingParams, backend: Backend, *, undo: bool) -> Updates:
+        run = self._begin(plan, params, backend, undo)
+        try:
+            yield Update(run.turn, Chunk())
+            error = yield from self._stream(run, params, backend)
+            shown = self._fail(run, error) if error else None
+            if shown:
+                yield Update(shown, Chunk())
+        finally:
+            self._stop(run)
+
+    def _begin(self, plan: Plan, params: SamplingParams, backend: Backend, undo: bool) -> _Run:
+        capabilities = backend.capabilities
+        with self._lock:
+            self._check_idle()
+            before, turns = self.turns, plan(self.turns)
+            check_capabilities(turns, params, capabilities)
+            self.turns = turns
+            self._run = _Run(turns[-1], before if undo else None)
+            return self._run
+
+    def _stream(self, run: _Run, params: SamplingParams, backend: Backend) -> Generator[Update, None, AppError | None]:
+        """Write the answer into the turn; returns the error that ended it, if one did."""
+        with self._lock:
+            messages = self.messages() if self._run is run else []
+        if not messages:
+            return None
+        chunks = None
+        try:
+            chunks = backend.stream(messages, params)
+            for chunk in chunks:
+                if not self._take(run, chunk):
+                    return None
+                yield Update(run.turn, chunk)
+        except AppError as error:
+            return _without_frames(error)
+        except Exception as cause:
+            return _unexpected(cause)
+        finally:
+            _close(chunks)
+        self._finish(run)
+        return None
+
+    def _take(self, run: _Run, chunk: Chunk) -> bool:
+        """Add a chunk to the turn; False once the answer is over, be it complete or cleared away."""
+        with self._lock:
+            if self._run is not run:
+                return False
+            turn = run.turn
+            turn.answer += chunk.text
+            turn.notices += chunk.notices
+            turn.usage = chunk.usage or turn.usage
+            if chunk.finish_reason:
+                self._finish(run)
+            return True
+
+    def _finish(self, run: _Run) -> None:
+        with self._lock:
+            if self._run is run:
+                run.turn.state = "done"
+                self._run = None
+
+    def _fail(self, run: _Run, error: AppError) -> Turn | None:
+        """Put the error into the turn that is to show it and return that; None if there is none any more."""
+        with self._lock:
+            if self._run is not run:
+                return None
+            self._run = None
+            run.turn.state, run.turn.error = "failed", error
+            if run.turn.answer or run.before is None:
+                return run.turn
+            self.turns = [replace(t, error=error) if t.key == run.turn.key else t for t in run.before]
+            return self._turn(run.turn.key)
+
+    def _stop(self, run: _Run) -> None:
+        with self._lock:
+            if self._run is not run:
+                return
+            self._run = None
+            run.turn.state = "stopped"
+            if not run.turn.answer and run.before is not None:
+                self.turns = run.before
+
+    def _edit_example(self, key: str, text: str) -> Turn:
+        with self._lock:
+            self._check_idle()
+            turn = self._turn(key)
+            return self._put(replace(turn, user=_with_text(turn.user, text)))
+
+    def _turn(self, key: str) -> Turn:
+        return _find(self.turns, key)
+
+    def _put(self, turn: Turn) -> Turn:
+        self.turns = [turn if other.key == turn.key else other for other in self.turns]
+        return turn
+
+    def _check_idle(self) -> None:
+        if self._run is not None:
+            raise RequestError("An answer is still being written.", "Wait for it or stop it first.")
+
+
+def _settled(turn: Turn) -> Turn:
+    """A good answer loses the error of a failed regeneration once the user goes on."""
+    return replace(turn, error=None) if turn.state == "done" and turn.error else turn
+
+
+def _again(turns: list[Turn]) -> list[Turn]:
+    if not turns or turns[-1].state == "example":
+        raise RequestError("There is no answer to regenerate.", "Send a message first.")
+    return [*turns[:-1], Turn(turns[-1].user, key=turns[-1].key)]
+
+
+def _up_to(turns: list[Turn], key: str, text: str) -> list[Turn]:
+    turn = _find(turns, key)
+    return [*turns[: turns.index(turn)], Turn(_with_text(turn.user, text), key=key)]
+
+
+def _find(turns: Sequence[Turn], key: str) -> Turn:
+    for turn in turns:
+        if turn.key == key:
+            return turn
+    raise RequestError("This message is no longer part of the conversation.", "Reload the page.")
+
+
+def _with_text(message: Message, text: str) -> Message:
+    edited = Message(message.role, place_attachments(text, attachments(message.content)))
+    check_not_empty(edited)
+    return edited
+
+
+def _check_answer(text: str) -> None:
+    if not text.strip():
+        raise RequestError("The answer is empty.", "Write one, or delete the message instead.")
+
+
+def _without_frames(error: AppError) -> AppError:
+    # The turn outlives the request: a kept traceback would keep the frames' tensors, and so the device's memory.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
+def _unexpected(cause: Exception) -> GenerationError:
+    # The cause's own text may quote the prompt, so neither the user nor the log gets it.
+    name = type(cause).__name__
+    log.error("Unexpected %s while answering\n%s", name, "".join(traceback.format_tb(cause.__traceback__)))
+    return GenerationError(f"The answer ended with an unexpected error ({name}).", "Try again.")
+
+
+def _close(chunks: Generator[Chunk, None, None] | None) -> None:
+    if chunks is None:
+        return
+    try:
+        chunks.close()
+    except Exception as error:
+        log.error("%s while an answer was closed", type(error).__name__)

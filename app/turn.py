@@ -1,0 +1,84 @@
+"""One question with its answer, and what makes a question acceptable to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+from uuid import uuid4
+
+from app.backends.base import Capabilities
+from app.errors import AppError, RequestError
+from app.messages import Image, Message, Notice, Text, Usage, Video
+from app.sampling import SamplingParams
+
+State: TypeAlias = Literal["pending", "done", "stopped", "failed", "example"]
+
+
+def _new_key() -> str:
+    return uuid4().hex
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One question with its answer.
+
+    Attributes:
+        user: the question.
+        answer: the answer so far.
+        state: "pending" while the answer is written; "stopped" and "failed" keep what was written until then;
+            "example" is a few-shot example, its answer given by the user.
+        error: what went wrong last, to be shown with the turn. A "done" turn has one after a regeneration failed
+            and its answer came back.
+        usage: what the answer cost, once it is complete.
+        notices: what the user should know about the answer.
+        key: unique; regenerating and editing keep it.
+    """
+
+    user: Message
+    answer: str = ""
+    state: State = "pending"
+    error: AppError | None = None
+    usage: Usage | None = None
+    notices: tuple[Notice, ...] = ()
+    key: str = field(default_factory=_new_key)
+
+    def messages(self) -> tuple[Message, ...]:
+        """What the model sees of it: nothing if it was never answered, the question alone while it is."""
+        if self.state == "pending":
+            return (self.user,)
+        return (self.user, Message.of("assistant", self.answer)) if self.answer else ()
+
+
+def check_not_empty(message: Message) -> None:
+    """Raise a RequestError if there is neither text nor media."""
+    if all(isinstance(part, Text) and not part.text.strip() for part in message.content):
+        raise RequestError("The message is empty.", "Write something or attach an image or a video.")
+
+
+def check_capabilities(turns: Sequence[Turn], params: SamplingParams, capabilities: Capabilities) -> None:
+    """Raise a RequestError if the model cannot take these turns; it says what was got and what is allowed."""
+    parts = [part for turn in turns for message in turn.messages() for part in message.content]
+    images = sum(isinstance(part, Image) for part in parts)
+    videos = sum(isinstance(part, Video) for part in parts)
+    examples = sum(turn.state == "example" for turn in turns)
+    allowed, model = capabilities.max_images, capabilities.model
+    if allowed is not None and images > allowed:
+        raise RequestError(
+            f"The conversation has {images} images; {model} takes {allowed}.",
+            "Send fewer images, delete earlier ones or clear the history.",
+        )
+    if videos and not capabilities.video:
+        raise RequestError(
+            f"The conversation has {videos} video{'s' * (videos > 1)}; {model} takes images and text only.",
+            "Send single frames as images.",
+        )
+    if examples and not capabilities.few_shot:
+        raise RequestError(
+            f"The conversation has {examples} few-shot example{'s' * (examples > 1)}; {model} takes none.",
+            "Delete the examples.",
+        )
+    if params.system_prompt.strip() and not capabilities.system_prompt:
+        raise RequestError(f"A system prompt was given; {model} takes none.", "Leave System Prompt empty.")
+    if params.mode == "beam" and not capabilities.beam_search:
+        raise RequestError(f"Beam search was asked; {model} only samples.", "Choose Sampling as Decode Type.")
