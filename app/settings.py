@@ -1,0 +1,127 @@
+"""What the command line and the environment decide, checked where it is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+from app.backends.table import BACKENDS
+from app.errors import OptionError, SettingsError
+from app.sampling import BY_NAME
+
+DTYPES = ("auto", "bf16", "fp16", "fp32", "int4", "int8")
+SOURCES = ("huggingface", "modelscope")
+VIDEO_READERS = ("pyav", "decord")
+UNITS = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one server runs.
+
+    Attributes:
+        model: a folder or a hub id.
+        port: 1 to 65535.
+        device: "auto", "cuda", "cuda:N", "mps" or "cpu".
+        dtype: one of `DTYPES`.
+        host: the address to listen on.
+        share: open a public gradio.live link.
+        auth: user and password the page asks for, or None.
+        root_path: path or URL under which a proxy serves the page.
+        backend: a name of `BACKENDS`.
+        max_file_size: of one upload, in bytes.
+        multi_gpus: spread the model over all GPUs.
+        source: hub to fetch from, one of `SOURCES`.
+        video_reader: one of `VIDEO_READERS`.
+        option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
+
+    Raises:
+        SettingsError: a value cannot be used; names the flag, what was got and what is allowed.
+    """
+
+    model: str
+    port: int
+    device: str = "auto"
+    dtype: str = "auto"
+    host: str = "127.0.0.1"
+    share: bool = False
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    root_path: str = ""
+    backend: str = "local"
+    max_file_size: int = 500 * 1024**2
+    multi_gpus: bool = False
+    source: str = "huggingface"
+    video_reader: str = "pyav"
+    option_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.model.strip()), "model", self.model, "a folder or a hub id")
+        _require(1 <= self.port <= 65535, "port", self.port, "1 to 65535")
+        _require(bool(re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)), "device", self.device,
+                 "auto, cuda, cuda:N, mps or cpu")  # fmt: skip
+        _one_of("dtype", self.dtype, DTYPES)
+        _one_of("backend", self.backend, tuple(BACKENDS))
+        _one_of("source", self.source, SOURCES)
+        _one_of("video-reader", self.video_reader, VIDEO_READERS)
+        _require(bool(self.host.strip()), "host", self.host, "a name or an address")
+        _require(bool(re.match(r"$|/|https?://", self.root_path)), "root-path", self.root_path, "/PATH or a URL")
+        _require(self.max_file_size > 0, "max-file-size", self.max_file_size, "more than nothing")
+        for name, value in self.option_defaults.items():
+            _check_option(name.removeprefix("beam."), value)
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether other machines can reach the page without a password."""
+        return self.auth is None and (self.share or not _is_loopback(self.host))
+
+
+def parse_auth(text: str) -> tuple[str, str]:
+    """User and password from "USER:PASS"; the password may hold colons.
+
+    Raises:
+        SettingsError: either is missing. The text is not repeated.
+    """
+    user, _, password = text.partition(":")
+    if not user or not password:
+        raise SettingsError("--auth: got no user or no password, allowed is USER:PASS.")
+    return user, password
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "20mb", "1.5 GB" or "4096".
+
+    Raises:
+        SettingsError: not a size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b)?\s*", text, re.IGNORECASE)
+    if not match:
+        raise SettingsError(f"--max-file-size: got {text!r}, allowed is a size such as 200mb or 1gb.")
+    return int(float(match[1]) * UNITS[(match[2] or "").lower()])
+
+
+def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:
+    if not fine:
+        raise SettingsError(f"--{flag}: got {got!r}, allowed is {allowed}.")
+
+
+def _one_of(flag: str, got: str, allowed: tuple[str, ...]) -> None:
+    _require(got in allowed, flag, got, f"{', '.join(allowed[:-1])} or {allowed[-1]}")
+
+
+def _check_option(name: str, value: Any) -> None:
+    if name not in BY_NAME:
+        raise SettingsError(f"Unknown option {name}. Known options: {', '.join(BY_NAME)}.")
+    try:
+        BY_NAME[name].check(value)
+    except OptionError as cause:
+        raise SettingsError(f"--{cause.message.replace('_', '-', name.count('_'))}") from cause
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from app.backends.echo import EchoBackend
+from app.backends.table import BACKENDS, make_backend
+from app.cli import check_port, main, parse_settings
+from app.errors import SettingsError
+from app.sampling import OPTIONS, SamplingParams
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+def parse(*argv: str) -> Settings:
+    return parse_settings("some/model", 8885, argv)
+
+
+def python(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *args], capture_output=True, text=True, cwd=ROOT, env=os.environ | environment, timeout=120
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_login_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINICPMV_AUTH", raising=False)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+# --- flags
+
+
+def test_no_flags_are_the_defaults():
+    assert parse() == Settings(model="some/model", port=8885)
+
+
+def test_every_flag_arrives():
+    settings = parse(
+        *"--model m --device cuda:1 --dtype int4 --host 0.0.0.0 --port 99 --share --auth u:p --root-path /x".split(),
+        *"--backend echo --max-file-size 2kb --multi-gpus --source modelscope --video-reader decord".split(),
+    )
+    assert settings == Settings(
+        model="m", device="cuda:1", dtype="int4", host="0.0.0.0", port=99, share=True, auth=("u", "p"), root_path="/x",
+        backend="echo", max_file_size=2048, multi_gpus=True, source="modelscope", video_reader="decord",
+    )  # fmt: skip
+
+
+def test_an_option_flag_becomes_the_default_of_both_decode_types():
+    defaults = parse("--repetition-penalty", "1.5").option_defaults
+    for do_sample in (True, False):
+        assert SamplingParams.of({"do_sample": do_sample}, defaults).repetition_penalty == 1.5
+
+
+def test_every_option_has_a_flag_with_its_help():
+    text = re.sub(r"\s+", " ", python("web_demo_2.6.py", "--help", COLUMNS="100").stdout)
+    for option in OPTIONS:
+        assert f"--{option.name.replace('_', '-')}" in text and option.help in text
+
+
+def test_a_switch_option_can_be_off():
+    assert parse("--no-do-sample").option_defaults["do_sample"] is False
+    assert "do_sample" not in parse().option_defaults
+
+
+def test_the_login_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MINICPMV_AUTH", "env:secret")
+    assert parse().auth == ("env", "secret")
+    assert parse("--auth", "flag:x").auth == ("flag", "x")
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--nonsense"], ["--nonsense", "--help"]),
+        (["--port", "x"], ["--port", "'x'"]),
+        (["--mod", "m"], ["--mod"]),
+        (["--device", "tpu"], ["--device", "tpu", "mps"]),
+        (["--temperature", "9"], ["--temperature", "0.01 to 2.0"]),
+        (["--max-new-tokens", "1.5"], ["--max-new-tokens", "1.5"]),
+        (["--max-file-size", "big"], ["--max-file-size", "big"]),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_exit_code_2(argv: list[str], words: list[str]):
+    done = python("web_demo_2.6.py", *argv)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and all(word in done.stderr for word in words)
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(taken_port: int):
+    done = python("web_demo_2.6.py", "--backend", "echo", "--port", str(taken_port))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and str(taken_port) in done.stderr and "--port" in done.stderr
+
+
+def test_a_host_that_is_not_ours_is_named():
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
+        check_port("192.0.2.1", 8885)
+
+
+def test_an_unknown_host_is_named():
+    with pytest.raises(SettingsError, match="--host: got 'no such host'"):
+        check_port("no such host", 8885)
+
+
+# --- light
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from app.cli import main\n"
+        "try: main('m', 1, ['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'transformers', 'gradio', 'PIL', 'numpy', 'av', 'modelscope_studio', 'huggingface_hub'}\n"
+        "print('heavy:', *heavy & set(sys.modules))"
+    )
+    assert python("-c", code).stdout.splitlines()[-1] == "heavy:"
+
+
+@pytest.mark.parametrize(
+    ("script", "model", "port"),
+    [
+        ("web_demo_2.6.py", "openbmb/MiniCPM-V-2_6", "8885"),
+        ("web_demo_2.5.py", "openbmb/MiniCPM-Llama3-V-2_5", "8080"),
+    ],
+)
+def test_each_script_names_its_model_and_port(script: str, model: str, port: str):
+    text = re.sub(r"\s+", " ", python(script, "--help", COLUMNS="100").stdout)
+    assert f"(default: {model})" in text and f"(default: {port})" in text
+
+
+# --- serving
+
+
+class Demo(ModuleType):
+    """Stands in for the page: records, and ends as a user with Ctrl+C would."""
+
+    def __init__(self) -> None:
+        super().__init__("app.ui.demo")
+        self.calls: list[str] = []
+
+    def build_demo(self, backend: EchoBackend, settings: Settings) -> str:
+        self.calls.append(f"build {backend.capabilities.model} {settings.port}")
+        return "page"
+
+    def launch(self, page: str, settings: Settings) -> None:
+        self.calls.append(f"launch {page} {settings.port}")
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> Demo:
+    module = Demo()
+    monkeypatch.setitem(sys.modules, "app.ui.demo", module)
+    monkeypatch.setattr(EchoBackend, "start", lambda self: module.calls.append("start"))
+    monkeypatch.setattr(EchoBackend, "close", lambda self: module.calls.append("close"))
+    return module
+
+
+@pytest.fixture
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_ctrl_c_closes_the_backend_and_is_no_error(demo: Demo, free_port: str, capsys: pytest.CaptureFixture[str]):
+    assert main("m", 1, ["--backend", "echo", "--port", free_port]) == 0
+    assert demo.calls == ["start", f"build Echo {free_port}", f"launch page {free_port}", "close"]
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
+@pytest.mark.parametrize(("login", "warned"), [([], True), (["--auth", "u:p"], False)])
+def test_an_open_page_is_warned_about(demo: Demo, free_port: str, capsys, login: list[str], warned: bool):
+    main("m", 1, ["--backend", "echo", "--host", "0.0.0.0", "--port", free_port, *login])
+    assert ("Warning" in capsys.readouterr().err) is warned
+
+
+# --- backends
+
+
+def test_the_backend_is_made_from_the_settings():
+    assert isinstance(make_backend(Settings(model="m", port=1, backend="echo")), EchoBackend)
+
+
+def test_a_missing_package_names_the_install_command(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("app.backends.table.BACKENDS", dict(BACKENDS) | {"echo": "no_such_package:Backend"})
+    with pytest.raises(SettingsError, match=r"'no_such_package'.*pip install -r requirements\.txt"):
+        make_backend(Settings(model="m", port=1, backend="echo"))
+
+
+def test_choosing_echo_imports_no_other_backend():
+    code = (
+        "import sys; from app.backends.table import make_backend; from app.settings import Settings\n"
+        "make_backend(Settings(model='m', port=1, backend='echo')); print('app.backends.local' in sys.modules)"
+    )
+    assert python("-c", code).stdout.strip() == "False"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import Settings, parse_auth, parse_size
+
+
+def make(**changes: Any) -> Settings:
+    return Settings(**{"model": "m", "port": 8885} | changes)
+
+
+def test_the_defaults_are_closed_to_others():
+    settings = make()
+    assert (settings.host, settings.share, settings.auth, settings.device) == ("127.0.0.1", False, None, "auto")
+    assert not settings.open_to_others
+
+
+def test_settings_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        make().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": " "}, ["--model", "hub id"]),
+        ({"port": 0}, ["--port", "0", "1 to 65535"]),
+        ({"port": 70000}, ["--port", "70000"]),
+        ({"device": "tpu"}, ["--device", "'tpu'", "auto, cuda, cuda:N, mps or cpu"]),
+        ({"device": "cuda:x"}, ["--device", "'cuda:x'"]),
+        ({"dtype": "fp8"}, ["--dtype", "'fp8'", "auto, bf16, fp16, fp32, int4 or int8"]),
+        ({"backend": "magic"}, ["--backend", "'magic'", "local", "echo"]),
+        ({"source": "ftp"}, ["--source", "huggingface or modelscope"]),
+        ({"video_reader": "vlc"}, ["--video-reader", "pyav or decord"]),
+        ({"host": ""}, ["--host"]),
+        ({"root_path": "demo"}, ["--root-path", "'demo'", "/PATH"]),
+        ({"max_file_size": 0}, ["--max-file-size"]),
+        ({"option_defaults": {"temperature": 9}}, ["--temperature", "9", "0.01 to 2.0"]),
+        ({"option_defaults": {"beam.max_new_tokens": 0}}, ["--max-new-tokens", "1 to 8192"]),
+        ({"option_defaults": {"heat": 1}}, ["heat", "temperature"]),
+    ],
+)
+def test_a_bad_value_names_the_flag_and_what_is_allowed(changes: dict[str, Any], words: list[str]):
+    with pytest.raises(SettingsError) as caught:
+        make(**changes)
+    assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:11"])
+def test_devices(device: str):
+    assert make(device=device).device == device
+
+
+@pytest.mark.parametrize("root_path", ["", "/demo", "https://example.org/demo"])
+def test_root_paths(root_path: str):
+    assert make(root_path=root_path).root_path == root_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_open"),
+    [
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "192.168.1.5"}, True),
+        ({"host": "::"}, True),
+        ({"share": True}, True),
+        ({"host": "localhost"}, False),
+        ({"host": "127.0.0.2"}, False),
+        ({"host": "::1"}, False),
+        ({"host": "0.0.0.0", "share": True, "auth": ("u", "p")}, False),
+    ],
+)
+def test_open_to_others(changes: dict[str, Any], is_open: bool):
+    assert make(**changes).open_to_others is is_open
+
+
+def test_the_password_is_not_in_the_repr():
+    assert "geheim" not in repr(make(auth=("u", "geheim")))
+
+
+def test_a_password_may_hold_colons():
+    assert parse_auth("me:a:b") == ("me", "a:b")
+
+
+@pytest.mark.parametrize("text", ["me", "me:", ":geheim", ":"])
+def test_a_login_needs_both_and_is_not_repeated(text: str):
+    with pytest.raises(SettingsError, match="USER:PASS") as caught:
+        parse_auth(text)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4096", 4096), ("1kb", 1024), ("200MB", 200 * 1024**2), ("1.5 gb", 1536 * 1024**2), ("7b", 7)],
+)
+def test_sizes(text: str, size: int):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "big", "-1mb", "1tb", "1m b"])
+def test_no_size(text: str):
+    with pytest.raises(SettingsError, match="--max-file-size"):
+        parse_size(text)
