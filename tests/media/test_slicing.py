@@ -42,6 +42,7 @@ def test_a_large_picture_is_an_overview_and_cells_row_by_row() -> None:
     assert plan.num_slices == 7
     assert plan.sizes[0] == plan.overview
     assert plan.sizes[1:] == [plan.cell] * 6
+    assert plan.cell is not None
     assert plan.refined == (plan.cell[0] * 3, plan.cell[1] * 2)
     assert plan.tgt_sizes == [(height // 14, width // 14) for width, height in plan.sizes]
 
