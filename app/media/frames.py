@@ -1,0 +1,61 @@
+"""Which frames of a clip the model sees. Pure functions of numbers; times in seconds from the first frame."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from app.errors import OptionError
+
+_EPSILON = 1e-6  # seconds; time stamps such as 1/3 come as rounded ticks
+
+
+def choose_times(duration: float, max_frames: int = 64, fps: float = 1.0) -> list[float]:
+    """The moments to look at: `fps` per second from 0, or, if those are too many, evenly over the whole clip.
+
+    Evenly means at the centres of `max_frames` equal parts.
+
+    Args:
+        duration: of the clip in seconds; 0 or less counts as one moment.
+        max_frames: at most so many moments, at least 1.
+        fps: moments per second, above 0.
+
+    Raises:
+        OptionError: `max_frames` or `fps` is out of range.
+    """
+    if max_frames < 1:
+        raise OptionError(f"max_frames is {max_frames}; it must be at least 1.")
+    if not 0 < fps < math.inf:
+        raise OptionError(f"fps is {fps}; it must be above 0.")
+    count = max(1, math.ceil((duration - _EPSILON) * fps))
+    if count <= max_frames:
+        return [moment / fps for moment in range(count)]
+    return [(part + 0.5) * duration / max_frames for part in range(max_frames)]
+
+
+def choose_frames(times: Sequence[float], duration: float, max_frames: int = 64, fps: float = 1.0) -> list[int]:
+    """Positions in `times` of the frames on screen at the moments of `choose_times`, ascending, each once.
+
+    A still that stays on screen over several moments counts once, so fewer frames than moments may come back.
+
+    Args:
+        times: when each frame appears, ascending, not empty; spacing need not be constant.
+        duration: of the clip in seconds, the last frame's own included.
+        max_frames: at most so many frames.
+        fps: frames per second wanted.
+
+    Raises:
+        OptionError: `max_frames` or `fps` is out of range.
+    """
+    on_screen = (bisect_right(times, moment + _EPSILON) - 1 for moment in choose_times(duration, max_frames, fps))
+    return sorted({max(0, position) for position in on_screen})
+
+
+def fit_pixels(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """The largest (width, height) of the same shape with at most `max_pixels` pixels; never larger than `size`."""
+    width, height = size
+    if width * height <= max_pixels:
+        return size
+    scale = math.sqrt(max_pixels / (width * height))
+    return max(1, int(width * scale + _EPSILON)), max(1, int(height * scale + _EPSILON))
