@@ -1,0 +1,12 @@
+"""One file per model family: all that is true only of it."""
+
+from __future__ import annotations
+
+from app.families.base import Family
+
+
+def all_families() -> tuple[Family, ...]:
+    """Every family known here. A new one is a file of its own and a name in this list."""
+    from app.families import minicpm_v_2_5, minicpm_v_2_6
+
+    return (minicpm_v_2_6.FAMILY, minicpm_v_2_5.FAMILY)

@@ -1,0 +1,40 @@
+"""What a model family declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All that the engine and the page need to know of a family.
+
+    Attributes:
+        name: to show, e.g. "MiniCPM-V 2.6".
+        recognises: whether a config.json (as a dict) is of this family.
+        config_class, model_class: the transformers classes; the latter names the modules that stay on one device.
+        terminators: tokens that end an answer.
+        defaults: decoding defaults by option name, as `SamplingParams.of` takes them.
+        max_images: images in one conversation; None is no limit.
+        video, system_prompt: whether it takes them.
+        numbers_images: images are numbered in the prompt.
+        frame_slices: slices per video frame, by the number of frames in the conversation.
+        int4_skip_modules: modules left in the load dtype when quantising on the fly.
+    """
+
+    name: str
+    recognises: Callable[[Mapping[str, Any]], bool]
+    config_class: type[PreTrainedConfig]
+    model_class: type[PreTrainedModel]
+    terminators: tuple[str, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    max_images: int | None = None
+    video: bool = True
+    system_prompt: bool = True
+    numbers_images: bool = False
+    frame_slices: Callable[[int], int] = lambda frames: 2 if frames <= 16 else 1
+    int4_skip_modules: tuple[str, ...] = ("vpm", "resampler", "lm_head")
