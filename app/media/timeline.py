@@ -55,8 +55,8 @@ class Timeline:
         return float((span + lasts) * self._tick)
 
     def shown(self, position: int) -> int:
-        """Ticks at which the frame at a position appears."""
-        return self._stamps[position].shown
+        """Ticks at which the frame at a position appears; past the end, the last frame's."""
+        return self._stamps[min(position, len(self._stamps) - 1)].shown
 
     def key_before(self, shown: int, back: int = 0) -> Stamp | None:
         """The last frame at or before `shown` where decoding can start, or the one `back` such frames earlier."""

@@ -44,6 +44,7 @@ class PyAVClip:
         try:
             self._stream = _picture_stream(self._container.streams.video)
             self._stream.thread_type = "AUTO"
+            self._counted = _stamps_mislead(self._container.format.name, self._stream.codec_context.name)
             self._timeline = Timeline(self._scan(check), self._stream.time_base or av.time_base)
             self._decoder: Iterator[_Decoded] = iter(())
             self._newest: _Decoded | None = None
@@ -106,7 +107,8 @@ class PyAVClip:
 
     def _frame_at(self, shown: int, check: Check) -> VideoFrame:
         """The frame on screen at a moment, given in ticks."""
-        key, newest = self._timeline.key_before(shown), self._newest
+        key = None if self._counted else self._timeline.key_before(shown)
+        newest = self._newest
         if newest is None or newest.shown > shown or (key is not None and key.shown > newest.shown):
             self._start_before(shown, check)
         before: _Decoded | None = None
@@ -123,13 +125,13 @@ class PyAVClip:
     def _start_before(self, shown: int, check: Check) -> None:
         """Begin decoding at the last key frame that yields a frame at or before `shown`."""
         back = 0
-        while (key := self._timeline.key_before(shown, back)) is not None:
+        while not self._counted and (key := self._timeline.key_before(shown, back)) is not None:
             self._seek(key.stored)
             if self._newest is not None and self._newest.shown <= shown:
                 return
             check()
             back = 2 * back + 1  # some containers land late, or on a key frame that needs what is before it
-        self._seek(self._timeline.shown(0) - 1)
+        self._seek(0 if self._counted else self._timeline.shown(0) - 1)
 
     def _seek(self, stored: int) -> None:
         try:
@@ -142,6 +144,7 @@ class PyAVClip:
     def _decode(self) -> Iterator[_Decoded]:
         """Frames from here to the end in the order they are shown; damaged packets are passed over."""
         packets = self._container.demux(self._stream)
+        position = 0
         while True:
             try:
                 packet = next(packets, None)
@@ -154,8 +157,11 @@ class PyAVClip:
             except av.FFmpegError:
                 continue
             for frame in frames:
-                if isinstance(frame, VideoFrame) and frame.pts is not None:
+                if self._counted:
+                    yield _Decoded(self._timeline.shown(position), frame)
+                elif frame.pts is not None:
                     yield _Decoded(frame.pts, frame)
+                position += 1
 
 
 def _picture_stream(streams: Sequence[VideoStream]) -> VideoStream:
@@ -165,6 +171,15 @@ def _picture_stream(streams: Sequence[VideoStream]) -> VideoStream:
     if moving[0].codec_context is None:
         raise VideoError("The video's codec is unknown.", "Convert it to MP4 (H.264).")
     return moving[0]
+
+
+def _stamps_mislead(container: str, codec: str) -> bool:
+    """Whether frames must be counted from the start, because time stamps change or lie once decoding begins.
+
+    MPEG program streams lose a stamp with every seek; AVI has none, and made-up ones are wrong where frames are
+    stored out of order.
+    """
+    return container == "mpeg" or (container == "avi" and codec in ("h264", "hevc"))
 
 
 def _to_picture(frame: VideoFrame, max_pixels: int) -> Image.Image:
