@@ -40,7 +40,7 @@ class VideoFrames:
     """The chosen frames of a clip.
 
     Attributes:
-        frames: RGB, upright, all of one size.
+        frames: RGB, upright; of one size, unless the clip itself changes its size.
         times: when each appears, in seconds from the first frame of the clip.
         duration: of the whole clip in seconds.
         fps: of the clip (not of the choice), on average.

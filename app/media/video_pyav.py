@@ -19,6 +19,9 @@ from app.media.timeline import Stamp, Timeline
 
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
+# What PyAV raises on a damaged file; IndexError when a track begins that the header did not announce.
+_FAILURES = (av.FFmpegError, OSError, ValueError, IndexError)
+
 
 class _Decoded(NamedTuple):
     shown: int  # ticks
@@ -39,7 +42,7 @@ class PyAVClip:
     def __init__(self, source: Path, check: Check) -> None:
         try:  # "file:" keeps a name from being taken for a protocol; errors drop their cause, which holds the name
             self._container = av.open(f"file:{source}", options={"fflags": "+genpts"})
-        except (av.FFmpegError, OSError, ValueError):
+        except _FAILURES:
             raise _broken() from None
         try:
             self._stream = _picture_stream(self._container.streams.video)
@@ -88,7 +91,7 @@ class PyAVClip:
                     continue
                 stored = shown if packet.dts is None else packet.dts
                 stamps.append(Stamp(shown, stored, packet.duration or 0, packet.is_keyframe))
-        except av.FFmpegError:
+        except _FAILURES:
             pass  # a file cut off: what came before the cut counts
         if not stamps:
             raise VideoError("The video has no frames.", "Attach another copy of it.")
@@ -136,10 +139,16 @@ class PyAVClip:
     def _seek(self, stored: int) -> None:
         try:
             self._container.seek(stored, stream=self._stream)
-        except av.FFmpegError:  # nothing before: begin at the start of the file
-            self._container.seek(0)
+        except _FAILURES:  # nothing before: begin at the start of the file
+            self._rewind()
         self._decoder = self._decode()
         self._newest = next(self._decoder, None)
+
+    def _rewind(self) -> None:
+        try:
+            self._container.seek(0)
+        except _FAILURES:
+            raise _broken() from None
 
     def _decode(self) -> Iterator[_Decoded]:
         """Frames from here to the end in the order they are shown; damaged packets are passed over."""
@@ -148,13 +157,13 @@ class PyAVClip:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:
+            except _FAILURES:
                 return
             if packet is None:
                 return
             try:
                 frames = packet.decode()
-            except av.FFmpegError:
+            except _FAILURES:
                 continue
             for frame in frames:
                 if self._counted:
@@ -196,4 +205,4 @@ def _to_picture(frame: VideoFrame, max_pixels: int) -> Image.Image:
 
 
 def _broken() -> VideoError:
-    return VideoError("The video is broken or cut off: it cannot be opened.", "Attach another copy, best as MP4.")
+    return VideoError("The video is broken or cut off: it cannot be read.", "Attach another copy, best as MP4.")

@@ -247,3 +247,21 @@ def test_an_unknown_reader_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="cannot be read"):
         read_frames(tmp_path / "missing.mp4")
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.avi"])
+def test_random_damage_gives_frames_or_a_video_error(tmp_path: Path, name: str) -> None:
+    whole = write_clip(tmp_path / name, 30, options=SHORT_GROUPS).read_bytes()
+    dice = random.Random(1)
+    outcomes = set()
+    for _ in range(60):
+        content = bytearray(whole[: dice.randrange(len(whole) // 4, len(whole))])
+        for _ in range(dice.choice((1, 5, 50))):
+            content[dice.randrange(len(content))] = dice.randrange(256)
+        path = tmp_path / "damaged"
+        path.write_bytes(content)
+        try:
+            outcomes.add(bool(read_frames(path).frames))
+        except VideoError as error:
+            outcomes.add(bool(error.hint))
+    assert outcomes == {True}
