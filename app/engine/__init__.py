@@ -1,0 +1,1 @@
+"""The in-process engine: finds, places and runs the one loaded model."""
