@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from app.backends.table import BACKENDS
 from app.errors import OptionError, SettingsError
@@ -54,7 +54,7 @@ class Settings:
     max_file_size: int = 500 * 1024**2
     multi_gpus: bool = False
     source: str = "huggingface"
-    video_reader: str = "pyav"
+    video_reader: Literal["pyav", "decord"] = "pyav"
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
-from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from app.backends.base import Backend, Capabilities, LoadStatus
-from app.errors import AppError, GenerationError, ImageError, OutOfMemoryError, VideoError
-from app.messages import Chunk, FinishReason, Image, Message, Part, Progress, Stage, Text, Usage, Video
+from app.errors import AppError, GenerationError, OutOfMemoryError
+from app.messages import Chunk, FinishReason, Image, Message, Part, Progress, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
 
 if TYPE_CHECKING:
+    from app.media.video import Reader
     from app.settings import Settings
 
 LONG_WORDS = 3000
@@ -36,15 +38,17 @@ class EchoBackend(Backend):
 
     Args:
         delay: seconds per word.
+        video_reader: library that decodes videos.
     """
 
-    def __init__(self, delay: float = 0.02) -> None:
+    def __init__(self, delay: float = 0.02, video_reader: Reader = "pyav") -> None:
         self._delay = delay
+        self._reader: Reader = video_reader
 
     @classmethod
     def from_settings(cls, settings: Settings) -> EchoBackend:
-        """An echo of the usual speed, whatever the settings."""
-        return cls()
+        """An echo of the usual speed."""
+        return cls(video_reader=settings.video_reader)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -61,7 +65,7 @@ class EchoBackend(Backend):
     def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
         """Answer with a description; see the class and `Backend.stream`."""
         clock = _Clock()
-        described = yield from _describe(messages[-1], params)
+        described = yield from _describe(messages[-1], params, self._reader)
         text = f"Message {sum(message.role == 'user' for message in messages)}: {described.text}"
         command = messages[-1].text.split(maxsplit=1)[:1]
         delay = self._delay * (SLOW_FACTOR if command == ["/slow"] else 1)
@@ -111,9 +115,9 @@ class _Description:
     frames: int  # of all videos
 
 
-def _describe(message: Message, params: SamplingParams) -> Generator[Chunk, None, _Description]:
+def _describe(message: Message, params: SamplingParams, reader: Reader) -> Generator[Chunk, None, _Description]:
     """What was got, in words; reading media yields progress."""
-    total = sum(not isinstance(part, Text) for part in message.content)
+    images = sum(isinstance(part, Image) for part in message.content)
     names: list[str] = []
     counts = {Image: 0, Video: 0}
     frames = 0
@@ -121,40 +125,46 @@ def _describe(message: Message, params: SamplingParams) -> Generator[Chunk, None
         if isinstance(part, Text):
             names.append(f'text "{part.text}"')
             continue
-        stage: Stage = "encode_images" if isinstance(part, Image) else "decode_video"
-        yield Chunk(progress=Progress(stage, sum(counts.values()), total))
         counts[type(part)] += 1
         if isinstance(part, Image):
+            yield Chunk(progress=Progress("encode_images", counts[Image] - 1, images))
             names.append(f"image {counts[Image]} of {_size(part)} px")
         else:
-            number = _frame_count(part, params)
+            number = yield from _frame_count(part, params, reader)
             frames += number
             names.append(f"video {counts[Video]} of {number} frame{'s' * (number != 1)}")
     return _Description(f"{', '.join(names)}. Options: {_options(params)}.", frames)
 
 
 def _size(image: Image) -> str:
-    if not isinstance(image.source, Path):
-        return "{}x{}".format(*image.source.size)
-    from PIL import Image as Pictures
+    from app.media.images import read_image
 
+    width, height = read_image(image.source).size
+    return f"{width}x{height}"
+
+
+def _frame_count(video: Video, params: SamplingParams, reader: Reader) -> Generator[Chunk, None, int]:
+    """Decode in a thread, so that the consumer sees progress and can stop it."""
+    from app.media.video import read_frames
+
+    stop, steps = Event(), [(0, 0)]
+    pool = ThreadPoolExecutor(1)
+    clip = pool.submit(
+        read_frames,
+        video.source,
+        video.max_frames or params.max_frames,
+        reader=reader,
+        on_progress=lambda *step: steps.append(step),
+        cancelled=stop.is_set,
+    )
     try:
-        with Pictures.open(image.source) as picture:
-            return "{}x{}".format(*picture.size)
-    except OSError as cause:
-        raise ImageError("The file is no image that can be read.", "Attach another one.") from cause
-
-
-def _frame_count(video: Video, params: SamplingParams) -> int:
-    import av
-
-    try:
-        with av.open(str(video.source)) as container:
-            stream = container.streams.video[0]
-            seconds = round(float((stream.duration or 1) * (stream.time_base or 1)))
-    except (OSError, IndexError, ValueError) as cause:
-        raise VideoError("The file is no video that can be read.", "Attach another one.") from cause
-    return max(1, min(seconds, video.max_frames or params.max_frames))
+        while not clip.done():
+            yield Chunk(progress=Progress("decode_video", *steps[-1]))
+            wait([clip], timeout=LONGEST_SILENCE)
+        return len(clip.result().frames)
+    finally:
+        stop.set()
+        pool.shutdown()
 
 
 def _options(params: SamplingParams) -> str:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pictures
 
 from app.backends.echo import EchoBackend
-from app.errors import GenerationError, ImageError, OutOfMemoryError
+from app.errors import GenerationError, ImageError, OutOfMemoryError, VideoError
 from app.messages import Chunk, Image, Message, Part, Progress, Video
 from app.sampling import SamplingParams
 
@@ -154,6 +154,20 @@ def test_slow_is_slow_but_never_silent():
 def test_reading_media_shows_progress():
     progress = [chunk.progress for chunk in chunks_of(picture(), picture()) if chunk.progress]
     assert progress == [Progress("encode_images", 0, 2), Progress("encode_images", 1, 2)]
+
+
+def test_decoding_a_video_shows_progress_and_can_be_stopped(tmp_path: Path):
+    stream = EchoBackend(0).stream([Message.of("user", Video(make_clip(tmp_path / "a.mp4", 3)))], SAMPLING)
+    first = next(stream).progress
+    assert first is not None and first.stage == "decode_video"
+    stream.close()
+    assert list(stream) == []
+
+
+def test_a_broken_video_file_is_a_typed_error(tmp_path: Path):
+    (tmp_path / "a.mp4").write_bytes(b"nonsense")
+    with pytest.raises(VideoError):
+        chunks_of(Video(tmp_path / "a.mp4"))
 
 
 def test_it_is_ready_and_takes_everything():
