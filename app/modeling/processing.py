@@ -184,6 +184,21 @@ class MiniCPMVProcessor(ProcessorMixin):
         ]
         return self(prompts, images, mark=mark, **options)
 
+    def count_tokens(
+        self,
+        turns: Sequence[Mapping[str, Any]],
+        max_slice_nums: Sequence[int | None],
+        use_image_id: bool | None = None,
+    ) -> int:
+        """Tokens of a conversation's prompt, image features included, from the sizes of its images alone."""
+        mark = self.encoder.choose_mark(part for turn in turns for part in turn["content"] if isinstance(part, str))
+        pictures = [part for turn in turns for part in turn["content"] if isinstance(part, PILImage.Image)]
+        plans = [
+            self.image_processor.plan(picture.size, limit)
+            for picture, limit in zip(pictures, max_slice_nums, strict=True)
+        ]
+        return len(self.encoder.encode(self.expand(self.render(turns, mark), plans, use_image_id), mark))
+
     def render(self, turns: Sequence[Mapping[str, Any]], mark: str = "", add_generation_prompt: bool = True) -> str:
         """The chat template filled with a conversation, a placeholder in the place of each image."""
         messages = [{"role": turn["role"], "content": self._joined(turn["content"], mark)} for turn in turns]

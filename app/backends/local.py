@@ -1,0 +1,147 @@
+"""The model in this process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+from app.backends.base import Backend, Capabilities, LoadStatus
+from app.engine.download import resolve_config
+from app.engine.loader import load_model
+from app.engine.plain import PlainEngine, Ticket, drain
+from app.errors import AppError, ModelError
+from app.families import all_families
+from app.families.base import Family
+from app.messages import Chunk, Message, Progress
+from app.modeling.auto import find_member
+from app.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TICK = 0.08  # seconds; below the 0.1 s in which a consumer wants to be able to stop
+
+
+class LocalBackend(Backend):
+    """Loads the model the settings name and answers with it.
+
+    Raises:
+        AppError: the model is not known or its config.json cannot be had.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        config = resolve_config(settings.model, settings.source)
+        family: Family = find_member(all_families(), config)
+        self._settings = settings
+        self._capabilities = Capabilities(
+            model=family.name,
+            max_images=family.max_images,
+            video=family.video,
+            system_prompt=family.system_prompt,
+            context=config.get("max_position_embeddings", 0),
+            defaults=dict(family.defaults) | dict(settings.option_defaults),
+            random_weights=bool(config.get("random_weights", False)),
+        )
+        self._status = LoadStatus("loading")
+        self._engine: PlainEngine | None = None
+        self._error: AppError | None = None
+        self._settled = threading.Event()
+        self._closed = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> LocalBackend:
+        """The backend of these settings, not started."""
+        return cls(settings)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """From config.json alone, so known before the weights are here."""
+        return self._capabilities
+
+    def start(self) -> None:
+        """Load in a thread; `status` tells how far it is."""
+        threading.Thread(target=self._load, name="load-model", daemon=True).start()
+
+    def status(self) -> LoadStatus:
+        """How far loading is."""
+        return self._status
+
+    def close(self) -> None:
+        """End the answer being written and the engine."""
+        self._closed = True
+        if self._engine is not None:
+            self._engine.close()
+
+    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+        """See `Backend.stream`."""
+        engine = yield from self._wait_until_loaded()
+        ticket = engine.submit(messages, params)
+        try:
+            yield from self._follow(engine, ticket)
+        finally:
+            ticket.cancel()
+
+    def _load(self) -> None:
+        try:
+            loaded = load_model(self._settings, self._report)
+            for note in loaded.notes:
+                log.warning(note)
+            self._engine = PlainEngine(loaded, self._settings.video_reader)  # type: ignore[arg-type]
+            self._status = LoadStatus("ready", " ".join(loaded.notes))
+        except AppError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("Loading the model failed.")
+            self._fail(ModelError(f"The model could not be loaded ({type(error).__name__}).", "See the terminal."))
+        self._settled.set()
+        if self._closed and self._engine is not None:
+            self._engine.close()
+
+    def _report(self, fraction: float | None, detail: str) -> None:
+        self._status = LoadStatus("loading", detail, fraction)
+
+    def _fail(self, error: AppError) -> None:
+        self._error = error
+        self._status = LoadStatus("failed", str(error))
+        log.error("%s", error)
+
+    def _wait_until_loaded(self) -> Generator[Chunk, None, PlainEngine]:
+        while not self._settled.wait(TICK):
+            percent = round(100 * (self._status.fraction or 0))
+            yield Chunk(progress=Progress("load", percent, 100))
+        if self._engine is None:
+            raise self._error or ModelError("The model is not loaded.")
+        return self._engine
+
+    def _follow(self, engine: PlainEngine, ticket: Ticket) -> Generator[Chunk, None, None]:
+        """The ticket's chunks, neighbouring texts joined, with a sign of life while there are none."""
+        while True:
+            events = drain(ticket, TICK)
+            if not events:
+                waiting = engine.position(ticket)
+                yield Chunk(progress=Progress("queue", waiting)) if waiting else Chunk()
+            for chunk in _joined(events):
+                yield chunk
+                if chunk.finish_reason:
+                    return
+
+
+def _joined(events: Sequence[Chunk | AppError]) -> Generator[Chunk, None, None]:
+    """Chunks with runs of plain text made one, and of progress only the latest; an error is raised in its place."""
+    text, progress = "", None
+    for event in events:
+        if isinstance(event, Chunk) and not (event.finish_reason or event.notices):
+            text, progress = text + event.text, event.progress or progress
+            continue
+        if text or progress:
+            yield Chunk(text, progress=progress)
+            text, progress = "", None
+        if isinstance(event, AppError):
+            raise event
+        yield event
+    if text or progress:
+        yield Chunk(text, progress=progress)

@@ -1,0 +1,255 @@
+"""One answer, from messages to tokens, on a model that belongs to the caller meanwhile."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
+from transformers.generation.streamers import BaseStreamer
+
+from app.engine.conversation import MediaReader, Turn, fit_context, has_video
+from app.engine.detokenizer import StreamDecoder
+from app.engine.loader import LoadedModel
+from app.media.clip import Cancelled
+from app.media.video import Reader
+from app.messages import Chunk, FinishReason, Message, Notice, Progress, Stage, Usage
+from app.sampling import SamplingParams
+
+Emit = Callable[[Chunk], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked and how to report on it.
+
+    Attributes:
+        emit: takes every chunk of the answer.
+        cancelled: asked between all steps; True ends the work with `Cancelled`.
+        submitted: `time.monotonic()` of the request; the time to the first token counts from here.
+    """
+
+    messages: Sequence[Message]
+    params: SamplingParams
+    emit: Emit
+    cancelled: Callable[[], bool]
+    submitted: float
+
+    def check(self) -> None:
+        """Raises `Cancelled` if nobody waits for the answer any more."""
+        if self.cancelled():
+            raise Cancelled
+
+    def progress(self, stage: Stage) -> Callable[[int, int], None]:
+        """A hook that reports how far a stage is, and ends it when cancelled."""
+
+        def report(done: int, total: int) -> None:
+            self.check()
+            self.emit(Chunk(progress=Progress(stage, done, total)))
+
+        return report
+
+
+@dataclass(slots=True)
+class _Tokens(BaseStreamer):
+    """Takes tokens as they are generated and emits their text."""
+
+    decoder: StreamDecoder
+    ends: frozenset[int]
+    bos: int | None
+    emit: Emit
+    count: int = 0
+    last: int | None = None
+    first_at: float | None = None
+    last_at: float | None = None
+
+    def put(self, value: Tensor) -> None:
+        """Take new tokens; the prompt, which comes first, is empty because it was given as embeddings."""
+        for token in value.flatten().tolist():
+            self.take(token)
+
+    def take(self, token: int) -> None:
+        """Count a token and emit what text it completes."""
+        self.last_at = monotonic()
+        self.first_at = self.first_at or self.last_at
+        self.count += 1
+        leading_bos = self.count == 1 and token == self.bos
+        self.last = token
+        if token in self.ends or leading_bos:
+            return
+        text = self.decoder.push(token)
+        if text:
+            self.emit(Chunk(text))
+
+    def end(self) -> None:
+        """Emit the text that was held back."""
+        text = self.decoder.finish()
+        if text:
+            self.emit(Chunk(text))
+
+
+class _StepHook(LogitsProcessor):
+    """Called before each token is chosen, whatever the search: the place to stop and to report."""
+
+    supports_continuous_batching = False
+
+    def __init__(self, on_step: Callable[[int], None]) -> None:
+        self.on_step = on_step
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.on_step(input_ids.shape[1])
+        return scores
+
+
+def answer(loaded: LoadedModel, job: Job, video_reader: Reader = "pyav") -> None:
+    """Answer the last message, emitting progress, text and at the end the usage.
+
+    Raises:
+        AppError: the conversation cannot be taken, or a file cannot be used.
+        Cancelled: the job was cancelled.
+    """
+    inputs, notices = _prepare(loaded, job, video_reader)
+    if notices:
+        job.emit(Chunk(notices=notices))
+    vision_tokens = sum(int((bound[:, 1] - bound[:, 0]).sum()) for bound in inputs["image_bound"])
+    prompt_tokens = inputs["input_ids"].shape[1]
+    with torch.inference_mode():
+        embeds = _embed(loaded, inputs, job)
+        tokens = _generate(loaded, embeds, job)
+    job.emit(Chunk(finish_reason=_reason(tokens, job.params), usage=_usage(tokens, prompt_tokens, vision_tokens, job)))
+
+
+def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Any, tuple[Notice, ...]]:
+    """The model's inputs for as many of the latest turns as fit, and notices of what was left out."""
+    params = job.params
+    reader = MediaReader(
+        params.max_slice_nums,
+        params.max_frames,
+        loaded.family.frame_slices,
+        video_reader,
+        job.progress("decode_video"),
+        job.cancelled,
+    )
+    turns = reader.read(job.messages)
+    use_image_id = False if has_video(job.messages) else None
+
+    def count(some: Sequence[Turn]) -> int:
+        job.check()
+        return loaded.processor.count_tokens(*_arguments(some, params), use_image_id=use_image_id)
+
+    kept = fit_context(turns, count, loaded.context - params.max_new_tokens)
+    dropped = len(turns) - len(kept)
+    conversation, limits = _arguments(kept, params)
+    inputs = loaded.processor.chat_inputs([conversation], max_slice_nums=[limits], use_image_id=use_image_id)
+    return inputs, (Notice("turns_dropped", dropped),) if dropped else ()
+
+
+def _arguments(turns: Sequence[Turn], params: SamplingParams) -> tuple[list[dict[str, Any]], list[int]]:
+    """The turns, behind the system prompt, as the processor takes them, and the slice limit of each picture."""
+    system = [{"role": "system", "content": [params.system_prompt]}] if params.system_prompt else []
+    conversation = [{"role": turn.role, "content": list(turn.content)} for turn in turns]
+    return system + conversation, [limit for turn in turns for limit in turn.limits]
+
+
+def _embed(loaded: LoadedModel, inputs: Any, job: Job) -> Tensor:
+    """(1, L, hidden_size): the prompt as embeddings."""
+    batch = inputs.to(loaded.model.device)
+    embeds, _ = loaded.model.get_inputs_embeds(
+        batch["input_ids"],
+        batch["pixel_values"],
+        batch["tgt_sizes"],
+        batch["image_bound"],
+        on_progress=job.progress("encode_images"),
+    )
+    return embeds
+
+
+def prefill_step(device: torch.device) -> int:
+    """Prompt tokens read between two looks at whether somebody still waits."""
+    return 512 if device.type == "cpu" else 2048
+
+
+def _prefill(loaded: LoadedModel, embeds: Tensor, job: Job) -> DynamicCache:
+    """A cache of the prompt but for its last part, filled in steps between which the job can be cancelled."""
+    cache = DynamicCache(config=loaded.model.llm.config)
+    step = prefill_step(embeds.device)
+    length = embeds.shape[1]
+    report = job.progress("prefill")
+    report(0, length)
+    for start in range(0, length - step, step):
+        loaded.model.llm.get_decoder()(
+            inputs_embeds=embeds[:, start : start + step], past_key_values=cache, use_cache=True
+        )
+        report(start + step, length)
+    return cache
+
+
+def _generate(loaded: LoadedModel, embeds: Tensor, job: Job) -> _Tokens:
+    """Generate, emitting text as it comes; a beam search emits progress, then all its text."""
+    params, tokenizer = job.params, loaded.processor.tokenizer
+    searching = not params.do_sample and params.num_beams > 1
+    ends = frozenset(tokenizer.convert_tokens_to_ids(list(loaded.family.terminators)))
+    tokens = _Tokens(StreamDecoder(tokenizer), ends, tokenizer.bos_token_id, job.emit)
+    cache = _prefill(loaded, embeds, job)
+    if searching and cache.get_seq_length():
+        cache.batch_repeat_interleave(params.num_beams)
+
+    def on_step(done: int) -> None:
+        job.check()
+        if searching:
+            job.emit(Chunk(progress=Progress("search", done, params.max_new_tokens)))
+
+    torch.manual_seed(secrets.randbits(63) if params.seed is None else params.seed)
+    output = loaded.model.generate(
+        inputs_embeds=embeds,
+        tokenizer=tokenizer,
+        past_key_values=cache if cache.get_seq_length() else None,
+        streamer=None if searching else tokens,
+        logits_processor=LogitsProcessorList([_StepHook(on_step)]),
+        **_generation_options(params),
+    )
+    if searching:
+        tokens.put(_until_end(output[0], ends))
+        tokens.end()
+    return tokens
+
+
+def _until_end(row: Tensor, ends: frozenset[int]) -> Tensor:
+    """A found answer with its end token and without the padding behind it."""
+    at = next((index for index, token in enumerate(row.tolist()) if token in ends), len(row))
+    return row[: at + 1]
+
+
+def _generation_options(params: SamplingParams) -> dict[str, Any]:
+    """The options under the library's names, those of the other decode type left out."""
+    options: dict[str, Any] = {
+        "max_new_tokens": params.max_new_tokens,
+        "repetition_penalty": params.repetition_penalty,
+        "do_sample": params.do_sample,
+    }
+    if params.min_new_tokens:
+        options["min_new_tokens"] = params.min_new_tokens
+    if params.do_sample:
+        return options | {"temperature": params.temperature, "top_p": params.top_p, "top_k": params.top_k}
+    return options | {"num_beams": params.num_beams}
+
+
+def _reason(tokens: _Tokens, params: SamplingParams) -> FinishReason:
+    return "stop" if tokens.last in tokens.ends or tokens.count < params.max_new_tokens else "length"
+
+
+def _usage(tokens: _Tokens, prompt_tokens: int, vision_tokens: int, job: Job) -> Usage:
+    first, last = tokens.first_at, tokens.last_at
+    seconds = last - first if first is not None and last is not None else 0.0
+    return Usage(
+        prompt_tokens=prompt_tokens,
+        vision_tokens=vision_tokens,
+        new_tokens=tokens.count,
+        ttft=None if first is None else first - job.submitted,
+        tokens_per_second=(tokens.count - 1) / seconds if seconds > 0 else None,
+    )

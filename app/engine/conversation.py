@@ -1,0 +1,125 @@
+"""Messages with files to turns with pictures, and the turns that fit the context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.errors import ContextLengthError
+from app.messages import Image, Message, Text, Video
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+    from app.media.video import Reader
+
+OnFrames = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message with its media decoded.
+
+    Attributes:
+        content: texts and RGB pictures, frames of videos among them, in their order.
+        limits: for each picture, cells it may be cut into at most.
+    """
+
+    role: str
+    content: tuple[PILImage | str, ...]
+    limits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReader:
+    """How files become pictures.
+
+    Attributes:
+        max_slice_nums: cells of an image at most.
+        max_frames: frames of a video at most, where the video does not say.
+        frame_slices: cells of a frame at most, by the number of frames in the conversation.
+        video_reader: the library that decodes videos.
+        on_frames: called with frames done and in all.
+        cancelled: asked often while a video is decoded.
+    """
+
+    max_slice_nums: int
+    max_frames: int
+    frame_slices: Callable[[int], int]
+    video_reader: Reader
+    on_frames: OnFrames
+    cancelled: Callable[[], bool]
+
+    def read(self, messages: Sequence[Message]) -> list[Turn]:
+        """Decode everything the messages hold.
+
+        Raises:
+            MediaError: a file cannot be used.
+            app.media.clip.Cancelled: `cancelled` said so.
+        """
+        contents = [[self._decode(part) for part in message.content] for message in messages]
+        frames = sum(len(part) for content in contents for part in content if isinstance(part, list))
+        per_frame = min(self.max_slice_nums, self.frame_slices(frames))
+        return [
+            self._turn(message.role, content, per_frame) for message, content in zip(messages, contents, strict=True)
+        ]
+
+    def _decode(self, part: Text | Image | Video) -> str | PILImage | list[PILImage]:
+        """A text, a picture, or the frames of a video."""
+        from app.media.images import read_image
+        from app.media.video import read_frames
+
+        if isinstance(part, Text):
+            return part.text
+        if isinstance(part, Image):
+            return read_image(part.source)
+        most = part.max_frames or self.max_frames
+        clip = read_frames(
+            part.source, most, reader=self.video_reader, on_progress=self.on_frames, cancelled=self.cancelled
+        )
+        return clip.frames
+
+    def _turn(self, role: str, content: Sequence[Any], per_frame: int) -> Turn:
+        flat: list[Any] = []
+        limits: list[int] = []
+        for part in content:
+            pictures = part if isinstance(part, list) else [part]
+            flat.extend(pictures)
+            if not isinstance(part, str):
+                limits.extend([per_frame if isinstance(part, list) else self.max_slice_nums] * len(pictures))
+        return Turn(role, tuple(flat), tuple(limits))
+
+
+def has_video(messages: Sequence[Message]) -> bool:
+    """Whether any message holds a video."""
+    return any(isinstance(part, Video) for message in messages for part in message.content)
+
+
+def fit_context(turns: Sequence[Turn], count: Callable[[Sequence[Turn]], int], limit: int) -> list[Turn]:
+    """The latest turns whose prompt fits; the oldest questions go first, each with its answer.
+
+    Args:
+        turns: the conversation, the first and the last turn the user's.
+        count: tokens of the prompt of some turns.
+        limit: tokens that fit.
+
+    Raises:
+        ContextLengthError: the last turn alone does not fit.
+    """
+    starts = [at for at, turn in enumerate(turns) if turn.role == "user"]
+    low, high = 0, len(starts) - 1
+    if count(turns) <= limit:
+        return list(turns)
+    # Fewer turns never have more tokens, so the first start that fits is found by halving.
+    while low < high:
+        middle = (low + high) // 2
+        if count(turns[starts[middle] :]) <= limit:
+            high = middle
+        else:
+            low = middle + 1
+    kept = list(turns[starts[low] :])
+    tokens = count(kept)
+    if tokens > limit:
+        raise ContextLengthError(tokens, max(limit, 0))
+    return kept

@@ -1,0 +1,140 @@
+"""From a model's name to a model on its device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig
+from transformers.utils import logging as transformers_logging
+
+import app.modeling  # noqa: F401  (registers the models)
+from app.engine.device import DtypeChoice, choose_device, choose_dtype
+from app.engine.download import resolve_model
+from app.errors import AppError, DeviceError, ModelError, OutOfMemoryError
+from app.families import all_families
+from app.families.base import Family
+from app.modeling.auto import find_member
+from app.modeling.processing import MiniCPMVProcessor
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+OnStatus = Callable[[float | None, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to answer.
+
+    Attributes:
+        notes: what was decided otherwise than asked, for the user.
+        context: tokens of prompt and answer together.
+    """
+
+    model: Any
+    processor: MiniCPMVProcessor
+    family: Family
+    device: torch.device
+    notes: tuple[str, ...]
+    context: int
+
+
+def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
+    """Fetch what is missing and load the model the settings name.
+
+    Args:
+        on_status: told a fraction from 0 to 1, or None, and what is being done.
+
+    Raises:
+        AppError: the model, the device or the dtype cannot be used.
+    """
+    device = choose_device(settings.device)
+    folder = resolve_model(settings.model, settings.source, on_status)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    family: Family = find_member(all_families(), config)
+    choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
+    on_status(0.0, f"{family.name}, {describe(choice, device)}")
+    with _weight_progress(on_status), _readable_errors():
+        model = AutoModel.from_pretrained(folder, **_placement(settings, device, choice, family))
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        processor = MiniCPMVProcessor.from_pretrained(folder, tokenizer=tokenizer)
+    context = AutoConfig.from_pretrained(folder).max_position_embeddings
+    return LoadedModel(model, processor, family, device, choice.notes, context)
+
+
+def describe(choice: DtypeChoice, device: torch.device) -> str:
+    """Where and how the weights are held, e.g. "int4 on cuda:0"."""
+    return f"{choice.quantization or str(choice.torch_dtype).removeprefix('torch.')} on {device}"
+
+
+def _placement(settings: Settings, device: torch.device, choice: DtypeChoice, family: Family) -> dict[str, Any]:
+    """Arguments of `from_pretrained`: dtype, place and quantisation."""
+    spread = settings.multi_gpus and device.type == "cuda" and torch.cuda.device_count() > 1
+    arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": "auto" if spread else {"": device}}
+    if choice.quantization:
+        arguments["quantization_config"] = quantization_config(choice, family)
+    return arguments
+
+
+def quantization_config(choice: DtypeChoice, family: Family) -> BitsAndBytesConfig:
+    """How to quantise a full checkpoint while it loads."""
+    skip = list(family.int4_skip_modules)
+    if choice.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skip)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=choice.torch_dtype,
+        llm_int8_skip_modules=skip,
+    )
+
+
+@contextmanager
+def _weight_progress(on_status: OnStatus) -> Iterator[None]:
+    """Report the library's weight-loading bar as a fraction."""
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        bar = factory(*args, **kwargs)
+        total = kwargs.get("total") or (len(args[0]) if args and hasattr(args[0], "__len__") else None)
+        update = bar.update
+
+        def report(n: float | None = 1) -> Any:
+            result = update(n)
+            if total:
+                on_status(min(1.0, getattr(bar, "n", 0) / total), "weights")
+            return result
+
+        bar.update = report
+        return bar
+
+    previous = transformers_logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(previous)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """What the library raises, as errors a user can read."""
+    try:
+        yield
+    except AppError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            "The model does not fit into the GPU's memory.", "Try --dtype int4, --multi-gpus or a smaller model."
+        ) from error
+    except ImportError as error:
+        raise DeviceError(f"A package is missing: {error.name or error}.", "pip install -r requirements.txt") from error
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(
+            f"The model's files cannot be loaded ({type(error).__name__}: {error}).",
+            "Check that the download is complete and that the model is one of the family.",
+        ) from error
