@@ -1,0 +1,24 @@
+# make demo   install into .venv, then serve the page with the small checkpoint in assets/ on the CPU
+# make test   install, Chromium included, then run all tests
+# make lint   format, style and types
+# ARGS adds to what is run: make demo ARGS="--port 9000", make test ARGS="-k session"
+
+.PHONY: demo test lint
+SHELL := /bin/bash
+
+demo: .venv/.installed
+	@exec .venv/bin/python web_demo_2.6.py --model assets/tiny-minicpm-v --device cpu $(ARGS)
+
+test: .venv/.installed-dev
+	@scripts/test $(ARGS)
+
+lint: .venv/.installed-dev
+	@scripts/lint
+
+.venv/.installed: requirements.txt scripts/install
+	scripts/install requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements.txt requirements-dev.txt scripts/install
+	scripts/install requirements-dev.txt
+	@touch $@ .venv/.installed
