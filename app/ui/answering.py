@@ -1,0 +1,106 @@
+"""From a running answer to updates of the page, ten times a second."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from time import monotonic, sleep
+from typing import Any, TypeAlias
+
+import gradio as gr
+
+from app.errors import AppError
+from app.session import Update, Updates
+from app.ui.page_state import Page
+from app.ui.payloads import Draft, draft_value
+from app.ui.texts import say
+from app.ui.transcript import transcript
+
+INTERVAL = 0.1  # seconds between updates: one per token would slow both the model and the browser
+STOP_PATIENCE = 10.0  # seconds a stopped answer may take to end
+
+View: TypeAlias = tuple[Any, ...]  # of: chatbot, message box, Generate, Stop of the few-shot tab
+
+
+def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[View]:
+    """Run an answer and show it. Closing this ends the answer.
+
+    Args:
+        sent: what was in the message box; it is emptied once the answer has begun, and kept for `settle` if it fails.
+    """
+    page.rejected = None
+    began = False
+    try:
+        for _ in paced(_noted(page, updates)):
+            yield _running(page, empty_box=sent is not None and not began)
+            began = True
+    except AppError as error:
+        yield reject(page, error)
+        return
+    finally:
+        updates.close()
+        page.progress = None
+    last = page.session.turns[-1] if page.session.turns else None
+    if last and last.error:
+        toast(page, last.error)
+        page.unsent = sent if last.state == "failed" else None
+    yield idle(page)
+
+
+def reject(page: Page, error: AppError) -> View:
+    """Say why nothing was done; what was typed stays."""
+    toast(page, error)
+    if page.session.busy:
+        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    page.rejected = error
+    return idle(page)
+
+
+def idle(page: Page) -> View:
+    """The page while no answer is written."""
+    return transcript(page), gr.update(loading=False), gr.update(visible=True), gr.update(visible=False)
+
+
+def stopped(page: Page) -> View:
+    """The page once the answer that was cancelled has ended."""
+    deadline = monotonic() + STOP_PATIENCE
+    while page.session.busy and monotonic() < deadline:
+        sleep(INTERVAL / 4)
+    return idle(page)
+
+
+def settle(page: Page, box: Draft) -> Any:
+    """Put a message whose answer failed back into the empty box, and take it out again once it is answered."""
+    unsent, turns = page.unsent, page.session.turns
+    if not unsent:
+        return gr.skip()
+    if turns and turns[-1].state == "failed":
+        return gr.skip() if box.text or box.files else gr.update(value=draft_value(unsent))
+    page.unsent = None
+    return gr.update(value=None) if box == unsent else gr.skip()
+
+
+def toast(page: Page, error: AppError) -> None:
+    """Show an error without raising it, which would lose what is on the page."""
+    gr.Warning(html.escape(str(error)), title=say("failed", page.locale))
+
+
+def _running(page: Page, *, empty_box: bool) -> View:
+    box = gr.update(value=None, loading=True) if empty_box else gr.update(loading=True)
+    return transcript(page), box, gr.update(visible=False), gr.update(visible=True)
+
+
+def _noted(page: Page, updates: Updates) -> Iterator[Update]:
+    for update in updates:
+        page.progress = None if update.turn.answer else update.chunk.progress or page.progress
+        yield update
+
+
+def paced(updates: Iterator[Update]) -> Iterator[Update]:
+    """At most one update per interval, the first at once; what is left out is seen in the next, for turns are updated in place."""
+    last = 0.0
+    for update in updates:
+        now = monotonic()
+        if now - last >= INTERVAL:
+            last = now
+            yield update

@@ -1,0 +1,50 @@
+"""Uploaded files as parts of a message: what a file is, is found out on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.errors import MediaError
+from app.media.kind import sniff_kind
+from app.messages import Image, Part, Video
+from app.placement import place_attachments
+
+MAX_FILES = 64  # in one message
+
+
+def message_parts(text: str, files: Sequence[Path], max_file_size: int) -> tuple[Part, ...]:
+    """The parts of a message, attachments where the text puts them.
+
+    Args:
+        max_file_size: bytes.
+
+    Raises:
+        MediaError: a file is no image or video or too large, or there are too many; says which one by number.
+    """
+    if len(files) > MAX_FILES:
+        raise MediaError(f"The message has {len(files)} files; {MAX_FILES} are allowed.", "Send fewer at a time.")
+    return place_attachments(text, [_numbered(file, number, max_file_size) for number, file in enumerate(files, 1)])
+
+
+def attachment(file: Path, max_file_size: int) -> Image | Video:
+    """A file as the part of a message that its content makes it.
+
+    Raises:
+        MediaError: no image or video, too large or gone.
+    """
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise MediaError("The file is no longer on the server.", "Attach it again.") from error
+    if size > max_file_size:
+        megabytes, allowed = size / 1024**2, max_file_size / 1024**2
+        raise MediaError(f"The file has {megabytes:.1f} MB; {allowed:.1f} MB are allowed.", "Send a smaller one.")
+    return Video(file) if sniff_kind(file) == "video" else Image(file)
+
+
+def _numbered(file: Path, number: int, max_file_size: int) -> Image | Video:
+    try:
+        return attachment(file, max_file_size)
+    except MediaError as error:
+        raise type(error)(f"Attachment {number}: {error.message}", error.hint) from error

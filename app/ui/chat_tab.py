@@ -1,0 +1,187 @@
+"""The tab "Chat" and the conversation above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import modelscope_studio.components.pro as pro
+
+from app.errors import AppError
+from app.placement import marked_text
+from app.ui import answering, payloads
+from app.ui.answering import View
+from app.ui.attachments import message_parts
+from app.ui.context import PRIVATE, Context
+from app.ui.escape import unescape
+from app.ui.page_state import Page
+from app.ui.texts import Locale, say
+from app.ui.transcript import transcript, turn_at
+
+HEIGHT = "max(320px, calc(100dvh - 300px))"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The components other tabs write to."""
+
+    chatbot: Any
+    box: Any
+
+
+def add_chatbot() -> Any:
+    """The conversation; an output only, the server keeps the history."""
+    return pro.Chatbot(
+        height=HEIGHT,
+        elem_classes="conversation",
+        welcome_config=welcome("en"),
+        user_config={"actions": ["copy", "edit", _delete("en")]},
+        bot_config={"actions": ["copy", "edit", _delete("en")], "variant": "borderless"},
+        markdown_config={"latex_delimiters": _math(), "allow_tags": False, "sanitize_html": True},
+    )
+
+
+def add_box(i18n: gr.I18n) -> Any:
+    """The message box with its attachments."""
+    return pro.MultimodalInput(
+        placeholder=i18n("placeholder"),
+        elem_classes="message-box",
+        auto_size={"minRows": 1, "maxRows": 8},
+        upload_config=upload_config("en"),
+    )
+
+
+def upload_config(locale: Locale) -> dict[str, Any]:
+    """How files are attached."""
+    hint = {"title": say("drop", locale), "description": say("drop_hint", locale)}
+    return {
+        "multiple": True,
+        "accept": "image/*,video/*",
+        "fullscreen_drop": True,
+        "allow_paste_file": True,
+        "overflow": "scrollX",
+        "title": say("attachments", locale),
+        "placeholder": {"inline": hint, "drop": {"title": say("drop", locale)}},
+    }
+
+
+def welcome(locale: Locale) -> dict[str, Any]:
+    """What an empty conversation shows."""
+    return {"title": say("welcome", locale), "description": say("welcome_hint", locale), "variant": "borderless"}
+
+
+def localised(locale: Locale) -> tuple[Any, Any]:
+    """Updates of chatbot and box for a page in another language."""
+    actions = ["copy", "edit", _delete(locale)]
+    bot = gr.update(
+        welcome_config=welcome(locale),
+        user_config={"actions": actions, "placement": "end"},
+        bot_config={"actions": actions, "placement": "start", "variant": "borderless"},
+    )
+    return bot, gr.update(upload_config=upload_config(locale), placeholder=say("placeholder", locale))
+
+
+def add_chat_buttons(i18n: gr.I18n) -> tuple[gr.Button, gr.Button]:
+    """Regenerate and Clear history."""
+    with gr.Row(elem_classes="chat-buttons"):
+        regenerate = gr.Button(i18n("regenerate"), size="sm")
+        clear = gr.Button(i18n("clear"), size="sm")
+    return regenerate, clear
+
+
+def connect_chat(context: Context, chat: Chat, regenerate: gr.Button, clear: gr.Button) -> list[Any]:
+    """Bind the events; returns those that a Stop ends."""
+    page, inputs, outputs = context.page, context.panel.inputs, context.outputs
+    handlers = ChatHandlers(context)
+    sent = chat.box.submit(handlers.send, [page, chat.box, *inputs], outputs, **PRIVATE)
+    again = regenerate.click(handlers.regenerate, [page, *inputs], outputs, **PRIVATE)
+    edited = chat.chatbot.edit(handlers.edit, [page, *inputs], outputs, **PRIVATE)
+    chat.chatbot.delete(handlers.delete, page, outputs, **PRIVATE)
+    clear.click(handlers.clear, page, outputs, **PRIVATE)
+    for event in (sent, again, edited):
+        event.then(_settle, [page, chat.box], chat.box, **PRIVATE)
+    return [sent, again, edited]
+
+
+class ChatHandlers:
+    """What the events of the tab do."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def send(self, page: Page, value: Any, *controls: Any) -> Iterator[View]:
+        """Ask what is in the message box."""
+        draft = payloads.read_draft(value)
+        try:
+            parts = message_parts(draft.text, draft.files, self._context.max_file_size)
+            params = self._context.panel.params(controls)
+        except AppError as error:
+            yield answering.reject(page, error)
+            return
+        yield from answering.answer(page, page.session.send(parts, params, self._context.backend), sent=draft)
+
+    def regenerate(self, page: Page, *controls: Any) -> Iterator[View]:
+        """Answer the last question again."""
+        try:
+            params = self._context.panel.params(controls)
+        except AppError as error:
+            yield answering.reject(page, error)
+            return
+        yield from answering.answer(page, page.session.regenerate(params, self._context.backend))
+
+    def edit(self, page: Page, data: gr.EventData, /, *controls: Any) -> Iterator[View]:
+        """Answer an edited question, or keep an edited answer."""
+        try:
+            event = payloads.read_event(data._data)
+            turn, is_answer = turn_at(page.session, event.index)
+            if is_answer:
+                page.session.edit_answer(turn.key, unescape("\n".join(payloads.edited_texts(event.value))))
+                yield answering.idle(page)
+                return
+            text = payloads.edited_question(turn.user.content, event.value)
+            params = self._context.panel.params(controls)
+        except AppError as error:
+            yield answering.reject(page, error)
+            return
+        if text == marked_text(turn.user.content):
+            yield answering.idle(page)
+            return
+        yield from answering.answer(page, page.session.edit(turn.key, text, params, self._context.backend))
+
+    def delete(self, page: Page, data: gr.EventData) -> View:
+        """Remove a question with its answer."""
+        page.rejected = None
+        try:
+            turn, _ = turn_at(page.session, payloads.read_event(data._data).index)
+            page.session.delete(turn.key)
+        except AppError as error:
+            answering.toast(page, error)
+        return _shown(page)
+
+    def clear(self, page: Page) -> View:
+        """Forget the conversation; an answer being written ends."""
+        page.session.clear()
+        page.rejected = page.unsent = None
+        return answering.idle(page)
+
+
+def _shown(page: Page) -> View:
+    """The conversation alone; an answer being written goes on."""
+    return transcript(page), gr.skip(), gr.skip(), gr.skip()
+
+
+def _settle(page: Page, box: Any) -> Any:
+    return answering.settle(page, payloads.read_draft(box))
+
+
+def _delete(locale: Locale) -> dict[str, Any]:
+    texts = {"title": say("delete_ask", locale), "okText": say("delete", locale), "cancelText": say("cancel", locale)}
+    return {"action": "delete", "popconfirm": texts}
+
+
+def _math() -> list[dict[str, str | bool]]:
+    """Without a single dollar sign, which prices have too."""
+    pairs = (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False))
+    return [{"left": left, "right": right, "display": display} for left, right, display in pairs]

@@ -1,0 +1,97 @@
+"""The panel of decoding options, made from their declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.backends.base import Capabilities
+from app.sampling import OPTIONS, Mode, Option, SamplingParams, default_of
+from app.ui.texts import Locale, say
+
+CONTROLS: tuple[Option, ...] = tuple(option for option in OPTIONS if option.type is not bool)
+MODES: tuple[Mode, ...] = ("sampling", "beam")
+
+
+class DecodingPanel:
+    """The radio "Decode Type" and one control per option.
+
+    Attributes:
+        inputs: the components whose values `params` takes, in its order.
+    """
+
+    def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], i18n: gr.I18n) -> None:
+        self._capabilities = capabilities
+        self._defaults = {**capabilities.defaults, **overrides}
+        self._start: Mode = "beam" if self._defaults.get("do_sample") is False else "sampling"
+        with gr.Accordion(i18n("decoding"), open=True, elem_classes="decoding"):
+            self.mode = gr.Radio(
+                choices("en"), value=self._start, label=i18n("option.do_sample"), visible=capabilities.beam_search
+            )
+            self._controls = [self._control(option, i18n) for option in CONTROLS]
+        self.inputs: list[Any] = [self.mode, *self._controls]
+        self._previous = gr.State(self._start)
+        self.mode.change(
+            self._switch,
+            [self._previous, *self.inputs],
+            [self._previous, *self._controls],
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
+        )
+
+    def params(self, values: Sequence[Any]) -> SamplingParams:
+        """The options from the values of `inputs`; controls that do not apply have no say.
+
+        Raises:
+            OptionError: a value is out of range.
+        """
+        mode: Mode = "beam" if values[0] == "beam" else "sampling"
+        given = {
+            option.name: value
+            for option, value in zip(CONTROLS, values[1:], strict=True)
+            if applies(option, mode, self._capabilities) and not _is_unset(option, value)
+        }
+        return SamplingParams.of({**given, "do_sample": mode == "sampling"}, self._defaults)
+
+    def _switch(self, previous: Mode, mode: Mode, *values: Any) -> tuple[Any, ...]:
+        """Show what applies; a value still at the old decode type's default becomes the new one's."""
+        updates = [self._updated(option, previous, mode, value) for option, value in zip(CONTROLS, values, strict=True)]
+        return (mode, *updates)
+
+    def _updated(self, option: Option, previous: Mode, mode: Mode, value: Any) -> Any:
+        old, new = (default_of(option, each, self._defaults) for each in (previous, mode))
+        visible = applies(option, mode, self._capabilities)
+        return gr.update(visible=visible, value=new) if value == old and old != new else gr.update(visible=visible)
+
+    def _control(self, option: Option, i18n: gr.I18n) -> Any:
+        common = {
+            "value": default_of(option, self._start, self._defaults),
+            "label": i18n(f"option.{option.name}"),
+            "info": i18n(f"option.{option.name}.help"),
+            "visible": applies(option, self._start, self._capabilities),
+        }
+        if option.type is str:
+            return gr.Textbox(lines=2, max_lines=6, **common)
+        limits = {"minimum": option.minimum, "maximum": option.maximum, "step": option.step}
+        if option.optional:
+            return gr.Number(precision=0, **limits, **common)
+        return gr.Slider(**limits, **common)
+
+
+def applies(option: Option, mode: Mode, capabilities: Capabilities) -> bool:
+    """Whether an option has an effect, so that its control is shown."""
+    missing = {"max_frames": not capabilities.video, "system_prompt": not capabilities.system_prompt}
+    hidden = option.name in capabilities.hidden_options or missing.get(option.name, False)
+    return mode in option.modes and not hidden
+
+
+def choices(locale: Locale) -> list[tuple[str, str]]:
+    """The decode types with their names."""
+    return [(say(mode, locale), mode) for mode in MODES]
+
+
+def _is_unset(option: Option, value: Any) -> bool:
+    return value is None and not option.optional

@@ -1,0 +1,127 @@
+"""The page, put together and served."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by Gradio when it is imported
+
+import gradio as gr
+import modelscope_studio.components.antdx as antdx
+import modelscope_studio.components.base as ms
+
+from app.backends.base import Backend
+from app.settings import Settings
+from app.ui.answering import stopped
+from app.ui.api import add_api
+from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
+from app.ui.context import PRIVATE, Context
+from app.ui.decoding_panel import DecodingPanel, choices
+from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
+from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
+from app.ui.page_state import Page
+from app.ui.status_line import add_status_line
+from app.ui.texts import locale_of, translations
+
+STATIC = Path(__file__).parent / "static"
+CONCURRENT = 32  # events of one kind at a time; the backend orders the answers itself
+MAX_WAITING = 128  # events; beyond, the server answers 503 with a clear text
+PURGE = (3600, 24 * 3600)  # every hour, of uploads older than a day; seconds
+
+
+def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
+    """The page of a backend that has been started."""
+    i18n = make_i18n()
+    name = backend.capabilities.model
+    with (
+        gr.Blocks(title=name, analytics_enabled=False, delete_cache=PURGE) as demo,
+        ms.Application(),
+        antdx.XProvider(),
+        ms.AutoLoading(),
+    ):
+        page = gr.State(Page())
+        gr.Markdown(f"# {name}", elem_classes="title")
+        add_status_line(page, backend)
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(scale=3, min_width=320, elem_classes="main-column"):
+                chatbot = add_chatbot()
+                with gr.Tabs(elem_classes="page-tabs") as tabs:
+                    with gr.Tab(i18n("chat"), id="chat"):
+                        chat = Chat(chatbot, add_box(i18n))
+                        buttons = add_chat_buttons(i18n)
+                    with gr.Tab(i18n("few_shot"), id="few_shot", visible=backend.capabilities.few_shot):
+                        few_shot = add_fewshot(i18n)
+                    with gr.Tab(i18n("how_to"), id="how_to", elem_classes="how-to-tab"):
+                        cards = add_howto(i18n)
+            with gr.Column(scale=1, min_width=280):
+                panel = DecodingPanel(backend.capabilities, settings.option_defaults, i18n)
+        outputs = [chatbot, chat.box, few_shot.generate, few_shot.stop]
+        context = Context(backend, page, panel, outputs, settings.max_file_size)
+        answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
+        connect_howto(context, cards, tabs, chat, few_shot)
+        _connect_stop(context, chat, few_shot, answers)
+        demo.load(_greet, page, [chatbot, chat.box, panel.mode], queue=False, **PRIVATE)
+        add_api(backend, settings)
+    return demo
+
+
+def launch(demo: gr.Blocks, settings: Settings) -> None:
+    """Serve the page until interrupted."""
+    _silence_component_log()
+    demo.queue(max_size=MAX_WAITING, default_concurrency_limit=CONCURRENT)
+    demo.launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        share=settings.share,
+        auth=settings.auth,
+        root_path=settings.root_path or None,
+        max_file_size=settings.max_file_size,
+        max_threads=2 * CONCURRENT,
+        allowed_paths=[str(EXAMPLES)],
+        theme=theme(),
+        css_paths=STATIC / "page.css",
+        head=f"<script>{(STATIC / 'page.js').read_text('utf-8')}</script>",
+        i18n=make_i18n(),
+        run_history=False,
+        footer_links=["api"],
+        ssr_mode=False,
+    )
+
+
+def theme() -> gr.themes.Base:
+    """The page's looks, with the fonts that the browser has: nothing is fetched from elsewhere."""
+    return gr.themes.Default(
+        primary_hue="blue",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    )
+
+
+def make_i18n() -> gr.I18n:
+    """The static texts, chosen by the browser's language."""
+    return gr.I18n(**translations())
+
+
+def _connect_stop(context: Context, chat: Chat, few_shot: FewShot, answers: list[Any]) -> None:
+    """Stop cancels; the answer's own end decides what stays, and is shown after it."""
+    for trigger in (chat.box.cancel, few_shot.stop.click):
+        trigger(None, None, None, cancels=answers, queue=False, **PRIVATE).then(
+            stopped, context.page, context.outputs, **PRIVATE
+        )
+
+
+def _greet(page: Page, request: gr.Request) -> tuple[Any, Any, Any]:
+    """Give a page just opened its language, where Gradio does not do it by itself."""
+    page.locale = locale_of(request.headers.get("accept-language"))
+    if page.locale == "en":
+        return gr.skip(), gr.skip(), gr.skip()
+    return *localised(page.locale), gr.update(choices=choices(page.locale))
+
+
+def _silence_component_log() -> None:
+    """Gradio prints a line for each file of a custom component that a browser fetches; the terminal is for us."""
+    import gradio.routes
+
+    gradio.routes.print = lambda *_, **__: None  # type: ignore[attr-defined]

@@ -1,0 +1,106 @@
+"""The tab "Few Shot": examples of question and answer, then the real question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.errors import AppError
+from app.messages import Part
+from app.ui import answering
+from app.ui.answering import View
+from app.ui.attachments import message_parts
+from app.ui.context import PRIVATE, Context
+from app.ui.page_state import Page
+from app.ui.transcript import transcript
+
+
+@dataclass(frozen=True, slots=True)
+class FewShot:
+    """The components of the tab."""
+
+    image: gr.Image
+    user: gr.Textbox
+    assistant: gr.Textbox
+    add: gr.Button
+    generate: gr.Button
+    stop: gr.Button
+
+    @property
+    def fields(self) -> list[Any]:
+        """What an example is made of."""
+        return [self.image, self.user, self.assistant]
+
+
+def add_fewshot(i18n: gr.I18n) -> FewShot:
+    """The fields and buttons."""
+    gr.Markdown(i18n("few_shot_help"), elem_classes="help")
+    with gr.Row(elem_classes="few-shot"):
+        image = gr.Image(
+            label=i18n("image"),
+            type="filepath",
+            sources=["upload", "webcam", "clipboard"],
+            height=220,
+            scale=1,
+            min_width=220,
+        )
+        with gr.Column(scale=2, min_width=260):
+            user = gr.Textbox(label=i18n("user"), placeholder=i18n("user_hint"), lines=2)
+            assistant = gr.Textbox(label=i18n("assistant"), placeholder=i18n("assistant_hint"), lines=2)
+            with gr.Row():
+                add = gr.Button(i18n("add_example"))
+                generate = gr.Button(i18n("generate"), variant="primary")
+                stop = gr.Button(i18n("stop"), variant="stop", visible=False)
+    return FewShot(image, user, assistant, add, generate, stop)
+
+
+def connect_fewshot(context: Context, tab: FewShot, chatbot: Any) -> list[Any]:
+    """Bind the events; returns those that a Stop ends."""
+    handlers = FewShotHandlers(context)
+    page = context.page
+    tab.add.click(handlers.add, [page, *tab.fields], [chatbot, *tab.fields], **PRIVATE)
+    inputs = [page, tab.image, tab.user, *context.panel.inputs]
+    asked = tab.generate.click(handlers.generate, inputs, context.outputs, **PRIVATE)
+    asked.then(_emptied, page, [tab.image, tab.user], **PRIVATE)
+    return [asked]
+
+
+class FewShotHandlers:
+    """What the events of the tab do."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def add(self, page: Page, image: str | None, user: str, assistant: str) -> tuple[Any, ...]:
+        """Add an example to the conversation and empty the fields; they stay if it cannot be added."""
+        page.rejected = None
+        try:
+            page.session.add_example(self._parts(image, user), assistant)
+        except AppError as error:
+            answering.toast(page, error)
+            return transcript(page), gr.skip(), gr.skip(), gr.skip()
+        return transcript(page), None, "", ""
+
+    def generate(self, page: Page, image: str | None, user: str, *controls: Any) -> Iterator[View]:
+        """Ask the real question."""
+        try:
+            parts = self._parts(image, user)
+            params = self._context.panel.params(controls)
+        except AppError as error:
+            yield answering.reject(page, error)
+            return
+        yield from answering.answer(page, page.session.send(parts, params, self._context.backend))
+
+    def _parts(self, image: str | None, user: str) -> Sequence[Part]:
+        return message_parts(user, [Path(image)] if image else [], self._context.max_file_size)
+
+
+def _emptied(page: Page) -> tuple[Any, Any]:
+    """Empty the question once it is answered."""
+    turns = page.session.turns
+    done = bool(turns) and turns[-1].state == "done" and page.rejected is None
+    return (None, "") if done else (gr.skip(), gr.skip())

@@ -1,0 +1,93 @@
+"""The tab "How to use": pictures and words, and examples that fill the message box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.errors import AppError
+from app.ui import answering
+from app.ui.attachments import message_parts
+from app.ui.chat_tab import Chat
+from app.ui.context import PRIVATE, Context
+from app.ui.fewshot_tab import FewShot
+from app.ui.page_state import Page
+from app.ui.payloads import Draft, draft_value
+from app.ui.texts import say
+from app.ui.transcript import transcript
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A clickable example: its texts are `name`, `name_help` and `name_ask`."""
+
+    name: str
+    files: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the files are."""
+        return tuple(EXAMPLES / file for file in self.files)
+
+
+DRAFTS = (
+    Example("one_image", ("table.jpg",)),
+    Example("images", ("before.png", "after.png")),
+    Example("video", ("ball.mp4",)),
+)
+FEW_SHOT = Example("examples", ("shapes_1.png", "shapes_2.png", "shapes_3.png"))
+
+
+def add_howto(i18n: gr.I18n) -> list[gr.Button]:
+    """A card per example, in the order of `DRAFTS` with the few-shot one last; returns their buttons."""
+    with gr.Row(elem_classes="how-to", equal_height=True):
+        buttons = [_card(example, i18n) for example in (*DRAFTS, FEW_SHOT)]
+    gr.Markdown(i18n("tips"))
+    return buttons
+
+
+def connect_howto(context: Context, buttons: list[gr.Button], tabs: gr.Tabs, chat: Chat, tab: FewShot) -> None:
+    """Bind the buttons."""
+    for button, example in zip(buttons, DRAFTS, strict=False):
+        button.click(_filler(example), context.page, [tabs, chat.box], **PRIVATE)
+
+    def few_shot(page: Page) -> tuple[Any, ...]:
+        first, second, question = FEW_SHOT.paths
+        ask = say("examples_ask", page.locale)
+        page.rejected = None
+        try:
+            for path, key in ((first, "examples_answer_1"), (second, "examples_answer_2")):
+                parts = message_parts(ask, [path], context.max_file_size)
+                page.session.add_example(parts, say(key, page.locale))
+        except AppError as error:
+            answering.toast(page, error)
+            return tuple(gr.skip() for _ in range(4))
+        return gr.Tabs(selected="few_shot"), transcript(page), str(question), ask
+
+    buttons[-1].click(few_shot, context.page, [tabs, chat.chatbot, tab.image, tab.user], **PRIVATE)
+
+
+def _card(example: Example, i18n: gr.I18n) -> gr.Button:
+    with gr.Column(elem_classes="card", min_width=230):
+        gr.Markdown(i18n(example.name), elem_classes="card-title")
+        if example.name == "video":
+            gr.Video(str(example.paths[0]), height=150, show_label=False, interactive=False, buttons=[])
+        else:
+            with gr.Row(elem_classes="card-pictures"):
+                for path in example.paths[:2]:
+                    gr.Image(str(path), height=150, min_width=90, show_label=False, interactive=False, buttons=[])
+        gr.Markdown(i18n(f"{example.name}_help"))
+        return gr.Button(i18n("try"), size="sm", elem_classes=f"try-{example.name}")
+
+
+def _filler(example: Example) -> Any:
+    def fill(page: Page) -> tuple[Any, Any]:
+        draft = Draft(say(f"{example.name}_ask", page.locale), example.paths)
+        return gr.Tabs(selected="chat"), gr.update(value=draft_value(draft))
+
+    return fill

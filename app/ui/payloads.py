@@ -1,0 +1,148 @@
+"""The one file that knows what the chat components send and take.
+
+What comes from a browser is data of a stranger: only positions, text and files that Gradio has checked are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from app.errors import MediaError, RequestError
+from app.messages import Image, Part, Text, Video
+from app.placement import marked_text
+
+Payload: TypeAlias = dict[str, Any]
+
+THUMBNAIL_HEIGHT = 120  # px
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What stands in the message box."""
+
+    text: str = ""
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEvent:
+    """A click on a message: which one by position, and the new contents if it was edited."""
+
+    index: int
+    value: Any = None
+
+
+def read_draft(value: Mapping[str, Any] | None) -> Draft:
+    """The text and the files of the message box; Gradio has checked that the files are uploads."""
+    value = value or {}
+    return Draft(value.get("text") or "", tuple(Path(str(file)) for file in value.get("files") or ()))
+
+
+def draft_value(draft: Draft) -> Payload:
+    """What puts a draft into the message box."""
+    return {"text": draft.text, "files": [str(file) for file in draft.files]}
+
+
+def read_event(data: Mapping[str, Any]) -> MessageEvent:
+    """The position and, of an edit, the new contents.
+
+    Raises:
+        RequestError: the browser sent something else.
+    """
+    try:
+        payload = data["payload"][0]
+        return MessageEvent(int(payload["index"]), payload.get("value"))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as cause:
+        raise RequestError("The click could not be understood.", "Reload the page.") from cause
+
+
+def edited_texts(value: Any) -> list[str]:
+    """The editable texts of an edited message, in their order."""
+    if isinstance(value, str):
+        return [value]
+    contents = value if isinstance(value, list) else [value]
+    return [
+        str(content.get("content") or "")
+        for content in contents
+        if isinstance(content, dict) and content.get("type") == "text" and content.get("editable") is not False
+    ]
+
+
+def edited_question(parts: Sequence[Part], value: Any) -> str:
+    """The edited question as a text with marks at the places of its attachments."""
+    texts = edited_texts(value)
+    if not any(isinstance(part, Text) for part in parts):
+        return "\n".join(texts)
+    news = iter(texts)
+    return marked_text([Text(next(news, "")) if isinstance(part, Text) else part for part in parts])
+
+
+def plain(text: str) -> Payload:
+    """Text shown as it is."""
+    return {"type": "text", "content": text, "options": {"render_markdown": False}}
+
+
+def markdown(text: str) -> Payload:
+    """Escaped model text, to be copied and edited."""
+    return {"type": "text", "content": text}
+
+
+def remark(text: str) -> Payload:
+    """The page's own words in a bubble: neither copied nor edited."""
+    return {"type": "text", "content": text, "copyable": False, "editable": False}
+
+
+def question(parts: Sequence[Part]) -> list[Payload]:
+    """A user's message: texts and thumbnails where the user put them, each thumbnail with its number."""
+    contents: list[Payload] = []
+    numbers = {"image": 0, "video": 0}
+    for run in _runs(parts):
+        if isinstance(run, str):
+            contents.append(plain(run))
+            continue
+        names = [_number(part, numbers) for part in run]
+        contents.append(_thumbnails(run, names))
+        contents.append(remark("  ".join(f"[{name}]" for name in names)))
+    if not any(isinstance(part, Text) for part in parts):
+        contents.append(plain(""))  # gives the edit button a box to open
+    return contents
+
+
+def _runs(parts: Sequence[Part]) -> list[str | list[Image | Video]]:
+    """Texts, and the attachments that stand side by side."""
+    runs: list[str | list[Image | Video]] = []
+    for part in parts:
+        if isinstance(part, Text):
+            runs.append(part.text)
+        elif runs and isinstance(runs[-1], list):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def _number(part: Image | Video, numbers: dict[str, int]) -> str:
+    kind = "video" if isinstance(part, Video) else "image"
+    numbers[kind] += 1
+    return f"{kind} {numbers[kind]}"
+
+
+def _thumbnails(run: Sequence[Image | Video], names: Sequence[str]) -> Payload:
+    files = [_file(part, name) for part, name in zip(run, names, strict=True)]
+    options = {
+        "image_props": {"height": THUMBNAIL_HEIGHT, "style": {"width": "auto", "height": THUMBNAIL_HEIGHT}},
+        "video_props": {"height": THUMBNAIL_HEIGHT * 2},
+    }
+    return {"type": "file", "content": files, "options": options, "copyable": False, "editable": False}
+
+
+def _file(part: Image | Video, name: str) -> Payload:
+    """A file under its number instead of its name; the extension tells the component what it is."""
+    if not isinstance(part.source, Path):
+        raise MediaError("The picture is in memory and cannot be shown on the page.")
+    suffix, kind = (".mp4", "video/mp4") if isinstance(part, Video) else (".png", "image/png")
+    meta = {"_type": "gradio.FileData"}
+    return {"path": str(part.source), "orig_name": name + suffix, "mime_type": kind, "meta": meta}

@@ -1,0 +1,134 @@
+"use strict";
+// What the chat components leave out: names for icon buttons, an attachment panel that opens and closes by itself,
+// numbers on attachments, and text typed during an upload. Labels follow the browser's language.
+(() => {
+  const zh = (navigator.language || "en").toLowerCase().startsWith("zh");
+  const say = (en, chinese) => (zh ? chinese : en);
+  const JOINER = /\u2060/g; // put into model text by escape.py; never part of what is copied
+
+  const NAMES_BY_ICON = {
+    "arrow-up": say("Send", "发送"),
+    link: say("Attach images and videos", "添加图片和视频"),
+    copy: say("Copy", "复制"),
+    check: say("Save", "保存"),
+    edit: say("Edit", "编辑"),
+    delete: say("Delete", "删除"),
+    close: say("Cancel", "取消"),
+    "close-circle": say("Remove", "移除"),
+    plus: say("Add files", "添加文件"),
+    left: say("Back", "向左"),
+    right: say("Forward", "向右"),
+    down: say("Scroll to the end", "滚动到底部"),
+    eye: say("Open", "打开"),
+  };
+
+  const name = (element, label) => {
+    if (element.getAttribute("aria-label") !== label) element.setAttribute("aria-label", label);
+  };
+
+  function nameButtons() {
+    document.querySelectorAll(".conversation, .message-box, .ms-gr-pro-chatbot, .ms-gr-pro-multimodal-input")
+      .forEach((root) => root.querySelectorAll("button, a[role=button], a.ms-gr-ant-btn, .ms-gr-ant-file-card-list-remove")
+        .forEach(nameButton));
+    document.querySelectorAll(".ms-gr-pro-multimodal-input .ms-gr-ant-sender-header-close button")
+      .forEach((button) => name(button, say("Close", "关闭")));
+    document.querySelectorAll(".ms-gr-pro-multimodal-input textarea")
+      .forEach((box) => name(box, box.getAttribute("placeholder") || ""));
+  }
+
+  function nameButton(button) {
+    if (button.className.includes("loading-button")) return name(button, say("Stop", "停止"));
+    if (button.querySelector(":scope > button")) return; // a wrapper: the inner button carries the name
+    const icon = button.querySelector("[role=img][aria-label]");
+    const label = icon && NAMES_BY_ICON[icon.getAttribute("aria-label")];
+    if (label && !button.textContent.trim()) name(button, label);
+    if (button.classList.contains("ms-gr-ant-file-card-list-remove")) {
+      button.setAttribute("role", "button");
+      button.tabIndex = 0;
+    }
+  }
+
+  // --- attachments -------------------------------------------------------------------------------------------
+  const box = () => document.querySelector(".ms-gr-pro-multimodal-input");
+  const cards = (root) => [...root.querySelectorAll(".ms-gr-ant-sender-header .ms-gr-ant-file-card-list-item")];
+  const isVideo = (card) => /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|ts|flv|wmv|ogv)$/i.test(
+    card.querySelector("img")?.alt || card.textContent.trim()) || !!card.querySelector("video");
+  const isUploading = () => !!box()?.querySelector("[class*=status-uploading], .ms-gr-ant-file-card-loading");
+  const attachButton = () => box()?.querySelector(".anticon-link")?.closest("button");
+  const isOpen = () => !!box()?.querySelector(".ms-gr-ant-sender-header:not([style*='none']) .ms-gr-ant-sender-header-header");
+
+  function numberCards() {
+    const root = box();
+    if (!root) return;
+    const counts = { image: 0, video: 0 };
+    for (const card of cards(root)) {
+      const kind = isVideo(card) ? "video" : "image";
+      const label = `[${kind} ${++counts[kind]}]`;
+      if (card.dataset.number !== label) card.dataset.number = label;
+    }
+  }
+
+  const openPanel = () => { if (!isOpen()) attachButton()?.click(); };
+  let running = false;
+  function closePanelAfterSend() {
+    const now = !!box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
+    if (now && !running && isOpen() && !cards(box()).length) attachButton()?.click();
+    running = now;
+  }
+
+  const carriesFiles = (event) => [...(event.clipboardData || event.dataTransfer)?.types || []].includes("Files");
+  document.addEventListener("dragenter", (event) => { if (carriesFiles(event)) openPanel(); });
+  document.addEventListener("paste", (event) => {
+    if (carriesFiles(event) && box()?.contains(event.target)) openPanel();
+  });
+
+  // --- text typed while files upload: the component puts the older text back when they have arrived -----------
+  let typed = null;
+  document.addEventListener("input", (event) => {
+    if (event.isTrusted && isUploading() && box()?.contains(event.target)) typed = event.target.value;
+  }, true);
+
+  function restoreTyped() {
+    if (typed === null || isUploading()) return;
+    const text = typed, area = box()?.querySelector("textarea");
+    typed = null;
+    setTimeout(() => {
+      if (!area || area.value === text) return;
+      Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }, 50);
+  }
+
+  // A message sent before its files have arrived would go without them.
+  const hold = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && isUploading() && box()?.contains(event.target)) hold(event);
+  }, true);
+  document.addEventListener("click", (event) => {
+    if (isUploading() && event.target.closest?.(".ms-gr-ant-sender-actions-btn")) hold(event);
+  }, true);
+
+  // --- copies are what the model wrote -------------------------------------------------------------------------
+  if (navigator.clipboard) {
+    const write = navigator.clipboard.writeText.bind(navigator.clipboard);
+    navigator.clipboard.writeText = (text) => write(text.replace(JOINER, ""));
+  }
+  document.addEventListener("copy", (event) => {
+    const text = String(document.getSelection());
+    if (!JOINER.test(text) || !event.clipboardData) return;
+    event.clipboardData.setData("text/plain", text.replace(JOINER, ""));
+    event.preventDefault();
+  });
+
+  let scheduled = false;
+  const refresh = () => {
+    scheduled = false;
+    nameButtons();
+    numberCards();
+    closePanelAfterSend();
+    restoreTyped();
+  };
+  new MutationObserver(() => {
+    if (!scheduled) { scheduled = true; requestAnimationFrame(refresh); }
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+})();

@@ -1,0 +1,40 @@
+"""The line under the title: how far loading is, and whether the answers can mean anything."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from app.backends.base import Backend
+from app.ui.page_state import Page
+from app.ui.texts import Locale, say
+
+INTERVAL = 1.0  # seconds between looks at a model that loads
+
+
+def add_status_line(page: gr.State, backend: Backend) -> None:
+    """The line, looked after until the model is ready or has failed."""
+    line = gr.HTML(status_html(backend, "en"), elem_classes="status", padding=False)
+    timer = gr.Timer(INTERVAL)
+
+    def tick(page: Page) -> tuple[str, Any]:
+        return status_html(backend, page.locale), gr.Timer(active=backend.status().state == "loading")
+
+    timer.tick(tick, page, [line, timer], queue=False, show_progress="hidden", api_visibility="private")
+
+
+def status_html(backend: Backend, locale: Locale) -> str:
+    """What the line says; empty when the model is ready and trained."""
+    status = backend.status()
+    if status.state == "failed":
+        return _line("failed", f"{say('load_failed', locale)} {status.detail}")
+    if status.state == "loading":
+        share = "" if status.fraction is None else f" {status.fraction:.0%}"
+        return _line("loading", f"{say('loading', locale)} {status.detail}{share}")
+    return _line("noise", say("noise", locale)) if backend.capabilities.random_weights else ""
+
+
+def _line(kind: str, text: str) -> str:
+    return f'<p role="status" class="status-{kind}">{html.escape(text.strip())}</p>'

@@ -1,0 +1,169 @@
+"""Every word of the page, in English and Chinese.
+
+Static labels follow the browser's language by themselves (`i18n`); what is made while an answer is written uses
+`say` with the page's locale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from app.sampling import OPTIONS
+
+Locale: TypeAlias = Literal["en", "zh"]
+
+TEXTS: Mapping[str, tuple[str, str]] = {
+    # tabs, buttons, boxes
+    "chat": ("Chat", "对话"),
+    "few_shot": ("Few Shot", "少样本"),
+    "how_to": ("How to use", "使用说明"),
+    "decoding": ("Decoding", "解码"),
+    "placeholder": ("Ask anything about your images and videos", "就你的图片和视频提问"),
+    "attach": ("Attach images and videos", "添加图片和视频"),
+    "attachments": ("Attachments", "附件"),
+    "drop": ("Drop images and videos here", "将图片和视频拖放到这里"),
+    "drop_hint": ("or click to choose them", "或点击选择"),
+    "send": ("Send", "发送"),
+    "stop": ("Stop", "停止"),
+    "regenerate": ("Regenerate", "重新生成"),
+    "clear": ("Clear history", "清空历史"),
+    "edit": ("Edit", "编辑"),
+    "delete": ("Delete", "删除"),
+    "delete_ask": ("Delete this question and its answer?", "删除这个问题及其回答?"),
+    "copy": ("Copy", "复制"),
+    "copied": ("Copied", "已复制"),
+    "save": ("Save", "保存"),
+    "cancel": ("Cancel", "取消"),
+    "close": ("Close", "关闭"),
+    "remove": ("Remove", "移除"),
+    "scroll": ("Scroll to the end", "滚动到底部"),
+    "conversation": ("Conversation", "对话内容"),
+    "image": ("Image", "图片"),
+    "user": ("User", "用户"),
+    "assistant": ("Assistant", "助手"),
+    "user_hint": ("A question, as you would ask it", "一个问题"),
+    "assistant_hint": ("The answer you want to it", "期望的回答"),
+    "add_example": ("Add Example", "添加示例"),
+    "generate": ("Generate", "生成"),
+    "few_shot_help": (
+        "Show the model what you want: add examples of a question with its answer, then leave Assistant empty, "
+        "put the real question in User and press Generate.",
+        "先用示例告诉模型你想要什么:添加若干问答示例,然后在“用户”中填写真正的问题,“助手”留空,点击“生成”。",
+    ),
+    "sampling": ("Sampling", "采样"),
+    "beam": ("Beam Search", "束搜索"),
+    # the empty page
+    "welcome": ("Chat about images and videos", "聊聊图片和视频"),
+    "welcome_hint": (
+        "Attach, paste or drop images and videos, then ask. The model runs on this server.",
+        "添加、粘贴或拖入图片和视频,然后提问。模型运行在本服务器上。",
+    ),
+    # status
+    "loading": ("The model is loading. You can write already.", "模型正在加载,你可以先输入。"),
+    "load_failed": ("The model could not be loaded.", "模型加载失败。"),
+    "noise": (
+        "This checkpoint was never trained: its answers are noise. It shows that everything works.",
+        "此权重未经训练:回答是无意义的文字,仅用于演示流程。",
+    ),
+    # progress
+    "queue": ("Waiting for a free place", "正在排队"),
+    "load": ("Loading the model", "正在加载模型"),
+    "decode_video": ("Decoding the video", "正在解码视频"),
+    "encode_images": ("Encoding the images", "正在编码图像"),
+    "prefill": ("Reading the prompt", "正在读取提示"),
+    "search": ("Searching with beams", "正在束搜索"),
+    # under an answer
+    "new_tokens": ("{count:,} tokens", "{count:,} 个 token"),
+    "speed": ("{speed:.1f} tokens/s", "{speed:.1f} token/秒"),
+    "ttft": ("first token after {seconds:.2f} s", "首 token {seconds:.2f} 秒"),
+    "vision_tokens": ("{count:,} vision tokens", "{count:,} 个视觉 token"),
+    "cached_tokens": ("{count:,} cached", "{count:,} 个已缓存"),
+    "stopped": ("Stopped", "已停止"),
+    "failed": ("Failed", "失败"),
+    "not_sent": ("Not sent", "未发送"),
+    "example": ("Example", "示例"),
+    "turns_dropped": (
+        "The oldest {count} messages did not fit the context and were left out.",
+        "最早的 {count} 条消息超出上下文,已省略。",
+    ),
+    # how to use
+    "try": ("Try it", "试一试"),
+    "one_image": ("One image", "单张图片"),
+    "one_image_help": (
+        "Attach an image with the paperclip, paste it or drop it anywhere on the page. Then ask.",
+        "点击回形针添加图片,也可以粘贴或拖入页面,然后提问。",
+    ),
+    "one_image_ask": ("What is on the table?", "桌上有什么?"),
+    "images": ("Several images", "多张图片"),
+    "images_help": (
+        "Attachments are numbered. Write [image 1] or [image 2] to put that one at this place of your text; "
+        "those you do not mention come first.",
+        "附件按顺序编号。在文字中写 [图 1]、[图 2] 可把图片放到该处;未提及的图片排在最前。",
+    ),
+    "images_ask": (
+        "Compare [image 1] with [image 2]. What has changed?",
+        "比较 [图 1] 和 [图 2],有什么变化?",
+    ),
+    "video": ("A video", "视频"),
+    "video_help": (
+        "One frame per second is taken, at most Max Frames; longer videos are sampled evenly.",
+        "每秒取一帧,最多取“最大帧数”帧;更长的视频均匀取帧。",
+    ),
+    "video_ask": ("What happens in this video?", "视频里发生了什么?"),
+    "examples": ("Few-shot examples", "少样本示例"),
+    "examples_help": (
+        "Examples of question and answer teach the model a format. This puts two into the chat and opens Few Shot.",
+        "问答示例可以教会模型一种格式。点击后会在对话中加入两个示例并打开“少样本”。",
+    ),
+    "examples_ask": ("Count the shapes.", "数一数图形。"),
+    "examples_answer_1": ("circles: 3, squares: 0", "圆形:3,方形:0"),
+    "examples_answer_2": ("circles: 1, squares: 2", "圆形:1,方形:2"),
+    "tips": (
+        "**Stop** ends an answer at once and keeps what was written. **Regenerate** answers the last question again. "
+        "Hover over a message to copy, edit or delete it: editing a question answers it anew. "
+        "**Decoding** holds the options of the model; beam search shows nothing until it ends.",
+        "**停止**会立即结束回答并保留已生成的内容。**重新生成**会再次回答最后一个问题。"
+        "每条消息都可以复制、编辑或删除:编辑问题后会重新回答。"
+        "**解码**面板提供模型的各项参数;束搜索在结束前不会显示内容。",
+    ),
+}
+
+OPTION_TEXTS_ZH: Mapping[str, tuple[str, str]] = {
+    "do_sample": ("解码方式", "从概率分布中采样;否则使用束搜索。"),
+    "num_beams": ("束数", "束搜索的宽度;1 为贪心。"),
+    "temperature": ("温度", "大于 1 更随机,更小则更确定。"),
+    "top_p": ("Top P", "保留概率之和达到该值的最可能 token。"),
+    "top_k": ("Top K", "只保留这么多最可能的 token;0 表示全部保留。"),
+    "repetition_penalty": ("重复惩罚", "大于 1 会抑制已生成的 token。"),
+    "max_new_tokens": ("最大新 token 数", "回答最多到此为止。"),
+    "seed": ("随机种子", "相同的种子得到相同的回答;留空则每次不同。"),
+    "max_slice_nums": ("最大切片数", "大图最多切成这么多片。"),
+    "max_frames": ("最大帧数", "每个视频最多取这么多帧。"),
+    "system_prompt": ("系统提示", "放在对话之前;留空表示没有。"),
+}
+
+
+def say(key: str, locale: Locale, **values: Any) -> str:
+    """A text in a language, its `{names}` filled in."""
+    return TEXTS[key][locale == "zh"].format(**values)
+
+
+def locale_of(accept_language: str | None) -> Locale:
+    """The first language of an Accept-Language header that the page has, else English."""
+    for entry in (accept_language or "").split(","):
+        language = entry.split(";")[0].strip().lower().split("-")[0]
+        if language in ("en", "zh"):
+            return "zh" if language == "zh" else "en"
+    return "en"
+
+
+def translations() -> dict[Locale, dict[str, str]]:
+    """All texts by language and key; an option's are "option.NAME" and "option.NAME.help"."""
+    english = {key: pair[0] for key, pair in TEXTS.items()}
+    chinese = {key: pair[1] for key, pair in TEXTS.items()}
+    for option in OPTIONS:
+        label, help_text = OPTION_TEXTS_ZH[option.name]
+        english |= {f"option.{option.name}": option.label, f"option.{option.name}.help": option.help}
+        chinese |= {f"option.{option.name}": label, f"option.{option.name}.help": help_text}
+    return {"en": english, "zh": chinese}

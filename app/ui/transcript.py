@@ -1,0 +1,111 @@
+"""A conversation as the chat component shows it: two messages per turn, and a remark if a message was not sent."""
+
+from __future__ import annotations
+
+from app.errors import AppError, RequestError
+from app.messages import Progress, Usage
+from app.session import Session
+from app.turn import Turn
+from app.ui import payloads
+from app.ui.escape import escape
+from app.ui.page_state import Page
+from app.ui.payloads import Payload
+from app.ui.texts import Locale, say
+
+
+def transcript(page: Page) -> list[Payload]:
+    """All messages of a page's conversation."""
+    messages = [message for turn in page.session.turns for message in _turn(turn, page)]
+    if page.rejected:
+        footer = say("not_sent", page.locale)
+        content = [payloads.remark(_error(page.rejected))]
+        messages.append(_message("assistant", "rejected", content, footer, classes="answer-failed", actions=[]))
+    return messages
+
+
+def turn_at(session: Session, index: int) -> tuple[Turn, bool]:
+    """The turn a message of `transcript` belongs to, and whether the message is its answer.
+
+    Raises:
+        RequestError: there is no such message.
+    """
+    turns = session.turns
+    if not 0 <= index < 2 * len(turns):
+        raise RequestError("This message is no longer part of the conversation.", "Reload the page.")
+    return turns[index // 2], index % 2 == 1
+
+
+def footer(turn: Turn, locale: Locale) -> str:
+    """How the answer ended and what it cost."""
+    state = [say(turn.state, locale)] if turn.state in ("stopped", "failed", "example") else []
+    return " · ".join(state + (_usage(turn.usage, locale) if turn.usage else []))
+
+
+def progress_text(progress: Progress, locale: Locale) -> str:
+    """What is being waited for, with a count where there is one."""
+    count = f" {progress.done}/{progress.total}" if progress.total else ""
+    return f"{say(progress.stage, locale)}{count} …"
+
+
+def _turn(turn: Turn, page: Page) -> tuple[Payload, Payload]:
+    user = _message("user", f"{turn.key}-user", payloads.question(turn.user.content))
+    return user, _answer(turn, page)
+
+
+def _answer(turn: Turn, page: Page) -> Payload:
+    key, pending = f"{turn.key}-assistant", turn.state == "pending"
+    contents = _answer_contents(turn, page)
+    message = _message("assistant", key, contents, footer(turn, page.locale))
+    if pending:
+        message |= {"status": "pending", "loading": not contents}
+    elif not turn.answer:
+        message["actions"] = ["delete"]
+    if turn.error:
+        message["elem_classes"] = "answer-failed"
+    return message
+
+
+def _answer_contents(turn: Turn, page: Page) -> list[Payload]:
+    contents = [payloads.remark(f"*{say(note.kind, page.locale, count=note.count)}*") for note in turn.notices]
+    if turn.answer:
+        contents.append(payloads.markdown(escape(turn.answer)))
+    elif turn.state == "pending" and page.progress:
+        contents.append(payloads.remark(progress_text(page.progress, page.locale)))
+    if turn.error:
+        contents.append(payloads.remark(_error(turn.error)))
+    elif turn.state == "stopped" and not turn.answer:
+        contents.append(payloads.remark(say("stopped", page.locale)))
+    return contents
+
+
+def _error(error: AppError) -> str:
+    return f"**{escape(error.message)}** {escape(error.hint)}".strip()
+
+
+def _usage(usage: Usage, locale: Locale) -> list[str]:
+    figures = [say("new_tokens", locale, count=usage.new_tokens)]
+    if usage.tokens_per_second is not None:
+        figures.append(say("speed", locale, speed=usage.tokens_per_second))
+    if usage.ttft is not None:
+        figures.append(say("ttft", locale, seconds=usage.ttft))
+    figures.append(say("vision_tokens", locale, count=usage.vision_tokens))
+    if usage.cached_tokens:
+        figures.append(say("cached_tokens", locale, count=usage.cached_tokens))
+    return figures
+
+
+def _message(
+    role: str,
+    key: str,
+    content: list[Payload],
+    footer: str = "",
+    *,
+    classes: str | None = None,
+    actions: list[str] | None = None,
+) -> Payload:
+    message: Payload = {"role": role, "key": key, "content": content, "footer": footer, "status": "done"}
+    if classes:
+        message["elem_classes"] = classes
+    if actions is not None:
+        message["actions"] = actions
+    return message
