@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
@@ -85,6 +87,8 @@ def quantization_config(choice: DtypeChoice, family: Family) -> BitsAndBytesConf
     """How to quantise a full checkpoint while it loads."""
     skip = list(family.int4_skip_modules)
     if choice.quantization == "int8":
+        # It says on every call that it casts to fp16, which is how int8 works.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skip)
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -95,23 +99,30 @@ def quantization_config(choice: DtypeChoice, family: Family) -> BitsAndBytesConf
     )
 
 
+class _ReportingBar:
+    """A progress bar over an iterable that also reports how far it is."""
+
+    def __init__(self, bar: Any, items: Sized, on_status: OnStatus) -> None:
+        self._bar = bar
+        self._total = len(items)
+        self._on_status = on_status
+
+    def __iter__(self) -> Iterator[Any]:
+        for done, item in enumerate(self._bar, 1):
+            yield item
+            self._on_status(done / self._total, "weights")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bar, name)
+
+
 @contextmanager
 def _weight_progress(on_status: OnStatus) -> Iterator[None]:
-    """Report the library's weight-loading bar as a fraction."""
+    """Report the library's bars over a known number of weights as fractions."""
 
     def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         bar = factory(*args, **kwargs)
-        total = kwargs.get("total") or (len(args[0]) if args and hasattr(args[0], "__len__") else None)
-        update = bar.update
-
-        def report(n: float | None = 1) -> Any:
-            result = update(n)
-            if total:
-                on_status(min(1.0, getattr(bar, "n", 0) / total), "weights")
-            return result
-
-        bar.update = report
-        return bar
+        return _ReportingBar(bar, args[0], on_status) if args and isinstance(args[0], Sized) else bar
 
     previous = transformers_logging.set_tqdm_hook(hook)
     try:
@@ -133,7 +144,7 @@ def _readable_errors() -> Iterator[None]:
         ) from error
     except ImportError as error:
         raise DeviceError(f"A package is missing: {error.name or error}.", "pip install -r requirements.txt") from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(
             f"The model's files cannot be loaded ({type(error).__name__}: {error}).",
             "Check that the download is complete and that the model is one of the family.",

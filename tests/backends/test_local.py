@@ -1,0 +1,131 @@
+"""The model in this process, from settings to streamed chunks."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.backends.base import Backend
+from app.backends.local import LocalBackend
+from app.backends.table import make_backend
+from app.errors import ModelError, ModelNotFoundError
+from app.messages import Chunk, Message, Progress
+from app.sampling import SamplingParams
+from app.session import Session
+from app.settings import Settings
+from tests.modeling.golden import MODELS, checkpoint
+
+PARAMS = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=12)
+QUESTION = [Message.of("user", "Hello, what is this?")]
+
+
+def settings(model: Path | str, **changes: Any) -> Settings:
+    return Settings(**({"model": str(model), "port": 1, "device": "cpu", "dtype": "fp32"} | changes))
+
+
+@pytest.fixture(params=MODELS)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    backend = make_backend(settings(checkpoint(request.param)))
+    yield backend
+    backend.close()
+
+
+def wait_until_ready(backend: Backend) -> None:
+    deadline = time.monotonic() + 60
+    while backend.status().state == "loading" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert backend.status().state == "ready"
+
+
+def test_capabilities_are_known_before_loading(backend: Backend) -> None:
+    assert backend.capabilities.model in ("MiniCPM-V 2.6", "MiniCPM-Llama3-V 2.5")
+    assert backend.capabilities.context in (32768, 8192)
+    assert backend.status().state == "loading"
+
+
+def test_a_question_asked_while_loading_waits_and_is_answered(backend: Backend, monkeypatch: Any) -> None:
+    original = LocalBackend._load
+    monkeypatch.setattr(LocalBackend, "_load", lambda self: (time.sleep(0.3), original(self)))
+    backend.start()
+    chunks = list(backend.stream(QUESTION, PARAMS))
+    assert chunks[0].progress is not None and chunks[0].progress.stage == "load"
+    assert chunks[-1].finish_reason
+    assert "".join(chunk.text for chunk in chunks)
+
+
+def test_there_is_a_chunk_at_least_every_tenth_of_a_second(backend: Backend, monkeypatch: Any) -> None:
+    backend.start()
+    wait_until_ready(backend)
+    engine: Any = backend._engine  # type: ignore[attr-defined]
+    original = engine._loaded.model.llm.forward
+    monkeypatch.setattr(engine._loaded.model.llm, "forward", lambda *a, **k: (time.sleep(0.5), original(*a, **k))[1])
+    chunks = list(backend.stream(QUESTION, SamplingParams(do_sample=False, num_beams=1, max_new_tokens=2)))
+    assert sum(chunk == Chunk() for chunk in chunks) >= 4
+
+
+def test_a_waiting_request_hears_its_place_in_the_queue(backend: Backend, monkeypatch: Any) -> None:
+    backend.start()
+    wait_until_ready(backend)
+    engine: Any = backend._engine  # type: ignore[attr-defined]
+    original = engine._loaded.model.llm.forward
+    monkeypatch.setattr(engine._loaded.model.llm, "forward", lambda *a, **k: (time.sleep(0.1), original(*a, **k))[1])
+    first = backend.stream(QUESTION, SamplingParams(max_new_tokens=500))
+    while not next(first).text:
+        pass
+    second = backend.stream(QUESTION, PARAMS)
+    assert next(second).progress == Progress("queue", 1)
+    first.close()
+    assert list(second)[-1].finish_reason
+
+
+def test_closing_the_stream_frees_the_device(backend: Backend) -> None:
+    backend.start()
+    stream = backend.stream(QUESTION, SamplingParams(max_new_tokens=8000, temperature=2.0, top_p=1.0, top_k=0))
+    while not next(stream).text:
+        pass
+    stream.close()
+    assert list(backend.stream(QUESTION, PARAMS))[-1].finish_reason
+
+
+def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint(MODELS[0]), tmp_path / "model"))
+    (folder / "model-00001-of-00002.safetensors").write_bytes(b"")
+    backend = make_backend(settings(folder))
+    backend.start()
+    for _ in range(2):
+        with pytest.raises(ModelError) as caught:
+            list(backend.stream(QUESTION, PARAMS))
+        assert caught.value.hint
+    assert backend.status().state == "failed"
+    assert backend.status().detail == str(caught.value)
+    backend.close()
+
+
+def test_a_model_that_is_not_there_fails_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
+        make_backend(settings(tmp_path / "nothing"))
+
+
+def test_a_session_stops_and_goes_on(backend: Backend) -> None:
+    backend.start()
+    session = Session()
+    wild = SamplingParams(max_new_tokens=8000, temperature=2.0, top_p=1.0, top_k=0)
+    updates = session.send(QUESTION[0].content, wild, backend)
+    while not next(updates).turn.answer:
+        pass
+    updates.close()
+    assert session.turns[0].state == "stopped"
+    for _ in session.send(QUESTION[0].content, PARAMS, backend):
+        pass
+    assert [turn.state for turn in session.turns] == ["stopped", "done"]
+
+
+def test_the_embedded_checkpoint_says_that_it_is_random() -> None:
+    embedded = Path(__file__).parents[2] / "assets" / "tiny-minicpm-v"
+    assert make_backend(settings(embedded)).capabilities.random_weights
+    assert not make_backend(settings(checkpoint(MODELS[0]))).capabilities.random_weights
