@@ -90,7 +90,7 @@ class LocalBackend(Backend):
             loaded = load_model(self._settings, self._report)
             for note in loaded.notes:
                 log.warning(note)
-            self._engine = PlainEngine(loaded, self._settings.video_reader)  # type: ignore[arg-type]
+            self._engine = PlainEngine(loaded, self._settings.video_reader)
             self._status = LoadStatus("ready", " ".join(loaded.notes))
         except AppError as error:
             self._fail(error)

@@ -78,6 +78,19 @@ class MiniCPMV25(MiniCPMVModel):
         ignored=frozenset({"max_slice_nums", "use_image_id", "min_new_tokens"}),
     )
 
+    def encode_conversations(
+        self,
+        pixel_values: Sequence[Sequence[Tensor]],
+        tgt_sizes: Sequence[Sequence[Size]],
+        on_progress: ProgressHook | None = None,
+    ) -> list[Tensor]:
+        """Features of several conversations: each on its own, so that a batch answers as its members would alone."""
+        empty = self.resampler.query.new_zeros(0, self.config.query_num, self.config.hidden_size)
+        return [
+            self.encode_vision(pixels, sizes, on_progress) if len(pixels) else empty
+            for pixels, sizes in zip(pixel_values, tgt_sizes, strict=True)
+        ]
+
     def encode_vision(
         self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
     ) -> Tensor:

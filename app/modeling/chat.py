@@ -82,9 +82,11 @@ class ChatMixin:
             inputs_embeds, vision_hidden_states = self.get_inputs_embeds(  # type: ignore[attr-defined]
                 input_ids, pixel_values, tgt_sizes, image_bound, vision_hidden_states
             )
-        tokenizer = tokenizer or self.get_processor().tokenizer
-        ends = tokenizer.convert_tokens_to_ids(list(self.chat_defaults.terminators))
-        kwargs = {"pad_token_id": 0, "eos_token_id": ends, "use_cache": True} | kwargs
+        if tokenizer is None and (stream or decode_text or "eos_token_id" not in kwargs):
+            tokenizer = self.get_processor().tokenizer
+        if "eos_token_id" not in kwargs:
+            kwargs["eos_token_id"] = tokenizer.convert_tokens_to_ids(list(self.chat_defaults.terminators))
+        kwargs = {"pad_token_id": 0, "use_cache": True} | kwargs
         if attention_mask is not None:
             kwargs["attention_mask"] = attention_mask
         if stream:

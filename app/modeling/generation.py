@@ -47,6 +47,21 @@ def trim_answer(row: Tensor | Sequence[int], terminators: Sequence[int], bos_tok
     return ids[min(start, end) : end]
 
 
+class _Closed(Exception):
+    """Nobody reads the text any more."""
+
+
+class _ClosableStreamer(TextIteratorStreamer):
+    """A streamer that ends the generation feeding it once it is closed."""
+
+    closed = False
+
+    def put(self, value: Any) -> None:
+        if self.closed:
+            raise _Closed
+        super().put(value)
+
+
 def stream_text(
     generate: Callable[[TextIteratorStreamer], Any], tokenizer: Any, terminators: Sequence[str]
 ) -> Iterator[str]:
@@ -56,25 +71,32 @@ def stream_text(
         generate: runs a generation that feeds the streamer it is given.
         tokenizer: decodes the tokens; special tokens are kept, `terminators` are taken out.
 
+    Closing the iterator ends the generation at its next token.
+
     Raises:
         Exception: what `generate` raised, once the text before it was yielded.
     """
-    streamer = TextIteratorStreamer(tokenizer)
+    streamer = _ClosableStreamer(tokenizer)
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
             generate(streamer)
+        except _Closed:
+            return
         except BaseException as error:
             failure.append(error)
             streamer.end()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    for piece in streamer:
-        for terminator in terminators:
-            piece = piece.replace(terminator, "")
-        yield piece
-    thread.join()
+    try:
+        for piece in streamer:
+            for terminator in terminators:
+                piece = piece.replace(terminator, "")
+            yield piece
+    finally:
+        streamer.closed = True
+        thread.join()
     if failure:
         raise failure[0]

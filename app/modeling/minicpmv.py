@@ -185,13 +185,24 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         batch_size: int,
         on_progress: ProgressHook | None,
     ) -> list[Tensor]:
-        """Encode all slices of a batch together and split them by conversation."""
+        """Encode all slices of a batch, by conversation; empty tensors where there are none."""
         counts = [len(pixels) for pixels in pixel_values] or [0] * batch_size
         if not sum(counts):
             return [self.resampler.query.new_zeros(0, self.config.query_num, self.config.hidden_size) for _ in counts]
-        sizes = [(int(rows), int(cols)) for tgt in tgt_sizes for rows, cols in torch.as_tensor(tgt).tolist()]
+        sizes = [[(int(rows), int(cols)) for rows, cols in torch.as_tensor(tgt).tolist()] for tgt in tgt_sizes]
+        return self.encode_conversations(pixel_values, sizes, on_progress)
+
+    def encode_conversations(
+        self,
+        pixel_values: Sequence[Sequence[Tensor]],
+        tgt_sizes: Sequence[Sequence[Size]],
+        on_progress: ProgressHook | None = None,
+    ) -> list[Tensor]:
+        """Features of the slices of several conversations, (slices, query_num, hidden_size) each."""
         slices = [pixels for conversation in pixel_values for pixels in conversation]
-        return list(self.encode_vision(slices, sizes, on_progress).split(counts))
+        sizes = [size for conversation in tgt_sizes for size in conversation]
+        features = self.encode_vision(slices, sizes, on_progress)
+        return list(features.split([len(conversation) for conversation in pixel_values]))
 
     def forward(
         self,

@@ -168,16 +168,19 @@ class MiniCPMVProcessor(ProcessorMixin):
             data["image_sizes"].append([picture.size for picture in pictures])
         return MiniCPMVBatchFeature(data | self._padded(rows))
 
-    def chat_inputs(self, conversations: Sequence[Sequence[Mapping[str, Any]]], **options: Any) -> MiniCPMVBatchFeature:
+    def chat_inputs(
+        self, conversations: Sequence[Sequence[Mapping[str, Any]]], add_generation_prompt: bool = True, **options: Any
+    ) -> MiniCPMVBatchFeature:
         """Render and process conversations; text is guarded against being read as markup.
 
         Args:
             conversations: each a list of `{"role": ..., "content": [PIL image or str, ...]}`, system first if any.
+            add_generation_prompt: end with the opening of an answer.
             options: as for `__call__`.
         """
         texts = [part for turns in conversations for turn in turns for part in turn["content"] if isinstance(part, str)]
         mark = self.encoder.choose_mark(texts)
-        prompts = [self.render(turns, mark) for turns in conversations]
+        prompts = [self.render(turns, mark, add_generation_prompt) for turns in conversations]
         images = [
             [part for turn in turns for part in turn["content"] if isinstance(part, PILImage.Image)]
             for turns in conversations
@@ -198,6 +201,34 @@ class MiniCPMVProcessor(ProcessorMixin):
             for picture, limit in zip(pictures, max_slice_nums, strict=True)
         ]
         return len(self.encoder.encode(self.expand(self.render(turns, mark), plans, use_image_id), mark))
+
+    def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **kwargs: Any) -> Any:
+        """The library's way to a prompt: messages whose content is a text or a list of parts.
+
+        Args:
+            conversation: messages, or a list of conversations; parts are PIL images, texts,
+                `{"type": "image", "image": PIL image}` or `{"type": "text", "text": str}`.
+            chat_template: must be None; the published template is used.
+            kwargs: `tokenize` (default False), `add_generation_prompt` (default True), and the options of
+                `__call__`.
+
+        Returns:
+            The prompt or prompts, or with `tokenize` a processed batch.
+        """
+        if chat_template is not None:
+            raise RequestError("chat_template= is not taken; the model's own template is used.")
+        batched = bool(conversation) and isinstance(conversation[0], (list, tuple))
+        conversations = [
+            [{"role": turn["role"], "content": _plain_parts(turn["content"])} for turn in turns]
+            for turns in (conversation if batched else [conversation])
+        ]
+        for name in ("return_dict", "return_tensors"):
+            kwargs.pop(name, None)
+        prompt = kwargs.pop("add_generation_prompt", True)
+        if kwargs.pop("tokenize", False):
+            return self.chat_inputs(conversations, add_generation_prompt=prompt, **kwargs)
+        rendered = [self.render(turns, add_generation_prompt=prompt) for turns in conversations]
+        return rendered if batched else rendered[0]
 
     def render(self, turns: Sequence[Mapping[str, Any]], mark: str = "", add_generation_prompt: bool = True) -> str:
         """The chat template filled with a conversation, a placeholder in the place of each image."""
@@ -230,6 +261,12 @@ class MiniCPMVProcessor(ProcessorMixin):
             attention_mask[index, start:] = 1
             bounds.append(self.bounds(row) + start)
         return {"input_ids": input_ids, "attention_mask": attention_mask, "image_bound": bounds}
+
+
+def _plain_parts(content: Any) -> list[Any]:
+    """A message's content as texts and images."""
+    parts = [content] if isinstance(content, str) else list(content)
+    return [part.get(part.get("type")) if isinstance(part, Mapping) else part for part in parts]
 
 
 def _like(max_slice_nums: Any, batch: Sequence[Sequence[Any]]) -> list[list[int | None]]:
