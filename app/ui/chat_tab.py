@@ -16,6 +16,7 @@ from app.ui.answering import View
 from app.ui.attachments import message_parts
 from app.ui.context import PRIVATE, Context
 from app.ui.escape import unescape
+from app.ui.labels import Label
 from app.ui.page_state import Page
 from app.ui.texts import Locale, say
 from app.ui.transcript import transcript, turn_at
@@ -43,10 +44,10 @@ def add_chatbot() -> Any:
     )
 
 
-def add_box(i18n: gr.I18n) -> Any:
+def add_box(label: Label) -> Any:
     """The message box with its attachments."""
     return pro.MultimodalInput(
-        placeholder=i18n("placeholder"),
+        placeholder=label("placeholder"),
         elem_classes="message-box",
         auto_size={"minRows": 1, "maxRows": 8},
         upload_config=upload_config("en"),
@@ -83,11 +84,11 @@ def localised(locale: Locale) -> tuple[Any, Any]:
     return bot, gr.update(upload_config=upload_config(locale), placeholder=say("placeholder", locale))
 
 
-def add_chat_buttons(i18n: gr.I18n) -> tuple[gr.Button, gr.Button]:
+def add_chat_buttons(label: Label) -> tuple[gr.Button, gr.Button]:
     """Regenerate and Clear history."""
     with gr.Row(elem_classes="chat-buttons"):
-        regenerate = gr.Button(i18n("regenerate"), size="sm")
-        clear = gr.Button(i18n("clear"), size="sm")
+        regenerate = gr.Button(label("regenerate"), size="sm")
+        clear = gr.Button(label("clear"), size="sm")
     return regenerate, clear
 
 

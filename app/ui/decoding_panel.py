@@ -9,6 +9,7 @@ import gradio as gr
 
 from app.backends.base import Capabilities
 from app.sampling import OPTIONS, Mode, Option, SamplingParams, default_of
+from app.ui.labels import Label
 from app.ui.texts import Locale, say
 
 CONTROLS: tuple[Option, ...] = tuple(option for option in OPTIONS if option.type is not bool)
@@ -22,15 +23,15 @@ class DecodingPanel:
         inputs: the components whose values `params` takes, in its order.
     """
 
-    def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], i18n: gr.I18n) -> None:
+    def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label) -> None:
         self._capabilities = capabilities
         self._defaults = {**capabilities.defaults, **overrides}
         self._start: Mode = "beam" if self._defaults.get("do_sample") is False else "sampling"
-        with gr.Accordion(i18n("decoding"), open=True, elem_classes="decoding"):
+        with gr.Accordion(label("decoding"), open=True, elem_classes="decoding"):
             self.mode = gr.Radio(
-                choices("en"), value=self._start, label=i18n("option.do_sample"), visible=capabilities.beam_search
+                choices("en"), value=self._start, label=label("option.do_sample"), visible=capabilities.beam_search
             )
-            self._controls = [self._control(option, i18n) for option in CONTROLS]
+            self._controls = [self._control(option, label) for option in CONTROLS]
         self.inputs: list[Any] = [self.mode, *self._controls]
         self._previous = gr.State(self._start)
         self.mode.change(
@@ -50,9 +51,9 @@ class DecodingPanel:
         """
         mode: Mode = "beam" if values[0] == "beam" else "sampling"
         given = {
-            option.name: value
+            option.name: _read(option, value)
             for option, value in zip(CONTROLS, values[1:], strict=True)
-            if applies(option, mode, self._capabilities) and not _is_unset(option, value)
+            if applies(option, mode, self._capabilities) and (option.optional or value is not None)
         }
         return SamplingParams.of({**given, "do_sample": mode == "sampling"}, self._defaults)
 
@@ -66,19 +67,18 @@ class DecodingPanel:
         visible = applies(option, mode, self._capabilities)
         return gr.update(visible=visible, value=new) if value == old and old != new else gr.update(visible=visible)
 
-    def _control(self, option: Option, i18n: gr.I18n) -> Any:
+    def _control(self, option: Option, label: Label) -> Any:
         common = {
             "value": default_of(option, self._start, self._defaults),
-            "label": i18n(f"option.{option.name}"),
-            "info": i18n(f"option.{option.name}.help"),
+            "label": label(f"option.{option.name}"),
+            "info": label(f"option.{option.name}.help"),
             "visible": applies(option, self._start, self._capabilities),
         }
         if option.type is str:
             return gr.Textbox(lines=2, max_lines=6, **common)
-        limits = {"minimum": option.minimum, "maximum": option.maximum, "step": option.step}
-        if option.optional:
-            return gr.Number(precision=0, **limits, **common)
-        return gr.Slider(**limits, **common)
+        if option.optional:  # a number box would show empty as 0
+            return gr.Textbox(placeholder=label("random"), max_lines=1, **common)
+        return gr.Slider(option.minimum, option.maximum, step=option.step, **common)
 
 
 def applies(option: Option, mode: Mode, capabilities: Capabilities) -> bool:
@@ -93,5 +93,12 @@ def choices(locale: Locale) -> list[tuple[str, str]]:
     return [(say(mode, locale), mode) for mode in MODES]
 
 
-def _is_unset(option: Option, value: Any) -> bool:
-    return value is None and not option.optional
+def _read(option: Option, value: Any) -> Any:
+    """The value of a control; an optional number comes as text."""
+    if not option.optional or not isinstance(value, str):
+        return value
+    text = value.strip()
+    try:
+        return int(text) if text else None
+    except ValueError:
+        return text  # refused with the option's own message

@@ -21,6 +21,7 @@ from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import DecodingPanel, choices
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
+from app.ui.labels import make_i18n, make_label
 from app.ui.page_state import Page
 from app.ui.status_line import add_status_line
 from app.ui.texts import locale_of, translations
@@ -33,10 +34,10 @@ PURGE = (3600, 24 * 3600)  # every hour, of uploads older than a day; seconds
 
 def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
     """The page of a backend that has been started."""
-    i18n = make_i18n()
+    label = make_label()
     name = backend.capabilities.model
     with (
-        gr.Blocks(title=name, analytics_enabled=False, delete_cache=PURGE) as demo,
+        gr.Blocks(title=name, analytics_enabled=False, delete_cache=PURGE, fill_width=True) as demo,
         ms.Application(),
         antdx.XProvider(),
         ms.AutoLoading(),
@@ -45,18 +46,23 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         gr.Markdown(f"# {name}", elem_classes="title")
         add_status_line(page, backend)
         with gr.Row(elem_classes="columns"):
-            with gr.Column(scale=3, min_width=320, elem_classes="main-column"):
+            with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
                 chatbot = add_chatbot()
                 with gr.Tabs(elem_classes="page-tabs") as tabs:
-                    with gr.Tab(i18n("chat"), id="chat"):
-                        chat = Chat(chatbot, add_box(i18n))
-                        buttons = add_chat_buttons(i18n)
-                    with gr.Tab(i18n("few_shot"), id="few_shot", visible=backend.capabilities.few_shot):
-                        few_shot = add_fewshot(i18n)
-                    with gr.Tab(i18n("how_to"), id="how_to", elem_classes="how-to-tab"):
-                        cards = add_howto(i18n)
-            with gr.Column(scale=1, min_width=280):
-                panel = DecodingPanel(backend.capabilities, settings.option_defaults, i18n)
+                    with gr.Tab(label("chat"), id="chat"):
+                        chat = Chat(chatbot, add_box(label))
+                        buttons = add_chat_buttons(label)
+                    with gr.Tab(
+                        label("few_shot"),
+                        id="few_shot",
+                        visible=backend.capabilities.few_shot,
+                        elem_classes="few-shot-tab",
+                    ):
+                        few_shot = add_fewshot(label)
+                    with gr.Tab(label("how_to"), id="how_to", elem_classes="how-to-tab"):
+                        cards = add_howto(label)
+            with gr.Column(scale=1, min_width=320, elem_classes="side-column"):
+                panel = DecodingPanel(backend.capabilities, settings.option_defaults, label)
         outputs = [chatbot, chat.box, few_shot.generate, few_shot.stop]
         context = Context(backend, page, panel, outputs, settings.max_file_size)
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
@@ -97,11 +103,6 @@ def theme() -> gr.themes.Base:
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
     )
-
-
-def make_i18n() -> gr.I18n:
-    """The static texts, chosen by the browser's language."""
-    return gr.I18n(**translations())
 
 
 def _connect_stop(context: Context, chat: Chat, few_shot: FewShot, answers: list[Any]) -> None:

@@ -15,6 +15,7 @@ from app.ui import answering
 from app.ui.answering import View
 from app.ui.attachments import message_parts
 from app.ui.context import PRIVATE, Context
+from app.ui.labels import Label
 from app.ui.page_state import Page
 from app.ui.transcript import transcript
 
@@ -36,12 +37,12 @@ class FewShot:
         return [self.image, self.user, self.assistant]
 
 
-def add_fewshot(i18n: gr.I18n) -> FewShot:
+def add_fewshot(label: Label) -> FewShot:
     """The fields and buttons."""
-    gr.Markdown(i18n("few_shot_help"), elem_classes="help")
+    gr.Markdown(label("few_shot_help"), elem_classes="help")
     with gr.Row(elem_classes="few-shot"):
         image = gr.Image(
-            label=i18n("image"),
+            label=label("image"),
             type="filepath",
             sources=["upload", "webcam", "clipboard"],
             height=220,
@@ -49,12 +50,12 @@ def add_fewshot(i18n: gr.I18n) -> FewShot:
             min_width=220,
         )
         with gr.Column(scale=2, min_width=260):
-            user = gr.Textbox(label=i18n("user"), placeholder=i18n("user_hint"), lines=2)
-            assistant = gr.Textbox(label=i18n("assistant"), placeholder=i18n("assistant_hint"), lines=2)
+            user = gr.Textbox(label=label("user"), placeholder=label("user_hint"), lines=2)
+            assistant = gr.Textbox(label=label("assistant"), placeholder=label("assistant_hint"), lines=2)
             with gr.Row():
-                add = gr.Button(i18n("add_example"))
-                generate = gr.Button(i18n("generate"), variant="primary")
-                stop = gr.Button(i18n("stop"), variant="stop", visible=False)
+                add = gr.Button(label("add_example"))
+                generate = gr.Button(label("generate"), variant="primary")
+                stop = gr.Button(label("stop"), variant="stop", visible=False)
     return FewShot(image, user, assistant, add, generate, stop)
 
 

@@ -14,6 +14,7 @@ from app.ui.attachments import message_parts
 from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
 from app.ui.fewshot_tab import FewShot
+from app.ui.labels import Label
 from app.ui.page_state import Page
 from app.ui.payloads import Draft, draft_value
 from app.ui.texts import say
@@ -43,11 +44,11 @@ DRAFTS = (
 FEW_SHOT = Example("examples", ("shapes_1.png", "shapes_2.png", "shapes_3.png"))
 
 
-def add_howto(i18n: gr.I18n) -> list[gr.Button]:
+def add_howto(label: Label) -> list[gr.Button]:
     """A card per example, in the order of `DRAFTS` with the few-shot one last; returns their buttons."""
     with gr.Row(elem_classes="how-to", equal_height=True):
-        buttons = [_card(example, i18n) for example in (*DRAFTS, FEW_SHOT)]
-    gr.Markdown(i18n("tips"))
+        buttons = [_card(example, label) for example in (*DRAFTS, FEW_SHOT)]
+    gr.Markdown(label("tips"))
     return buttons
 
 
@@ -72,17 +73,17 @@ def connect_howto(context: Context, buttons: list[gr.Button], tabs: gr.Tabs, cha
     buttons[-1].click(few_shot, context.page, [tabs, chat.chatbot, tab.image, tab.user], **PRIVATE)
 
 
-def _card(example: Example, i18n: gr.I18n) -> gr.Button:
+def _card(example: Example, label: Label) -> gr.Button:
     with gr.Column(elem_classes="card", min_width=230):
-        gr.Markdown(i18n(example.name), elem_classes="card-title")
+        gr.Markdown(label(example.name), elem_classes="card-title")
         if example.name == "video":
             gr.Video(str(example.paths[0]), height=150, show_label=False, interactive=False, buttons=[])
         else:
             with gr.Row(elem_classes="card-pictures"):
                 for path in example.paths[:2]:
                     gr.Image(str(path), height=150, min_width=90, show_label=False, interactive=False, buttons=[])
-        gr.Markdown(i18n(f"{example.name}_help"))
-        return gr.Button(i18n("try"), size="sm", elem_classes=f"try-{example.name}")
+        gr.Markdown(label(f"{example.name}_help"))
+        return gr.Button(label("try"), size="sm", elem_classes=f"try-{example.name}")
 
 
 def _filler(example: Example) -> Any:

@@ -1,6 +1,6 @@
 """Every word of the page, in English and Chinese.
 
-Static labels follow the browser's language by themselves (`i18n`); what is made while an answer is written uses
+Static labels follow the browser's language by themselves (labels.py); what is made while an answer is written uses
 `say` with the page's locale.
 """
 
@@ -30,7 +30,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "clear": ("Clear history", "清空历史"),
     "edit": ("Edit", "编辑"),
     "delete": ("Delete", "删除"),
-    "delete_ask": ("Delete this question and its answer?", "删除这个问题及其回答?"),
+    "delete_ask": ("Delete this question and its answer?", "删除这个问题及其回答？"),
     "copy": ("Copy", "复制"),
     "copied": ("Copied", "已复制"),
     "save": ("Save", "保存"),
@@ -49,22 +49,23 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "few_shot_help": (
         "Show the model what you want: add examples of a question with its answer, then leave Assistant empty, "
         "put the real question in User and press Generate.",
-        "先用示例告诉模型你想要什么:添加若干问答示例,然后在“用户”中填写真正的问题,“助手”留空,点击“生成”。",
+        "先用示例告诉模型你想要什么：添加若干问答示例，然后在“用户”中填写真正的问题，“助手”留空，点击“生成”。",
     ),
     "sampling": ("Sampling", "采样"),
     "beam": ("Beam Search", "束搜索"),
+    "random": ("random", "随机"),
     # the empty page
     "welcome": ("Chat about images and videos", "聊聊图片和视频"),
     "welcome_hint": (
         "Attach, paste or drop images and videos, then ask. The model runs on this server.",
-        "添加、粘贴或拖入图片和视频,然后提问。模型运行在本服务器上。",
+        "添加、粘贴或拖入图片和视频，然后提问。模型运行在本服务器上。",
     ),
     # status
-    "loading": ("The model is loading. You can write already.", "模型正在加载,你可以先输入。"),
+    "loading": ("The model is loading. You can write already.", "模型正在加载，你可以先输入。"),
     "load_failed": ("The model could not be loaded.", "模型加载失败。"),
     "noise": (
         "This checkpoint was never trained: its answers are noise. It shows that everything works.",
-        "此权重未经训练:回答是无意义的文字,仅用于演示流程。",
+        "此权重未经训练：回答是无意义的文字，仅用于演示流程。",
     ),
     # progress
     "queue": ("Waiting for a free place", "正在排队"),
@@ -85,62 +86,62 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "example": ("Example", "示例"),
     "turns_dropped": (
         "The oldest {count} messages did not fit the context and were left out.",
-        "最早的 {count} 条消息超出上下文,已省略。",
+        "最早的 {count} 条消息超出上下文，已省略。",
     ),
     # how to use
     "try": ("Try it", "试一试"),
     "one_image": ("One image", "单张图片"),
     "one_image_help": (
-        "Attach an image with the paperclip, paste it or drop it anywhere on the page. Then ask.",
-        "点击回形针添加图片,也可以粘贴或拖入页面,然后提问。",
+        "Attach an image with the link sign, paste it or drop it anywhere on the page. Then ask.",
+        "点击链接图标添加图片，也可以粘贴或拖入页面，然后提问。",
     ),
-    "one_image_ask": ("What is on the table?", "桌上有什么?"),
+    "one_image_ask": ("What is on the table?", "桌上有什么？"),
     "images": ("Several images", "多张图片"),
     "images_help": (
         "Attachments are numbered. Write [image 1] or [image 2] to put that one at this place of your text; "
         "those you do not mention come first.",
-        "附件按顺序编号。在文字中写 [图 1]、[图 2] 可把图片放到该处;未提及的图片排在最前。",
+        "附件按顺序编号。在文字中写 [图 1]、[图 2] 可把图片放到该处；未提及的图片排在最前。",
     ),
     "images_ask": (
         "Compare [image 1] with [image 2]. What has changed?",
-        "比较 [图 1] 和 [图 2],有什么变化?",
+        "比较 [图 1] 和 [图 2]，有什么变化？",
     ),
     "video": ("A video", "视频"),
     "video_help": (
         "One frame per second is taken, at most Max Frames; longer videos are sampled evenly.",
-        "每秒取一帧,最多取“最大帧数”帧;更长的视频均匀取帧。",
+        "每秒取一帧，最多取“最大帧数”帧；更长的视频均匀取帧。",
     ),
-    "video_ask": ("What happens in this video?", "视频里发生了什么?"),
+    "video_ask": ("What happens in this video?", "视频里发生了什么？"),
     "examples": ("Few-shot examples", "少样本示例"),
     "examples_help": (
         "Examples of question and answer teach the model a format. This puts two into the chat and opens Few Shot.",
         "问答示例可以教会模型一种格式。点击后会在对话中加入两个示例并打开“少样本”。",
     ),
     "examples_ask": ("Count the shapes.", "数一数图形。"),
-    "examples_answer_1": ("circles: 3, squares: 0", "圆形:3,方形:0"),
-    "examples_answer_2": ("circles: 1, squares: 2", "圆形:1,方形:2"),
+    "examples_answer_1": ("circles: 3, squares: 0", "圆形：3,方形：0"),
+    "examples_answer_2": ("circles: 1, squares: 2", "圆形：1,方形：2"),
     "tips": (
         "**Stop** ends an answer at once and keeps what was written. **Regenerate** answers the last question again. "
-        "Hover over a message to copy, edit or delete it: editing a question answers it anew. "
+        "Below each message are copy, edit and delete; an edited question is answered anew. "
         "**Decoding** holds the options of the model; beam search shows nothing until it ends.",
         "**停止**会立即结束回答并保留已生成的内容。**重新生成**会再次回答最后一个问题。"
-        "每条消息都可以复制、编辑或删除:编辑问题后会重新回答。"
-        "**解码**面板提供模型的各项参数;束搜索在结束前不会显示内容。",
+        "每条消息都可以复制、编辑或删除：编辑问题后会重新回答。"
+        "**解码**面板提供模型的各项参数；束搜索在结束前不会显示内容。",
     ),
 }
 
 OPTION_TEXTS_ZH: Mapping[str, tuple[str, str]] = {
-    "do_sample": ("解码方式", "从概率分布中采样;否则使用束搜索。"),
-    "num_beams": ("束数", "束搜索的宽度;1 为贪心。"),
-    "temperature": ("温度", "大于 1 更随机,更小则更确定。"),
+    "do_sample": ("解码方式", "从概率分布中采样；否则使用束搜索。"),
+    "num_beams": ("束数", "束搜索的宽度；1 为贪心。"),
+    "temperature": ("温度", "大于 1 更随机，更小则更确定。"),
     "top_p": ("Top P", "保留概率之和达到该值的最可能 token。"),
     "top_k": ("Top K", "只保留这么多最可能的 token;0 表示全部保留。"),
     "repetition_penalty": ("重复惩罚", "大于 1 会抑制已生成的 token。"),
     "max_new_tokens": ("最大新 token 数", "回答最多到此为止。"),
-    "seed": ("随机种子", "相同的种子得到相同的回答;留空则每次不同。"),
+    "seed": ("随机种子", "相同的种子得到相同的回答；留空则每次不同。"),
     "max_slice_nums": ("最大切片数", "大图最多切成这么多片。"),
     "max_frames": ("最大帧数", "每个视频最多取这么多帧。"),
-    "system_prompt": ("系统提示", "放在对话之前;留空表示没有。"),
+    "system_prompt": ("系统提示", "放在对话之前；留空表示没有。"),
 }
 
 
@@ -159,11 +160,24 @@ def locale_of(accept_language: str | None) -> Locale:
 
 
 def translations() -> dict[Locale, dict[str, str]]:
-    """All texts by language and key; an option's are "option.NAME" and "option.NAME.help"."""
+    """All static texts by language and `static_key`."""
     english = {key: pair[0] for key, pair in TEXTS.items()}
     chinese = {key: pair[1] for key, pair in TEXTS.items()}
     for option in OPTIONS:
         label, help_text = OPTION_TEXTS_ZH[option.name]
         english |= {f"option.{option.name}": option.label, f"option.{option.name}.help": option.help}
         chinese |= {f"option.{option.name}": label, f"option.{option.name}.help": help_text}
-    return {"en": english, "zh": chinese}
+    return {"en": _static(english), "zh": _static(chinese)}
+
+
+def static_key(key: str) -> str:
+    """The name of a text in Gradio's table, apart from Gradio's own names.
+
+    Args:
+        key: of `TEXTS`, or "option.NAME" and "option.NAME.help".
+    """
+    return "page_" + key.replace(".", "_")
+
+
+def _static(texts: Mapping[str, str]) -> dict[str, str]:
+    return {static_key(key): text for key, text in texts.items()}

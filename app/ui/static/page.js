@@ -36,6 +36,12 @@
       .forEach((box) => name(box, box.getAttribute("placeholder") || ""));
   }
 
+  // "range slider for Temperature" is Gradio's; the slider is called like its label.
+  function nameSliders() {
+    document.querySelectorAll("input[type=range][aria-label^='range slider for ']")
+      .forEach((slider) => name(slider, slider.getAttribute("aria-label").slice("range slider for ".length)));
+  }
+
   function nameButton(button) {
     if (button.className.includes("loading-button")) return name(button, say("Stop", "停止"));
     if (button.querySelector(":scope > button")) return; // a wrapper: the inner button carries the name
@@ -69,11 +75,15 @@
   }
 
   const openPanel = () => { if (!isOpen()) attachButton()?.click(); };
-  let running = false;
+  // Once per message: while the panel folds up it still looks open, and a second click would open it again.
+  let held = false;
   function closePanelAfterSend() {
-    const now = !!box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
-    if (now && !running && isOpen() && !cards(box()).length) attachButton()?.click();
-    running = now;
+    const placeholder = box()?.querySelector(".ms-gr-ant-attachment-placeholder");
+    if (placeholder?.style.display === "none") held = true;
+    else if (held && box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button")) {
+      held = false;
+      if (isOpen()) attachButton()?.click();
+    }
   }
 
   const carriesFiles = (event) => [...(event.clipboardData || event.dataTransfer)?.types || []].includes("Files");
@@ -124,6 +134,7 @@
   const refresh = () => {
     scheduled = false;
     nameButtons();
+    nameSliders();
     numberCards();
     closePanelAfterSend();
     restoreTyped();
