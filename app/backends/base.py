@@ -16,7 +16,7 @@ class Capabilities:
     """What the model behind a backend can take, and its defaults. The page shows and hides by it.
 
     Attributes:
-        model: name to show, e.g. "MiniCPM-V 2.6".
+        model: the name to show.
         max_images: images in one conversation; None is no limit.
         video, system_prompt, few_shot, beam_search: whether it takes them.
         context: tokens of prompt and answer together; 0 is unknown.

@@ -1,0 +1,1 @@
+"""One command each, printing JSON. Compare figures only within one run."""

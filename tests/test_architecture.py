@@ -1,0 +1,105 @@
+"""The seams of docs/design: who may import whom, and what stays where it belongs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "app"
+SOURCES = sorted(APP.rglob("*.py"))
+
+# From top to bottom; a package may import those below it, and the leaves.
+LAYERS = ("ui", "session", "backends", "engine", "families", "modeling", "media")
+LEAVES = {"errors", "messages", "sampling", "turn", "placement"}
+# The door that registers all families, and the small table that names the backends.
+DOORS = {("modeling", "families"): APP / "modeling" / "__init__.py"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules imported anywhere in a file, but for those that only type checkers see."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing_only = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer_of(module: str) -> str | None:
+    """The layer or leaf of a module of this application."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "app" and len(parts) > 1 else None
+
+
+def layer_of_file(path: Path) -> str:
+    return path.relative_to(APP).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_imports_what_is_above_it(path: Path) -> None:
+    layer = layer_of_file(path)
+    if layer not in LAYERS:
+        return
+    above = set(LAYERS[: LAYERS.index(layer)])
+    found = {name for module in imported(path) if (name := layer_of(module)) in above}
+    allowed = {upper for (lower, upper), door in DOORS.items() if lower == layer and door == path}
+    # The session knows a backend by its interface alone, and a backend knows nothing of sessions.
+    assert found <= allowed, f"{path.relative_to(ROOT)} imports {sorted(found - allowed)}, which lie above it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_libraries_stay_in_their_layer(path: Path) -> None:
+    allowed = {
+        "gradio": {"ui"},
+        "modelscope_studio": {"ui"},
+        "torch": {"engine", "families", "modeling"},
+        "transformers": {"engine", "families", "modeling"},
+    }
+    layer = layer_of_file(path)
+    for module in imported(path):
+        top = module.split(".")[0]
+        assert top not in allowed or layer in allowed[top], f"{path.relative_to(ROOT)} imports {top}"
+
+
+def test_no_family_is_named_above_the_families() -> None:
+    names = re.compile(r"minicpm[-_]?(llama3|v[-_ .]?\d)|omnilmm|qwen|siglip|idefics|zephyr", re.IGNORECASE)
+    for folder in ("engine", "backends"):
+        for path in (APP / folder).rglob("*.py"):
+            code = "\n".join(line for line in path.read_text("utf-8").splitlines() if "such as" not in line)
+            assert not names.search(code), f"{path.relative_to(ROOT)} names a family: {names.search(code)}"
+
+
+def test_no_remote_code_and_no_unsafe_loading() -> None:
+    unsafe = re.compile(r"trust_remote_code\s*=\s*True|weights_only\s*=\s*False|pickle\.load|shell\s*=\s*True")
+    for path in [*SOURCES, *ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        assert not unsafe.search(path.read_text("utf-8")), path.relative_to(ROOT)
+
+
+def test_nothing_is_fetched_by_the_page() -> None:
+    for path in [*(APP / "ui").rglob("*.css"), *(APP / "ui").rglob("*.js"), *(APP / "ui").rglob("*.py")]:
+        for url in re.findall(r"https?://[^\s\"')]+", path.read_text("utf-8")):
+            assert re.match(r"https?://(127\.0\.0\.1|localhost|www\.w3\.org)", url), f"{path.name}: {url}"
+
+
+@pytest.mark.parametrize("module", ["app", "app.errors", "app.messages", "app.sampling", "app.session", "app.cli"])
+def test_the_light_modules_are_light(module: str) -> None:
+    heavy = "torch,transformers,gradio,PIL,numpy,av,modelscope_studio"
+    code = f"import sys, {module}; print([name for name in '{heavy}'.split(',') if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "[]"
