@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
+from time import sleep
 from types import ModuleType
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -214,3 +219,29 @@ def test_choosing_echo_imports_no_other_backend():
         "make_backend(Settings(model='m', port=1, backend='echo')); print('app.backends.local' in sys.modules)"
     )
     assert python("-c", code).stdout.strip() == "False"
+
+
+# --- the real page
+
+
+@pytest.mark.slow
+def test_the_page_is_served_and_ctrl_c_ends_it_cleanly(free_port: str):
+    command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", free_port]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert page_of(f"http://127.0.0.1:{free_port}/", server).status == 200
+        server.send_signal(signal.SIGINT)
+        _, err = server.communicate(timeout=60)
+    finally:
+        server.kill()
+    assert server.returncode == 0 and "Traceback" not in err
+
+
+def page_of(url: str, server: subprocess.Popen[str]) -> HTTPResponse:
+    """The page, once the server answers; fails at once if the server ends."""
+    while server.poll() is None:
+        try:
+            return urlopen(url, timeout=30)
+        except URLError:
+            sleep(0.1)
+    raise AssertionError(server.communicate()[1])
