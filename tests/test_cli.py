@@ -146,6 +146,7 @@ def test_help_imports_nothing_heavy():
     [
         ("web_demo_2.6.py", "openbmb/MiniCPM-V-2_6", "8885"),
         ("web_demo_2.5.py", "openbmb/MiniCPM-Llama3-V-2_5", "8080"),
+        ("web_demo.py", "openbmb/MiniCPM-V-2", "8080"),
     ],
 )
 def test_each_script_names_its_model_and_port(script: str, model: str, port: str):
