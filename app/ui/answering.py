@@ -97,7 +97,7 @@ def _noted(page: Page, updates: Updates) -> Iterator[Update]:
 
 
 def paced(updates: Iterator[Update]) -> Iterator[Update]:
-    """At most one update per interval, the first at once; what is left out is seen in the next, for turns are updated in place."""
+    """At most one update per interval, the first at once; what is left out shows in the next: turns change in place."""
     last = 0.0
     for update in updates:
         now = monotonic()

@@ -26,9 +26,9 @@ def add_api(backend: Backend, settings: Settings) -> None:
     # The signature is the API: names and types are what clients see.
     def chat(
         message: str,
-        files: list[dict] = [],
-        history: list[dict] = [],
-        params: dict = {},  # noqa: B006
+        files: list[dict] | None = None,
+        history: list[dict] | None = None,
+        params: dict | None = None,
     ) -> Iterator[str]:
         """Answer a message; the answer so far is sent again each time it has grown.
 

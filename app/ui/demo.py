@@ -24,7 +24,7 @@ from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
 from app.ui.page_state import Page
 from app.ui.status_line import add_status_line
-from app.ui.texts import locale_of, translations
+from app.ui.texts import locale_of
 
 STATIC = Path(__file__).parent / "static"
 CONCURRENT = 32  # events of one kind at a time; the backend orders the answers itself
@@ -125,4 +125,4 @@ def _silence_component_log() -> None:
     """Gradio prints a line for each file of a custom component that a browser fetches; the terminal is for us."""
     import gradio.routes
 
-    gradio.routes.print = lambda *_, **__: None  # type: ignore[attr-defined]
+    gradio.routes.print = lambda *_, **__: None

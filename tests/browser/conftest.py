@@ -1,0 +1,236 @@
+"""A real server, a real Chromium, and the page as a user sees it. Nothing sleeps: every wait is for a condition."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "assets" / "examples"
+TINY = ROOT / "tests" / "golden" / "minicpm-v-2_6" / "checkpoint"
+SCREENSHOTS = ROOT / "tests" / "screenshots"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --disable-dev-shm-usage""".split()
+PATIENCE = 30_000  # ms, on a busy machine
+SERVERS = {
+    "echo": ["--backend", "echo"],
+    "tiny": ["--model", str(TINY), "--device", "cpu", "--max-new-tokens", "24"],
+}
+
+
+class ChatPage:
+    """What a user does on the page, by accessible names."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._note_request)
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(self.url)
+        expect(self.box).to_be_visible()
+        expect(self.send_button).to_have_count(1)
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_placeholder("Ask anything about your images and videos")
+
+    @property
+    def send_button(self) -> Locator:
+        return self.page.get_by_role("button", name="Send", exact=True)
+
+    @property
+    def stop_button(self) -> Locator:
+        return self.page.get_by_role("button", name="Stop", exact=True)
+
+    @property
+    def messages(self) -> Locator:
+        """All bubbles: questions at even, answers at odd places."""
+        return self.page.locator(".conversation .ms-gr-pro-chatbot-message")
+
+    @property
+    def footers(self) -> Locator:
+        """Figures under complete answers."""
+        return self.page.get_by_text(re.compile(r"\d+ tokens · "))
+
+    def message(self, index: int) -> Locator:
+        return self.messages.nth(index)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def choose(self, *files: Path) -> None:
+        """Choose files to attach."""
+        if not self.page.locator(".ms-gr-ant-sender-header").count():
+            self.button("Attach images and videos").click()
+        self.page.locator(".message-box input[type=file]").first.set_input_files(list(files))
+
+    def attach(self, *files: Path) -> None:
+        """Choose files and wait until the server has them."""
+        self.choose(*files)
+        expect(self.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(len(files))
+
+    def send(self, text: str) -> None:
+        self.box.fill(text)
+        self.send_button.click()
+
+    def ask(self, text: str, *files: Path) -> Locator:
+        """Send and wait for the complete answer; returns it."""
+        before = self.footers.count()
+        if files:
+            self.attach(*files)
+        self.send(text)
+        expect(self.footers).to_have_count(before + 1)
+        return self.messages.last
+
+    def idle(self) -> None:
+        expect(self.stop_button).to_have_count(0)
+        expect(self.send_button).to_be_visible()
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture for a developer to look at."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def _note_request(self, request) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.foreign.append(request.url)
+
+
+@contextmanager
+def serving(flags: list[str], log: Path) -> Iterator[str]:
+    """The entry script on a free port, until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "web_demo_2.6.py", "--port", str(port), *flags]
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_up(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = monotonic() + PATIENCE / 1000
+    while True:
+        if process.poll() is not None or monotonic() > deadline:
+            raise RuntimeError(f"The server did not start:\n{log.read_text()[-2000:]}")
+        try:
+            urlopen(url, timeout=5).close()
+            return
+        except (URLError, ConnectionError, TimeoutError):
+            continue
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """URLs of the servers by name, started when first asked for."""
+    logs = tmp_path_factory.mktemp("servers")
+    running: dict[str, str] = {}
+    with _Started(logs) as start:
+
+        class Urls(dict):
+            def __missing__(self, name: str) -> str:
+                self[name] = start(name)
+                return self[name]
+
+        yield Urls(running)
+
+
+class _Started:
+    """Servers that end together."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._contexts: list = []
+
+    def __enter__(self):
+        return self._start
+
+    def _start(self, name: str) -> str:
+        context = serving(SERVERS[name], self._logs / f"{name}.log")
+        self._contexts.append(context)
+        return context.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        for context in self._contexts:
+            context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not path:
+        pytest.fail("No Chromium found; install one or name it with CHROMIUM=/path/to/chromium.")
+    browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def open_chat(browser: Browser, servers: dict[str, str], request: pytest.FixtureRequest):
+    """Opens pages; afterwards keeps a screenshot and checks that nothing went wrong behind the scenes."""
+    expect.set_options(timeout=PATIENCE)
+    opened: list[ChatPage] = []
+
+    def open_page(server: str = "echo", **options) -> ChatPage:
+        options = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"} | options
+        page = browser.new_context(**options).new_page()
+        page.set_default_timeout(PATIENCE)
+        opened.append(ChatPage(page, servers[server]))
+        return opened[-1]
+
+    yield open_page
+    for number, chat in enumerate(opened):
+        chat.shoot(re.sub(r"\W+", "_", request.node.name) + (f"_{number}" if number else ""))
+        chat.page.context.close()
+        assert chat.errors == []
+        assert chat.foreign == []
+
+
+@pytest.fixture
+def chat(open_chat) -> ChatPage:
+    """A page of the echo server."""
+    return open_chat("echo")
+
+
+@pytest.fixture(params=["echo", "tiny"])
+def any_chat(open_chat, request: pytest.FixtureRequest) -> ChatPage:
+    """A page of the echo server, then one of the tiny model."""
+    return open_chat(request.param)
+
+
+@pytest.fixture
+def examples() -> Path:
+    return EXAMPLES

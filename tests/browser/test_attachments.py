@@ -1,0 +1,82 @@
+"""Files: where they stand in a message, and what happens to those that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def test_marks_in_the_text_place_the_files(chat, examples: Path) -> None:
+    answer = chat.ask("Compare [image 2] with this.", examples / "before.png", examples / "after.png")
+    expect(answer).to_contain_text('image 1 of 480x360 px, text "Compare", image 2 of 480x360 px, text "with this."')
+
+
+def test_attachments_are_numbered_before_they_are_sent(chat, examples: Path) -> None:
+    chat.attach(examples / "before.png", examples / "ball.mp4", examples / "after.png")
+    numbers = chat.page.locator("[data-number]").evaluate_all("cards => cards.map(card => card.dataset.number)")
+    assert numbers == ["[image 1]", "[video 1]", "[image 2]"]
+
+
+def test_text_typed_during_an_upload_stays_and_waits_for_it(chat, examples: Path) -> None:
+    uploads: list = []
+    chat.page.route("**/upload?*", uploads.append)
+    chat.choose(examples / "before.png")
+    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
+    chat.box.press_sequentially("typed meanwhile")
+    chat.box.press("Enter")
+    expect(chat.messages).to_have_count(0)
+    uploads[0].continue_()
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
+    expect(chat.box).to_have_value("typed meanwhile")
+    chat.send_button.click()
+    expect(chat.messages.last).to_contain_text('image 1 of 480x360 px, text "typed meanwhile"')
+    expect(chat.footers).to_have_count(1)
+
+
+def test_a_file_that_is_no_picture_is_not_sent(any_chat, tmp_path: Path) -> None:
+    fake = tmp_path / "photo.png"
+    fake.write_text("not a picture at all")
+    any_chat.attach(fake)
+    any_chat.send("What is this?")
+    toast = any_chat.page.get_by_test_id("toast-body")
+    expect(toast).to_contain_text("Attachment 1")
+    expect(any_chat.messages.last).to_contain_text("Attachment 1: The file is text")
+    expect(any_chat.messages.last).to_contain_text("Not sent")
+    expect(any_chat.box).to_have_value("What is this?")
+    expect(any_chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
+
+
+def test_a_broken_picture_fails_its_turn_alone(any_chat, tmp_path: Path, examples: Path) -> None:
+    any_chat.ask("before")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((examples / "before.png").read_bytes()[:16])
+    any_chat.attach(broken)
+    any_chat.send("What is this?")
+    expect(any_chat.message(3)).to_contain_text("Failed")
+    expect(any_chat.page.get_by_test_id("toast-body")).to_be_visible()
+    expect(any_chat.box).to_have_value("What is this?")
+    any_chat.idle()
+
+    any_chat.button("Clear history").click()
+    expect(any_chat.messages).to_have_count(0)
+
+
+def test_a_failed_turn_can_be_regenerated_and_edited(chat) -> None:
+    chat.ask("first")
+    chat.send("/fail please")
+    expect(chat.message(3)).to_contain_text("The echo failed")
+    expect(chat.message(3)).to_contain_text("Failed")
+    expect(chat.box).to_have_value("/fail please")
+    chat.idle()
+
+    question = chat.message(2)
+    question.get_by_role("button", name="Edit").click()
+    question.locator("textarea").fill("fine now")
+    question.get_by_role("button", name="Save").click()
+    expect(chat.message(3)).to_contain_text("Message 2")
+    expect(chat.messages).to_have_count(4)
+    expect(chat.message(0)).to_contain_text("first")

@@ -1,0 +1,171 @@
+"""The main path, on the echo and on the tiny model: send, stream, stop, go on, regenerate, edit, delete, clear."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def test_two_images_and_text(any_chat, examples: Path) -> None:
+    answer = any_chat.ask("What has changed?", examples / "before.png", examples / "after.png")
+
+    pictures = any_chat.message(0).get_by_role("img")
+    names = [picture.get_attribute("alt") for picture in pictures.all() if picture.get_attribute("alt")]
+    assert names == ["image 1.png", "image 2.png"]
+    sizes = [picture.evaluate("e => e.naturalWidth") for picture in any_chat.message(0).locator("img").all()]
+    assert sizes == [480, 480]
+    expect(any_chat.message(0)).to_contain_text("[image 1] [image 2]")
+    expect(any_chat.message(0)).to_contain_text("What has changed?")
+    expect(answer).to_contain_text("vision tokens")
+    expect(any_chat.box).to_have_value("")
+
+
+def test_a_video(any_chat, examples: Path) -> None:
+    answer = any_chat.ask("What happens?", examples / "ball.mp4")
+
+    expect(any_chat.message(0).locator("video")).to_have_count(1)
+    expect(any_chat.message(0)).to_contain_text("[video 1]")
+    expect(answer).to_contain_text(re.compile(r"[1-9]\d* vision tokens"))
+
+
+def test_answer_streams(chat) -> None:
+    lengths: list[int] = []
+    chat.page.expose_function("noteLength", lengths.append)
+    chat.page.evaluate("""() => new MutationObserver(() => {
+        const last = [...document.querySelectorAll('.conversation .ms-gr-ant-bubble-start')].at(-1);
+        if (last) noteLength(last.textContent.length);
+    }).observe(document.body, {childList: true, subtree: true, characterData: true})""")
+    chat.ask("/slow one two three")
+    assert len({length for length in lengths if length > 20}) > 3
+
+
+def test_stop_then_go_on(any_chat) -> None:
+    any_chat.page.get_by_label("number input for Max New Tokens").fill("4000")
+    any_chat.page.keyboard.press("Tab")
+    any_chat.send("/long")
+    expect(any_chat.message(1)).to_contain_text(re.compile(r"\S+ \S+"))
+    any_chat.stop_button.click()
+    any_chat.idle()
+    expect(any_chat.message(1)).to_contain_text("Stopped")
+
+    any_chat.page.get_by_label("number input for Max New Tokens").fill("24")
+    any_chat.page.keyboard.press("Tab")
+    any_chat.ask("and now")
+    expect(any_chat.messages).to_have_count(4)
+    expect(any_chat.message(1)).to_contain_text("Stopped")
+
+
+def test_regenerate(any_chat) -> None:
+    any_chat.ask("first")
+    any_chat.ask("second")
+    any_chat.button("Regenerate").click()
+    expect(any_chat.stop_button).to_be_visible()
+    any_chat.idle()
+    expect(any_chat.footers).to_have_count(2)
+    expect(any_chat.messages).to_have_count(4)
+    expect(any_chat.message(2)).to_contain_text("second")
+
+
+def test_edit_a_question(any_chat, examples: Path) -> None:
+    any_chat.ask("see", examples / "before.png")
+    any_chat.ask("later")
+    question = any_chat.message(0)
+    question.get_by_role("button", name="Edit").click()
+    question.locator("textarea").fill("look closely")
+    question.get_by_role("button", name="Save").click()
+    expect(any_chat.messages).to_have_count(2)
+    any_chat.idle()
+    expect(any_chat.footers).to_have_count(1)
+    expect(any_chat.message(0)).to_contain_text("look closely")
+    expect(any_chat.message(0).locator("img")).to_have_count(1)
+
+
+def test_edit_an_answer(chat) -> None:
+    chat.ask("say <b>this</b>")
+    answer = chat.message(1)
+    answer.get_by_role("button", name="Edit").click()
+    expect(answer.locator("textarea")).to_have_value(re.compile("Message 1"))
+    answer.locator("textarea").fill("A better <ref>answer</ref>")
+    answer.get_by_role("button", name="Save").click()
+    expect(chat.message(1)).to_contain_text("A better <ref>answer</ref>")
+    expect(chat.messages).to_have_count(2)
+
+
+def test_delete_removes_question_and_answer(chat) -> None:
+    chat.ask("first")
+    chat.ask("second")
+    chat.message(0).get_by_role("button", name="Delete").click()
+    chat.page.get_by_role("tooltip").get_by_role("button", name="Delete").click()
+    expect(chat.messages).to_have_count(2)
+    expect(chat.message(0)).to_contain_text("second")
+
+
+def test_copy_gives_what_the_model_wrote(open_chat) -> None:
+    chat = open_chat("echo", permissions=["clipboard-read", "clipboard-write"])
+    chat.ask("a `<b>` and <ref>")
+    chat.message(0).get_by_role("button", name="Copy").last.click()
+    assert chat.page.evaluate("navigator.clipboard.readText()") == "a `<b>` and <ref>"
+
+
+def test_clear_while_an_answer_is_written(any_chat) -> None:
+    any_chat.send("/long")
+    expect(any_chat.stop_button).to_be_visible()
+    any_chat.button("Clear history").click()
+    expect(any_chat.messages).to_have_count(0)
+    any_chat.idle()
+    any_chat.ask("again")
+    expect(any_chat.messages).to_have_count(2)
+
+
+def test_beam_search(any_chat) -> None:
+    page = any_chat.page
+    slider = lambda name: page.get_by_role("slider", name=name, exact=True)  # noqa: E731
+    for name, value in {"Temperature": "0.7", "Top P": "0.8", "Top K": "100", "Repetition Penalty": "1.05"}.items():
+        expect(slider(name)).to_have_value(value)
+    expect(slider("Num Beams")).to_have_count(0)
+
+    page.get_by_role("radio", name="Beam Search").check()
+    expect(slider("Num Beams")).to_have_value("3")
+    expect(slider("Repetition Penalty")).to_have_value("1.2")
+    for name in ("Temperature", "Top P", "Top K"):
+        expect(slider(name)).to_have_count(0)
+    expect(page.get_by_label("Seed")).to_have_count(0)
+    any_chat.ask("search")
+
+    page.get_by_role("radio", name="Sampling").check()
+    expect(slider("Repetition Penalty")).to_have_value("1.05")
+    expect(page.get_by_label("Seed")).to_have_value("")
+
+
+def test_a_changed_penalty_is_kept(chat) -> None:
+    chat.page.get_by_label("number input for Repetition Penalty").fill("1.5")
+    chat.page.keyboard.press("Tab")
+    chat.page.get_by_role("radio", name="Beam Search").check()
+    expect(chat.page.get_by_role("slider", name="Num Beams")).to_be_visible()
+    expect(chat.page.get_by_role("slider", name="Repetition Penalty")).to_have_value("1.5")
+
+
+def test_options_reach_the_model(chat) -> None:
+    page = chat.page
+    page.get_by_label("Seed").fill("7")
+    page.get_by_label("System Prompt").fill("Be brief.")
+    page.get_by_label("number input for Max Slices").fill("4")
+    page.keyboard.press("Tab")
+    answer = chat.ask("options")
+    for option in ("seed=7", "max_slice_nums=4", "system_prompt='Be brief.'"):
+        expect(answer).to_contain_text(option)
+
+
+def test_reload_gives_an_empty_page_and_a_free_model(any_chat) -> None:
+    any_chat.page.get_by_label("number input for Max New Tokens").fill("8000")
+    any_chat.page.keyboard.press("Tab")
+    any_chat.send("/long")
+    expect(any_chat.stop_button).to_be_visible()
+    any_chat.open()
+    expect(any_chat.messages).to_have_count(0)
+    any_chat.ask("still there?")

@@ -1,0 +1,139 @@
+"""Pace, cancellation and what stays in the message box."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from app.backends.base import Backend
+from app.backends.echo import EchoBackend
+from app.errors import AppError, MediaError
+from app.messages import Chunk, Message, Text
+from app.sampling import SamplingParams
+from app.ui import answering
+from app.ui.answering import answer, paced, reject, settle
+from app.ui.attachments import MAX_FILES, message_parts
+from app.ui.page_state import Page
+from app.ui.payloads import Draft
+
+PARAMS = SamplingParams()
+
+
+class Endless(EchoBackend):
+    """Never ends by itself."""
+
+    closed = False
+
+    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+        try:
+            while True:
+                yield Chunk("word ")
+        finally:
+            self.closed = True
+
+
+@pytest.fixture
+def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    shown: list[str] = []
+    monkeypatch.setattr(answering.gr, "Warning", lambda message, **_: shown.append(message))
+    return shown
+
+
+def ask(page: Page, text: str, backend: Backend | None = None) -> list:
+    updates = page.session.send([Text(text)], PARAMS, backend or EchoBackend(delay=0))
+    return list(answer(page, updates, sent=Draft(text)))
+
+
+def test_the_box_is_emptied_when_the_answer_begins_and_freed_when_it_ends() -> None:
+    views = ask(Page(), "hi")
+    assert views[0][1]["value"] is None and views[0][1]["loading"] is True
+    assert "value" not in views[-1][1] and views[-1][1]["loading"] is False
+    assert (views[0][2]["visible"], views[0][3]["visible"]) == (False, True)
+    assert (views[-1][2]["visible"], views[-1][3]["visible"]) == (True, False)
+
+
+def test_not_every_token_reaches_the_page() -> None:
+    page = Page()
+    views = ask(page, "/long")
+    words = page.session.turns[0].answer.split()
+    assert len(words) > 1000
+    assert len(views) < len(words) / 10
+
+
+def test_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 10.05, 10.11, 10.15, 10.3])
+    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
+    assert list(paced(iter("abcde"))) == ["a", "c", "e"]
+
+
+def test_closing_ends_the_generation() -> None:
+    page, backend = Page(), Endless()
+    views = answer(page, page.session.send([Text("hi")], PARAMS, backend))
+    next(views)
+    next(views)
+    views.close()
+    assert backend.closed
+    assert page.session.turns[0].state == "stopped"
+    assert not page.session.busy
+
+
+def test_a_failed_message_comes_back_into_an_empty_box(toasts: list[str]) -> None:
+    page = Page()
+    ask(page, "/fail <b>")
+    assert "Send one that starts otherwise." in toasts[0]
+    assert settle(page, Draft())["value"] == {"text": "/fail <b>", "files": []}
+
+
+def test_what_was_typed_meanwhile_is_not_overwritten(toasts: list[str]) -> None:
+    page = Page()
+    ask(page, "/fail")
+    assert "value" not in settle(page, Draft("something new"))
+
+
+def test_the_box_is_emptied_again_once_the_failed_message_is_answered(toasts: list[str]) -> None:
+    page = Page()
+    ask(page, "/fail")
+    key = page.session.turns[0].key
+    list(answer(page, page.session.edit(key, "fine", PARAMS, EchoBackend(delay=0))))
+    assert settle(page, Draft("/fail"))["value"] is None
+    assert page.unsent is None
+
+
+def test_nothing_is_settled_after_a_good_answer() -> None:
+    page = Page()
+    ask(page, "hi")
+    assert "value" not in settle(page, Draft("next"))
+
+
+def test_a_second_send_leaves_the_first_alone(toasts: list[str]) -> None:
+    page = Page()
+    first = answer(page, page.session.send([Text("one")], PARAMS, Endless()))
+    next(first)
+    views = ask(page, "two")
+    assert "still being written" in toasts[0]
+    assert page.rejected is None and page.session.busy
+    assert all("loading" not in view[1] for view in views)
+    first.close()
+
+
+def test_rejection_keeps_the_box_and_shows_a_bubble(toasts: list[str]) -> None:
+    page = Page()
+    view = reject(page, MediaError("A <bad> file."))
+    assert "value" not in view[1]
+    assert len(view[0]) == 1
+    assert toasts == ["A &lt;bad&gt; file."]
+
+
+def test_attachments_are_what_their_content_says(tmp_path: Path) -> None:
+    fake = tmp_path / "photo.png"
+    fake.write_text("text")
+    with pytest.raises(AppError, match="Attachment 1: The file is text"):
+        message_parts("", [fake], 1000)
+    with pytest.raises(MediaError, match="allowed"):
+        message_parts("", [fake], 2)
+    with pytest.raises(MediaError, match="no longer on the server"):
+        message_parts("", [tmp_path / "gone.png"], 1000)
+    with pytest.raises(MediaError, match=f"{MAX_FILES} are allowed"):
+        message_parts("", [fake] * (MAX_FILES + 1), 1000)

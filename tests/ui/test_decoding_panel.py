@@ -1,0 +1,107 @@
+"""Which controls are shown, what they start with, and what the decode type changes."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pytest
+
+from app.backends.base import Capabilities
+from app.errors import OptionError
+from app.sampling import BY_NAME, OPTIONS
+from app.ui.decoding_panel import CONTROLS, DecodingPanel, applies
+from app.ui.labels import make_label
+
+EVERYTHING = Capabilities(model="Test")
+
+
+def build(capabilities: Capabilities = EVERYTHING, **overrides) -> DecodingPanel:
+    with gr.Blocks():
+        return DecodingPanel(capabilities, overrides, make_label())
+
+
+def values_of(panel: DecodingPanel, **changed) -> list:
+    names = ["do_sample", *(option.name for option in CONTROLS)]
+    return [changed.get(name, control.value) for name, control in zip(names, panel.inputs, strict=True)]
+
+
+def switch(panel: DecodingPanel, previous: str, mode: str, **changed) -> dict[str, dict]:
+    _, *updates = panel._switch(previous, mode, *values_of(panel, **changed)[1:])
+    return {option.name: update for option, update in zip(CONTROLS, updates, strict=True)}
+
+
+def visible_names(panel: DecodingPanel) -> set[str]:
+    return {option.name for option, control in zip(CONTROLS, panel.inputs[1:], strict=True) if control.visible}
+
+
+def test_every_option_has_a_control_with_its_default() -> None:
+    panel = build()
+    assert {option.name for option in CONTROLS} | {"do_sample"} == {option.name for option in OPTIONS}
+    assert values_of(panel)[0] == "sampling"
+    for option, control in zip(CONTROLS, panel.inputs[1:], strict=True):
+        assert control.value == option.default, option.name
+
+
+def test_only_what_applies_is_shown() -> None:
+    assert visible_names(build()) == {option.name for option in CONTROLS} - {"num_beams"}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "hidden"),
+    [
+        (Capabilities(model="Test", video=False), "max_frames"),
+        (Capabilities(model="Test", system_prompt=False), "system_prompt"),
+        (Capabilities(model="Test", hidden_options=frozenset({"max_slice_nums"})), "max_slice_nums"),
+    ],
+)
+def test_what_the_model_cannot_take_is_hidden(capabilities: Capabilities, hidden: str) -> None:
+    assert hidden not in visible_names(build(capabilities))
+    assert not applies(BY_NAME[hidden], "sampling", capabilities)
+
+
+def test_no_decode_type_without_beam_search() -> None:
+    assert build(Capabilities(model="Test", beam_search=False)).mode.visible is False
+
+
+def test_beam_search_changes_what_is_shown_and_the_penalty() -> None:
+    updates = switch(build(), "sampling", "beam")
+    assert [name for name, update in updates.items() if not update["visible"]] == [
+        "temperature",
+        "top_p",
+        "top_k",
+        "seed",
+    ]
+    assert updates["repetition_penalty"]["value"] == 1.2
+    assert "value" not in updates["max_new_tokens"]
+    assert switch(build(), "beam", "sampling", repetition_penalty=1.2)["repetition_penalty"]["value"] == 1.05
+
+
+def test_a_penalty_the_user_chose_stays() -> None:
+    assert "value" not in switch(build(), "sampling", "beam", repetition_penalty=1.4)["repetition_penalty"]
+
+
+def test_family_and_command_line_defaults() -> None:
+    panel = build(Capabilities(model="Test", defaults={"temperature": 0.3, "top_k": 20}), top_k=50)
+    start = dict(zip((option.name for option in CONTROLS), values_of(panel)[1:], strict=True))
+    assert (start["temperature"], start["top_k"]) == (0.3, 50)
+    assert switch(build(**{"beam.repetition_penalty": 1.1}), "sampling", "beam")["repetition_penalty"]["value"] == 1.1
+
+
+def test_params_of_both_decode_types() -> None:
+    panel = build()
+    sampling = panel.params(values_of(panel, seed=" 7 ", temperature=0.2, num_beams=5))
+    assert (sampling.do_sample, sampling.seed, sampling.temperature) == (True, 7, 0.2)
+    assert sampling.num_beams == BY_NAME["num_beams"].default
+    beam = panel.params(values_of(panel, do_sample="beam", num_beams=5, repetition_penalty=1.2))
+    assert (beam.do_sample, beam.num_beams, beam.repetition_penalty) == (False, 5, 1.2)
+
+
+def test_an_empty_seed_is_none() -> None:
+    panel = build()
+    assert panel.params(values_of(panel, seed="")).seed is None
+
+
+@pytest.mark.parametrize("seed", ["seven", "-1", "1.5"])
+def test_a_seed_that_is_no_number_is_refused(seed: str) -> None:
+    panel = build()
+    with pytest.raises(OptionError, match="seed: got"):
+        panel.params(values_of(panel, seed=seed))

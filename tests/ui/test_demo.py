@@ -1,0 +1,66 @@
+"""What holds for the page as a whole."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+
+from app.backends.base import Capabilities, LoadStatus
+from app.backends.echo import EchoBackend
+from app.settings import Settings
+from app.ui.demo import build_demo, theme
+from app.ui.howto_tab import DRAFTS, FEW_SHOT
+from app.ui.page_state import Page
+from app.ui.status_line import status_html
+
+SETTINGS = Settings(model="none", port=8000, backend="echo")
+
+
+class Loading(EchoBackend):
+    """Reports whatever status it is given."""
+
+    def __init__(self, status: LoadStatus, *, random_weights: bool = False) -> None:
+        super().__init__()
+        self._status, self._random = status, random_weights
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(model="Test", random_weights=self._random)
+
+    def status(self) -> LoadStatus:
+        return self._status
+
+
+def test_nothing_but_chat_is_callable_from_outside() -> None:
+    config = build_demo(EchoBackend(), SETTINGS).config
+    public = [item["api_name"] for item in config["dependencies"] if item["api_visibility"] != "private"]
+    assert public == ["chat"]
+
+
+def test_the_conversation_is_never_an_input() -> None:
+    config = build_demo(EchoBackend(), SETTINGS).config
+    chatbots = {item["id"] for item in config["components"] if "chatbot" in item["type"]}
+    assert chatbots
+    assert not any(chatbots & set(item["inputs"]) for item in config["dependencies"])
+
+
+def test_every_page_has_its_own_session() -> None:
+    first = Page()
+    assert deepcopy(first).session is not first.session
+
+
+def test_no_font_is_fetched() -> None:
+    assert not [sheet for sheet in theme()._stylesheets if sheet.startswith("http")]
+
+
+def test_example_files_ship_and_are_small() -> None:
+    files = [path for example in (*DRAFTS, FEW_SHOT) for path in example.paths]
+    assert sum(Path(path).stat().st_size for path in files) < 600_000
+
+
+def test_status() -> None:
+    assert status_html(EchoBackend(), "en") == ""
+    assert "noise" in status_html(Loading(LoadStatus("ready"), random_weights=True), "en")
+    assert "weights 40%" in status_html(Loading(LoadStatus("loading", "weights", 0.4)), "en")
+    failed = status_html(Loading(LoadStatus("failed", "<no> file")), "zh")
+    assert "模型加载失败" in failed and "&lt;no&gt; file" in failed

@@ -1,0 +1,81 @@
+"""What the components send is read, and what they take is made, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from modelscope_studio.components.pro import Chatbot, MultimodalInput
+
+from app.errors import RequestError
+from app.messages import Image, Text, Video
+from app.ui.payloads import Draft, draft_value, edited_question, edited_texts, question, read_draft, read_event
+
+TREE = (Image(Path("a.png")), Video(Path("b.mp4")), Text("then"), Image(Path("c.png")), Text("what?"))
+
+
+def test_draft_there_and_back() -> None:
+    draft = Draft("hello", (Path("a.png"), Path("b.mp4")))
+    assert read_draft(draft_value(draft)) == draft
+
+
+@pytest.mark.parametrize("value", [None, {}, {"text": None, "files": None}])
+def test_empty_box(value: dict | None) -> None:
+    assert read_draft(value) == Draft()
+
+
+def test_event() -> None:
+    assert read_event({"payload": [{"index": 3, "value": "x"}]}).index == 3
+
+
+@pytest.mark.parametrize("data", [{}, {"payload": []}, {"payload": [{"index": "x"}]}, {"payload": ["x"]}])
+def test_a_strange_event_is_refused(data: dict) -> None:
+    with pytest.raises(RequestError, match="could not be understood"):
+        read_event(data)
+
+
+def test_question_keeps_the_order_and_numbers_kinds_apart() -> None:
+    contents = question(TREE)
+    assert [content["type"] for content in contents] == ["file", "text", "text", "file", "text", "text"]
+    assert [file["orig_name"] for file in contents[0]["content"]] == ["image 1.png", "video 1.mp4"]
+    assert contents[1]["content"] == "[image 1]  [video 1]"
+    assert contents[3]["content"][0]["orig_name"] == "image 2.png"
+    assert [content.get("editable", True) for content in contents] == [False, False, True, False, False, True]
+
+
+def test_text_of_the_user_is_not_markdown() -> None:
+    assert question([Text("**a** <b>")]) == [
+        {"type": "text", "content": "**a** <b>", "options": {"render_markdown": False}}
+    ]
+
+
+def test_media_alone_get_a_box_to_edit() -> None:
+    assert question([Image(Path("a.png"))])[-1]["content"] == ""
+
+
+def test_edited_question_keeps_the_places_of_its_media() -> None:
+    value = question(TREE)
+    value[2]["content"], value[5]["content"] = "after that", "why?"
+    assert edited_question(TREE, value) == "after that\n[image 2]\nwhy?"
+
+
+def test_text_for_a_question_without_any() -> None:
+    media = (Image(Path("a.png")),)
+    value = question(media)
+    value[-1]["content"] = "What is it?"
+    assert edited_question(media, value) == "What is it?"
+
+
+@pytest.mark.parametrize("value", ["text", {"type": "text", "content": "text"}, [{"type": "text", "content": "text"}]])
+def test_every_shape_of_an_edit(value: object) -> None:
+    assert edited_texts(value) == ["text"]
+
+
+def test_the_components_take_the_payloads(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"x")
+    message = {"role": "user", "content": question([Image(picture), Text("hi")])}
+    shown = Chatbot().postprocess([message]).root[0]
+    assert [content.type for content in shown.content] == ["file", "text", "text"]
+    box = MultimodalInput().postprocess(draft_value(Draft("hi", (picture,))))
+    assert box.text == "hi" and [file.path for file in box.files.root] == [str(picture)]

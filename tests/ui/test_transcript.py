@@ -1,0 +1,91 @@
+"""How turns look: footers, progress, failures."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import GenerationError, MediaError, RequestError
+from app.messages import Message, Notice, Progress, Usage
+from app.turn import Turn
+from app.ui.page_state import Page
+from app.ui.transcript import footer, progress_text, transcript, turn_at
+
+USAGE = Usage(prompt_tokens=900, vision_tokens=640, new_tokens=1200, ttft=0.5, tokens_per_second=23.46)
+
+
+def turn(**fields) -> Turn:
+    return Turn(Message.of("user", "hi"), **fields)
+
+
+def page_of(*turns: Turn, **fields) -> Page:
+    page = Page(**fields)
+    page.session.turns = list(turns)
+    return page
+
+
+def answer_texts(page: Page, index: int = 1) -> list[str]:
+    return [content["content"] for content in transcript(page)[index]["content"]]
+
+
+def test_footer_has_the_figures() -> None:
+    text = footer(turn(answer="x", state="done", usage=USAGE), "en")
+    assert text == "1,200 tokens · 23.5 tokens/s · first token after 0.50 s · 640 vision tokens"
+
+
+def test_footer_leaves_out_what_is_unknown_and_shows_what_was_cached() -> None:
+    usage = Usage(new_tokens=1, cached_tokens=64)
+    assert footer(turn(answer="x", state="done", usage=usage), "en") == "1 tokens · 0 vision tokens · 64 cached"
+
+
+@pytest.mark.parametrize(("state", "word"), [("stopped", "Stopped"), ("failed", "Failed"), ("example", "Example")])
+def test_footer_marks_what_is_no_ordinary_answer(state: str, word: str) -> None:
+    assert footer(turn(state=state), "en") == word
+
+
+def test_progress_counts() -> None:
+    assert progress_text(Progress("encode_images", 2, 6), "en") == "Encoding the images 2/6 …"
+    assert progress_text(Progress("queue"), "zh") == "正在排队 …"
+
+
+def test_two_messages_per_turn_with_lasting_keys() -> None:
+    first = turn(answer="a", state="done")
+    messages = transcript(page_of(first, turn()))
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 2
+    assert messages[0]["key"] == f"{first.key}-user"
+
+
+def test_pending_turn_shows_progress_until_there_is_text() -> None:
+    waiting = page_of(turn(), progress=Progress("prefill"))
+    assert answer_texts(waiting) == ["Reading the prompt …"]
+    assert transcript(waiting)[1]["status"] == "pending"
+    assert transcript(page_of(turn()))[1]["loading"] is True
+    assert answer_texts(page_of(turn(answer="so far"), progress=Progress("prefill"))) == ["so far"]
+
+
+def test_failed_turn_keeps_the_partial_answer_and_says_why() -> None:
+    page = page_of(turn(answer="half", state="failed", error=GenerationError("It <broke>.", "Try again.")))
+    assert answer_texts(page) == ["half", "**It &lt;broke>.** Try again."]
+    assert transcript(page)[1]["elem_classes"] == "answer-failed"
+
+
+def test_model_text_is_escaped() -> None:
+    assert answer_texts(page_of(turn(answer="<box>1</box>", state="done"))) == ["&lt;box>1&lt;/box>"]
+
+
+def test_notice_of_dropped_turns() -> None:
+    page = page_of(turn(answer="a", state="done", notices=(Notice("turns_dropped", 4),)))
+    assert "4 messages" in answer_texts(page)[0]
+
+
+def test_a_message_that_was_not_sent_is_the_last_bubble() -> None:
+    messages = transcript(page_of(turn(answer="a", state="done"), rejected=MediaError("Bad file.")))
+    assert len(messages) == 3
+    assert messages[-1]["footer"] == "Not sent"
+
+
+def test_positions_lead_back_to_turns() -> None:
+    page = page_of(turn(), turn())
+    assert turn_at(page.session, 3) == (page.session.turns[1], True)
+    for index in (-1, 4):
+        with pytest.raises(RequestError):
+            turn_at(page.session, index)
