@@ -15,7 +15,7 @@ from app.sampling import BY_NAME
 DTYPES = ("auto", "bf16", "fp16", "fp32", "int4", "int8")
 SOURCES = ("huggingface", "modelscope")
 VIDEO_READERS = ("pyav", "decord")
-UNITS = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+UNITS = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,8 @@ class Settings:
         backend: a name of `BACKENDS`.
         max_file_size: of one upload, in bytes.
         multi_gpus: spread the model over all GPUs.
+        max_memory: bytes for weights by GPU index, and "cpu"; empty measures what is free.
+        cpu_offload: what does not fit on the GPUs may lie in main memory.
         source: hub to fetch from, one of `SOURCES`.
         video_reader: one of `VIDEO_READERS`.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
@@ -53,6 +55,8 @@ class Settings:
     backend: str = "local"
     max_file_size: int = 500 * 1024**2
     multi_gpus: bool = False
+    max_memory: Mapping[int | str, int] = field(default_factory=dict)
+    cpu_offload: bool = False
     source: str = "huggingface"
     video_reader: Literal["pyav", "decord"] = "pyav"
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -100,6 +104,22 @@ def parse_size(text: str) -> int:
     if not match:
         raise SettingsError(f"--max-file-size: got {text!r}, allowed is a size such as 200mb or 1gb.")
     return int(float(match[1]) * UNITS[(match[2] or "").lower()])
+
+
+def parse_max_memory(text: str) -> dict[int | str, int]:
+    """Bytes by device from "0=10GiB,1=10GiB,cpu=20GiB".
+
+    Raises:
+        SettingsError: not such a list.
+    """
+    budgets: dict[int | str, int] = {}
+    for item in filter(None, text.replace(" ", "").split(",")):
+        match = re.fullmatch(r"(\d+|cpu)=(\d+(?:\.\d+)?)([kmg]i?b)", item, re.IGNORECASE)
+        if not match:
+            raise SettingsError(f"--max-memory: got {text!r}, allowed is a list such as 0=10GiB,1=10GiB,cpu=20GiB.")
+        device = match[1].lower()
+        budgets[device if device == "cpu" else int(device)] = int(float(match[2]) * UNITS[match[3].lower()])
+    return budgets
 
 
 def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 import app.modeling  # noqa: F401  (registers the models)
 from app.engine.device import DtypeChoice, choose_device, choose_dtype
 from app.engine.download import resolve_model
+from app.engine.spread import measure_budgets, spread
 from app.errors import AppError, DeviceError, ModelError, OutOfMemoryError
 from app.families import all_families
 from app.families.base import Family
@@ -62,7 +64,7 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
     on_status(0.0, f"{family.name}, {describe(choice, device)}")
     with _weight_progress(on_status), _readable_errors():
-        model = AutoModel.from_pretrained(folder, **_placement(settings, device, choice, family))
+        model = AutoModel.from_pretrained(folder, **_placement(settings, folder, device, choice, family))
         tokenizer = AutoTokenizer.from_pretrained(folder)
         processor = MiniCPMVProcessor.from_pretrained(folder, tokenizer=tokenizer)
     context = AutoConfig.from_pretrained(folder).max_position_embeddings
@@ -74,13 +76,29 @@ def describe(choice: DtypeChoice, device: torch.device) -> str:
     return f"{choice.quantization or str(choice.torch_dtype).removeprefix('torch.')} on {device}"
 
 
-def _placement(settings: Settings, device: torch.device, choice: DtypeChoice, family: Family) -> dict[str, Any]:
+def _placement(
+    settings: Settings, folder: Path, device: torch.device, choice: DtypeChoice, family: Family
+) -> dict[str, Any]:
     """Arguments of `from_pretrained`: dtype, place and quantisation."""
-    spread = settings.multi_gpus and device.type == "cuda" and torch.cuda.device_count() > 1
-    arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": "auto" if spread else {"": device}}
+    several = device.type == "cuda" and (settings.multi_gpus or settings.cpu_offload or settings.max_memory)
+    device_map = _device_map(settings, folder, choice) if several else {"": device}
+    arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": device_map}
     if choice.quantization:
         arguments["quantization_config"] = quantization_config(choice, family)
     return arguments
+
+
+def _device_map(settings: Settings, folder: Path, choice: DtypeChoice) -> dict[str, int | str]:
+    """Where each part goes when one GPU is not all there is."""
+    budgets = dict(settings.max_memory) or measure_budgets(settings.cpu_offload)
+    if not settings.multi_gpus:
+        budgets = {device: size for device, size in budgets.items() if device in (0, "cpu")}
+    if not settings.cpu_offload:
+        budgets.pop("cpu", None)
+    config = AutoConfig.from_pretrained(folder)
+    with torch.device("meta"):
+        empty = AutoModel.from_config(config, dtype=choice.torch_dtype)
+    return spread(empty, empty.get_decoder(), budgets, choice.torch_dtype, choice.quantization)
 
 
 def quantization_config(choice: DtypeChoice, family: Family) -> BitsAndBytesConfig:
