@@ -79,8 +79,10 @@ def build_parser(default_model: str, default_port: int) -> argparse.ArgumentPars
     parser = Parser("Chat with MiniCPM-V in the browser.")
     add_model_flags(parser, default_model)
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every interface")
-    add("--port", type=int, default=default_port, help="port to listen on")
+    # Gradio's own variables, which a Hugging Face Space sets.
+    host, port = os.environ.get("GRADIO_SERVER_NAME"), os.environ.get("GRADIO_SERVER_PORT")
+    add("--host", default=host or "127.0.0.1", help="address to listen on; 0.0.0.0 is every interface")
+    add("--port", type=int, default=port or default_port, help="port to listen on")
     add("--share", action="store_true", help="open a public gradio.live link")
     add("--auth", metavar="USER:PASS", help=f"ask for this login; {AUTH_VARIABLE} keeps it out of the process list")
     add("--root-path", default="", help="path or URL under which a proxy serves the page")

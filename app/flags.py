@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from app.backends.table import BACKENDS
 from app.errors import AppError, SettingsError
 from app.sampling import OPTIONS, Option
-from app.settings import DTYPES, SOURCES, VIDEO_READERS
+from app.settings import DTYPES, SOURCES, VIDEO_READERS, parse_max_memory
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -20,7 +20,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter):
         super().__init__(prog, max_help_position=32)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default is None or action.default in (False, "", argparse.SUPPRESS)
+        silent = action.default is None or action.default in (False, "", {}, argparse.SUPPRESS)
         return action.help if silent else super()._get_help_string(action)
 
 
@@ -43,6 +43,9 @@ def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None
     add("--dtype", default="auto", metavar="|".join(DTYPES), help="precision of the weights")
     add("--backend", default="local", metavar="|".join(BACKENDS), help="what answers; echo needs no weights")
     add("--multi-gpus", action="store_true", help="spread the model over all GPUs")
+    add("--max-memory", type=parse_max_memory, default={}, metavar="0=10GiB,1=10GiB",
+        help="memory for weights by GPU, where it shall not be measured")  # fmt: skip
+    add("--cpu-offload", action="store_true", help="put what does not fit on the GPUs into main memory")
     add("--source", default="huggingface", metavar="|".join(SOURCES), help="hub to fetch the model from")
     add("--video-reader", default="pyav", metavar="|".join(VIDEO_READERS), help="library that decodes videos")
 

@@ -117,6 +117,29 @@ def test_a_taken_port_is_one_line_and_exit_code_1(taken_port: int):
     assert len(done.stderr.splitlines()) == 1 and str(taken_port) in done.stderr and "--port" in done.stderr
 
 
+def test_a_space_sets_host_and_port(monkeypatch):
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "7860")
+    assert (parse().host, parse().port) == ("0.0.0.0", 7860)
+    assert parse("--host", "127.0.0.1", "--port", "99").port == 99
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "many")
+    with pytest.raises(SettingsError, match="many"):
+        parse()
+
+
+def test_memory_by_device():
+    settings = parse("--max-memory", "0=10GiB, 1=1.5gb,cpu=512MiB", "--cpu-offload")
+    assert settings.max_memory == {0: 10 * 1024**3, 1: 3 * 512 * 1024**2, "cpu": 512 * 1024**2}
+    assert settings.cpu_offload
+    assert not parse().max_memory
+
+
+@pytest.mark.parametrize("text", ["10GiB", "0:10GiB", "gpu0=1GiB", "0=10", "0=-1GiB"])
+def test_memory_of_another_form_is_named(text):
+    with pytest.raises(SettingsError, match=r"--max-memory: got .*0=10GiB,1=10GiB"):
+        parse("--max-memory", text)
+
+
 def test_a_host_that_is_not_ours_is_named():
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
         check_port("192.0.2.1", 8885)
