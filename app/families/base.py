@@ -24,6 +24,8 @@ class Family:
         numbers_images: images are numbered in the prompt.
         frame_slices: slices per video frame, by the number of frames in the conversation.
         int4_skip_modules: modules left in the load dtype when quantising on the fly.
+        hub_id: the published repository.
+        published: the config.json fields there that decide sizes, for estimates before anything is fetched.
     """
 
     name: str
@@ -38,3 +40,5 @@ class Family:
     numbers_images: bool = False
     frame_slices: Callable[[int], int] = lambda frames: 2 if frames <= 16 else 1
     int4_skip_modules: tuple[str, ...] = ("vpm", "resampler", "lm_head")
+    hub_id: str = ""
+    published: Mapping[str, Any] = field(default_factory=dict)

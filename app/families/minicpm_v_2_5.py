@@ -18,26 +18,14 @@ from transformers.configuration_utils import SubConfigSpec
 
 from app.families.base import Family
 from app.modeling.chat import ChatDefaults
-from app.modeling.layout import Grid, ImageLayout
+from app.modeling.layout import ImageLayout, cells_in_one_slice
 from app.modeling.minicpmv import MiniCPMVModel, ProgressHook
 from app.modeling.positions import position_buckets
 from app.modeling.siglip import VisionConfig
 from app.modeling.vision import Size, group_by_size, run_in_chunks
 
 TERMINATORS = ("<|end_of_text|>", "<|eot_id|>")
-
-
-def image_text(grid: Grid | None, query_num: int, image_index: int | None) -> str:
-    """The overview, then one `<slice>` around all cells, each cell an image again; rows on lines of their own."""
-    image = f"<image>{'<unk>' * query_num}</image>"
-    if grid is None:
-        return image
-    cols, rows = grid
-    cells = "\n".join(image * cols for _ in range(rows))
-    return f"{image}<slice>{cells}</slice>"
-
-
-LAYOUT = ImageLayout(text=image_text, starts=("<image>",), ends=("</image>",))
+LAYOUT = ImageLayout(text=cells_in_one_slice, starts=("<image>",), ends=("</image>",))
 
 
 class Idefics2VisionConfig(VisionConfig):
@@ -122,4 +110,16 @@ FAMILY = Family(
     model_class=MiniCPMV25,
     terminators=TERMINATORS,
     defaults={"max_new_tokens": 1024},
+    hub_id="openbmb/MiniCPM-Llama3-V-2_5",
+    published={
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+        "max_position_embeddings": 8192,
+        "drop_vision_last_layer": False,
+        "vision_config": {"image_size": 980},
+    },
 )

@@ -93,4 +93,16 @@ FAMILY = Family(
     model_class=MiniCPMV26,
     terminators=TERMINATORS,
     numbers_images=True,
+    hub_id="openbmb/MiniCPM-V-2_6",
+    published={
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 151666,
+        "max_position_embeddings": 32768,
+        "drop_vision_last_layer": False,
+        "vision_config": {"image_size": 980},
+    },
 )
