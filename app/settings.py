@@ -24,7 +24,7 @@ class Settings:
 
     Attributes:
         model: a folder or a hub id.
-        port: 1 to 65535.
+        port: of the page, 1 to 65535.
         device: "auto", "cuda", "cuda:N", "mps" or "cpu".
         dtype: one of `DTYPES`.
         host: the address to listen on.
@@ -45,7 +45,7 @@ class Settings:
     """
 
     model: str
-    port: int
+    port: int = 8885
     device: str = "auto"
     dtype: str = "auto"
     host: str = "127.0.0.1"
