@@ -32,7 +32,7 @@ def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[
     began = False
     try:
         for _ in paced(_noted(page, updates)):
-            yield _running(page, empty_box=sent is not None and not began)
+            yield _running(page, first=not began, empty_box=sent is not None)
             began = True
     except AppError as error:
         yield reject(page, error)
@@ -85,7 +85,9 @@ def toast(page: Page, error: AppError) -> None:
     gr.Warning(html.escape(str(error)), title=say("failed", page.locale))
 
 
-def _running(page: Page, *, empty_box: bool) -> View:
+def _running(page: Page, *, first: bool, empty_box: bool) -> View:
+    if not first:  # the box is left alone, for the user may be typing
+        return transcript(page), gr.skip(), gr.skip(), gr.skip()
     box = gr.update(value=None, loading=True) if empty_box else gr.update(loading=True)
     return transcript(page), box, gr.update(visible=False), gr.update(visible=True)
 

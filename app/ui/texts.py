@@ -135,7 +135,7 @@ OPTION_TEXTS_ZH: Mapping[str, tuple[str, str]] = {
     "num_beams": ("束数", "束搜索的宽度；1 为贪心。"),
     "temperature": ("温度", "大于 1 更随机，更小则更确定。"),
     "top_p": ("Top P", "保留概率之和达到该值的最可能 token。"),
-    "top_k": ("Top K", "只保留这么多最可能的 token;0 表示全部保留。"),
+    "top_k": ("Top K", "只保留这么多最可能的 token；0 表示全部保留。"),
     "repetition_penalty": ("重复惩罚", "大于 1 会抑制已生成的 token。"),
     "max_new_tokens": ("最大新 token 数", "回答最多到此为止。"),
     "seed": ("随机种子", "相同的种子得到相同的回答；留空则每次不同。"),

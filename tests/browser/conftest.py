@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "assets" / "examples"
-TINY = ROOT / "tests" / "golden" / "minicpm-v-2_6" / "checkpoint"
+TINY = ROOT / "assets" / "tiny-minicpm-v"
 SCREENSHOTS = ROOT / "tests" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -46,8 +46,13 @@ class ChatPage:
 
     def open(self) -> None:
         self.page.goto(self.url)
-        expect(self.box).to_be_visible()
-        expect(self.send_button).to_have_count(1)
+        expect(self.page.get_by_placeholder(re.compile("Ask anything|就你的图片"))).to_be_visible()
+        expect(self.page.get_by_role("button", name=re.compile("^(Send|发送)$"))).to_have_count(1)
+
+    def reload(self) -> None:
+        before = list(self.errors)
+        self.open()
+        self.errors[:] = before  # Gradio reports the streams of the page that was left as aborted
 
     @property
     def box(self) -> Locator:
@@ -102,6 +107,7 @@ class ChatPage:
             self.attach(*files)
         self.send(text)
         expect(self.footers).to_have_count(before + 1)
+        self.idle()
         return self.messages.last
 
     def idle(self) -> None:

@@ -35,7 +35,7 @@ def test_a_video(any_chat, examples: Path) -> None:
 
 def test_answer_streams(chat) -> None:
     lengths: list[int] = []
-    chat.page.expose_function("noteLength", lengths.append)
+    chat.page.expose_function("noteLength", lambda length: lengths.append(length))
     chat.page.evaluate("""() => new MutationObserver(() => {
         const last = [...document.querySelectorAll('.conversation .ms-gr-ant-bubble-start')].at(-1);
         if (last) noteLength(last.textContent.length);
@@ -44,17 +44,37 @@ def test_answer_streams(chat) -> None:
     assert len({length for length in lengths if length > 20}) > 3
 
 
+def test_text_typed_while_an_answer_streams_stays(chat) -> None:
+    chat.send("/slow one two three")
+    expect(chat.message(1)).to_contain_text("Message 1")
+    chat.box.press_sequentially("meanwhile")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    expect(chat.box).to_have_value("meanwhile")
+
+
+def write_without_end(chat) -> None:
+    """Ask for an answer that takes long: the echo by its first word, the model because repeating is made cheap."""
+    set_number(chat, "Top K", "1")
+    set_number(chat, "Repetition Penalty", "0.5")
+    set_number(chat, "Max New Tokens", "8000")
+    chat.send("/long 1")
+    expect(chat.stop_button).to_be_visible()
+
+
+def set_number(chat, name: str, value: str) -> None:
+    chat.page.get_by_label(f"number input for {name}").fill(value)
+    chat.page.keyboard.press("Tab")
+
+
 def test_stop_then_go_on(any_chat) -> None:
-    any_chat.page.get_by_label("number input for Max New Tokens").fill("4000")
-    any_chat.page.keyboard.press("Tab")
-    any_chat.send("/long")
-    expect(any_chat.message(1)).to_contain_text(re.compile(r"\S+ \S+"))
+    write_without_end(any_chat)
+    expect(any_chat.message(1)).to_contain_text(re.compile(r"\S"))
     any_chat.stop_button.click()
     any_chat.idle()
     expect(any_chat.message(1)).to_contain_text("Stopped")
 
-    any_chat.page.get_by_label("number input for Max New Tokens").fill("24")
-    any_chat.page.keyboard.press("Tab")
+    set_number(any_chat, "Max New Tokens", "24")
     any_chat.ask("and now")
     expect(any_chat.messages).to_have_count(4)
     expect(any_chat.message(1)).to_contain_text("Stopped")
@@ -63,8 +83,10 @@ def test_stop_then_go_on(any_chat) -> None:
 def test_regenerate(any_chat) -> None:
     any_chat.ask("first")
     any_chat.ask("second")
+    old = any_chat.message(3).inner_text()
+    any_chat.page.get_by_label("Seed").fill("5")
     any_chat.button("Regenerate").click()
-    expect(any_chat.stop_button).to_be_visible()
+    expect(any_chat.message(3)).not_to_have_text(old, use_inner_text=True)
     any_chat.idle()
     expect(any_chat.footers).to_have_count(2)
     expect(any_chat.messages).to_have_count(4)
@@ -113,11 +135,11 @@ def test_copy_gives_what_the_model_wrote(open_chat) -> None:
 
 
 def test_clear_while_an_answer_is_written(any_chat) -> None:
-    any_chat.send("/long")
-    expect(any_chat.stop_button).to_be_visible()
+    write_without_end(any_chat)
     any_chat.button("Clear history").click()
     expect(any_chat.messages).to_have_count(0)
     any_chat.idle()
+    set_number(any_chat, "Max New Tokens", "24")
     any_chat.ask("again")
     expect(any_chat.messages).to_have_count(2)
 
@@ -162,10 +184,7 @@ def test_options_reach_the_model(chat) -> None:
 
 
 def test_reload_gives_an_empty_page_and_a_free_model(any_chat) -> None:
-    any_chat.page.get_by_label("number input for Max New Tokens").fill("8000")
-    any_chat.page.keyboard.press("Tab")
-    any_chat.send("/long")
-    expect(any_chat.stop_button).to_be_visible()
-    any_chat.open()
+    write_without_end(any_chat)
+    any_chat.reload()
     expect(any_chat.messages).to_have_count(0)
     any_chat.ask("still there?")

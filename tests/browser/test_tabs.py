@@ -112,15 +112,11 @@ def test_every_button_has_a_name(chat, examples: Path) -> None:
 
 
 def test_chinese(open_chat) -> None:
-    page = open_chat_in_chinese(open_chat)
+    page = open_chat("echo", locale="zh-CN").page
     expect(page.get_by_role("tab", name="使用说明")).to_be_visible()
     expect(page.get_by_role("radio", name="束搜索")).to_be_visible()
     expect(page.get_by_role("slider", name="温度")).to_be_visible()
     expect(page.get_by_text("聊聊图片和视频")).to_be_visible()
-
-
-def open_chat_in_chinese(open_chat):
-    return open_chat("echo", locale="zh-CN").page
 
 
 def test_phone(open_chat, examples: Path) -> None:
@@ -145,4 +141,4 @@ def test_two_pages_do_not_see_each_other(open_chat) -> None:
 
 def test_noise_is_announced(open_chat) -> None:
     chat = open_chat("tiny")
-    expect(chat.page.get_by_role("status")).to_contain_text("never trained")
+    expect(chat.page.locator(".status-noise")).to_contain_text("never trained")

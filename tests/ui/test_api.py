@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError as ClientError
@@ -40,7 +42,7 @@ def test_the_answer_grows(client: Client) -> None:
     outputs = job.outputs()
     assert "seed=3" in last and 'text "/slow hello"' in last
     assert len(outputs) > 1
-    assert all(later.startswith(earlier) for earlier, later in zip(outputs, outputs[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(outputs))
 
 
 def test_files_come_before_the_text(client: Client) -> None:
@@ -68,7 +70,6 @@ def test_defaults(client: Client) -> None:
         (("hi", [], [], {"top_p": 7}), "top_p: got 7"),
         (("", [], [], {}), "empty"),
         (("hi", [], [{"role": "assistant", "content": "x"}], {}), "history has the roles"),
-        (("hi", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], [], {}), "not uploaded"),
         (("hi", [{"path": "/etc/passwd"}], [], {}), "not uploaded"),
         (("/fail", [], [], {}), "The echo failed"),
     ],
@@ -83,6 +84,18 @@ def test_a_file_that_is_no_media(client: Client, tmp_path: Path) -> None:
     text.write_text("text")
     with pytest.raises(ClientError, match="Attachment 1: The file is text"):
         client.predict("hi", [handle_file(text)], [], {}, api_name="/chat")
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+@pytest.mark.parametrize("where", ["files", "history"])
+def test_a_path_on_the_server_sent_past_the_client_is_not_opened(client: Client, meta: dict, where: str) -> None:
+    picture = {"path": str(EXAMPLES / "before.png")} | meta
+    history = [{"role": "user", "content": [picture]}, {"role": "assistant", "content": "x"}]
+    data = ["hi", [picture], [], {}] if where == "files" else ["hi", [], history, {}]
+    call = httpx.post(f"{client.src}gradio_api/call/chat", json={"data": data}).json()
+    result = httpx.get(f"{client.src}gradio_api/call/chat/{call['event_id']}").text
+    assert "event: error" in result
+    assert "Message" not in result
 
 
 @pytest.mark.parametrize("item", [None, 3, "", "/etc/passwd", {"path": "../../etc/passwd"}, {"url": "http://a/b.png"}])
