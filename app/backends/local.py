@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.backends.base import Backend, Capabilities, LoadStatus
 from app.engine.download import resolve_config
-from app.engine.loader import load_model
+from app.engine.loader import load_model, place
 from app.engine.plain import PlainEngine, Ticket, drain
 from app.errors import AppError, ModelError
 from app.families import all_families
@@ -30,12 +30,13 @@ class LocalBackend(Backend):
     """Loads the model the settings name and answers with it.
 
     Raises:
-        AppError: the model is not known or its config.json cannot be had.
+        AppError: the model is not known, its config.json cannot be had, or this machine cannot run it as asked.
     """
 
     def __init__(self, settings: Settings) -> None:
         config = resolve_config(settings.model, settings.source)
         family: Family = find_member(all_families(), config)
+        place(settings, config)
         self._settings = settings
         self._capabilities = Capabilities(
             model=family.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,10 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     Raises:
         AppError: the model, the device or the dtype cannot be used.
     """
-    device = choose_device(settings.device)
     folder = resolve_model(settings.model, settings.source, on_status)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family: Family = find_member(all_families(), config)
-    choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
+    device, choice = place(settings, config)
     on_status(0.0, f"{family.name}, {describe(choice, device)}")
     with _weight_progress(on_status), _readable_errors():
         model = AutoModel.from_pretrained(folder, **_placement(settings, folder, device, choice, family))
@@ -69,6 +68,16 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
         processor = MiniCPMVProcessor.from_pretrained(folder, tokenizer=tokenizer)
     context = AutoConfig.from_pretrained(folder).max_position_embeddings
     return LoadedModel(model, processor, family, device, choice.notes, context)
+
+
+def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, DtypeChoice]:
+    """Where the model of this config.json will run, and in which precision; quick, so it can be asked first.
+
+    Raises:
+        DeviceError: the settings ask for what this machine cannot do.
+    """
+    device = choose_device(settings.device)
+    return device, choose_dtype(settings.dtype, device, "quantization_config" in config)
 
 
 def describe(choice: DtypeChoice, device: torch.device) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from app.backends.base import Backend
 from app.backends.local import LocalBackend
 from app.backends.table import make_backend
-from app.errors import ModelError, ModelNotFoundError
+from app.errors import DeviceError, ModelError, ModelNotFoundError
 from app.messages import Chunk, Message, Progress
 from app.sampling import SamplingParams
 from app.session import Session
@@ -109,6 +110,12 @@ def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_fails_at_once(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError):
         make_backend(settings(tmp_path / "nothing"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a GPU that is not there")
+def test_a_device_that_is_not_there_fails_at_once() -> None:
+    with pytest.raises(DeviceError, match="cuda"):
+        make_backend(settings(checkpoint(MODELS[0]), device="cuda"))
 
 
 def test_a_session_stops_and_goes_on(backend: Backend) -> None:
