@@ -1,0 +1,28 @@
+"""The tiny checkpoints there are: each member of the family that has golden files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from app.families import all_families
+from app.families.base import Family
+from app.modeling.auto import find_member
+
+ROOT = Path(__file__).parent / "golden"
+REQUIRED = ("minicpm-v-2_6", "minicpm-llama3-v-2_5")
+CHECKPOINTS = tuple(sorted({*REQUIRED, *(path.parents[1].name for path in ROOT.glob("*/checkpoint/config.json"))}))
+
+
+def folder(name: str) -> Path:
+    return ROOT / name / "checkpoint"
+
+
+def config_of(name: str) -> dict[str, Any]:
+    return json.loads((folder(name) / "config.json").read_text("utf-8"))
+
+
+def family_of(name: str) -> Family:
+    family: Family = find_member(all_families(), config_of(name))
+    return family
