@@ -61,6 +61,7 @@ class _Tokens(BaseStreamer):
 
     decoder: StreamDecoder
     ends: frozenset[int]
+    hidden: frozenset[int]
     bos: int | None
     emit: Emit
     count: int = 0
@@ -80,7 +81,7 @@ class _Tokens(BaseStreamer):
         self.count += 1
         leading_bos = self.count == 1 and token == self.bos
         self.last = token
-        if token in self.ends or leading_bos:
+        if token in self.ends or token in self.hidden or leading_bos:
             return
         text = self.decoder.push(token)
         if text:
@@ -193,8 +194,11 @@ def _generate(loaded: LoadedModel, embeds: Tensor, job: Job) -> _Tokens:
     """Generate, emitting text as it comes; a beam search emits progress, then all its text."""
     params, tokenizer = job.params, loaded.processor.tokenizer
     searching = not params.do_sample and params.num_beams > 1
-    ends = frozenset(tokenizer.convert_tokens_to_ids(list(loaded.family.terminators)))
-    tokens = _Tokens(StreamDecoder(tokenizer), ends, tokenizer.bos_token_id, job.emit)
+    ends, hidden = (
+        frozenset(tokenizer.convert_tokens_to_ids(list(names)))
+        for names in (loaded.family.terminators, loaded.family.hidden_tokens)
+    )
+    tokens = _Tokens(StreamDecoder(tokenizer), ends, hidden, tokenizer.bos_token_id, job.emit)
     cache = _prefill(loaded, embeds, job)
     if searching and cache.get_seq_length():
         cache.batch_repeat_interleave(params.num_beams)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 # " n't" and " 've" are the longest strings that decoding may clean up.
@@ -13,8 +14,10 @@ MAX_PENDING = 32
 class StreamDecoder:
     """Decodes an answer token by token.
 
-    Text is held back while it may still change: bytes of an unfinished character, a space that cleaning up may
-    take away, and white space that may turn out to be the end, which is stripped as in `model.chat`.
+    Text is held back while it may still change: bytes of an unfinished character, a text that may yet get a space
+    in front (see `_is_open`), a space that cleaning up may take away, and white space that may turn out to be the
+    end, which is stripped as in `model.chat`. What was decoded last is decoded along as context, for some
+    vocabularies decode the beginning of a text otherwise than its middle.
 
     Args:
         tokenizer: special tokens are shown; its `clean_up_tokenization_spaces` is honoured.
@@ -23,6 +26,8 @@ class StreamDecoder:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._cleans_up = bool(tokenizer.clean_up_tokenization_spaces)
+        self._special = frozenset(tokenizer.all_special_ids) if getattr(tokenizer, "spaces_texts", False) else ()
+        self._context: list[int] = []
         self._ids: list[int] = []
         self._raw = ""
         self._spaces = ""
@@ -31,11 +36,14 @@ class StreamDecoder:
     def push(self, token: int) -> str:
         """Take a token; returns the text that is now certain, often empty."""
         self._ids.append(token)
+        waits = len(self._ids) < MAX_PENDING
+        if waits and self._is_open(token):
+            return ""
         text = self._decode()
         # The replacement character at the end is a character whose bytes are not all here yet.
-        if text.endswith("\ufffd") and len(self._ids) < MAX_PENDING:
+        if waits and text.endswith("\ufffd"):
             return ""
-        self._ids.clear()
+        self._context, self._ids = self._ids, []
         self._raw += text
         return self._strip(self._take_certain())
 
@@ -46,7 +54,24 @@ class StreamDecoder:
         self._raw = ""
         return self._strip(self._clean(text))
 
+    def _is_open(self, token: int) -> bool:
+        """Whether the next token may change the text of those that are held back, whatever it is.
+
+        A byte ("<0x0A>") decodes otherwise if an invalid one follows. Behind a special token, where the tokenizer
+        says `spaces_texts`, a text gets a space in front if another special token follows it.
+        """
+        if self._context[-1:] and self._context[-1] in self._special and token not in self._special:
+            return True
+        return re.fullmatch(r"<0x[0-9A-F]{2}>", self._tokenizer.convert_ids_to_tokens(token) or "") is not None
+
     def _decode(self) -> str:
+        """The text of the tokens held back."""
+        before, both = (
+            self._tokenizer.decode(ids, clean_up_tokenization_spaces=False) if ids else ""
+            for ids in (self._context, self._context + self._ids)
+        )
+        if both.startswith(before):
+            return both[len(before) :]
         return self._tokenizer.decode(self._ids, clean_up_tokenization_spaces=False)
 
     def _take_certain(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,9 @@ class Family:
         name: to show, e.g. "MiniCPM-V 2.6".
         recognises: whether a config.json (as a dict) is of this family.
         config_class, model_class: the transformers classes; the latter names the modules that stay on one device.
+        tokenizer_class: what AutoTokenizer returns; None is the published tokenizer.json.
         terminators: tokens that end an answer.
+        hidden_tokens: tokens left out of an answer's text.
         defaults: decoding defaults by option name, as `SamplingParams.of` takes them.
         max_images: images in one conversation; None is no limit.
         video, system_prompt: whether it takes them.
@@ -33,6 +35,8 @@ class Family:
     config_class: type[PreTrainedConfig]
     model_class: type[PreTrainedModel]
     terminators: tuple[str, ...]
+    tokenizer_class: type[PreTrainedTokenizerBase] | None = None
+    hidden_tokens: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     max_images: int | None = None
     video: bool = True

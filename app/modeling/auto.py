@@ -14,7 +14,9 @@ from transformers import (
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
+from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
 from app.errors import UnsupportedModelError
 from app.modeling.image_processing import MiniCPMVImageProcessor
@@ -41,15 +43,19 @@ class Member(Protocol):
         ...
 
     @property
+    def tokenizer_class(self) -> type[PreTrainedTokenizerBase] | None:
+        """What AutoTokenizer returns; None is `MiniCPMVTokenizerFast`."""
+        ...
+
+    @property
     def model_class(self) -> type[PreTrainedModel]:
         """What AutoModel returns."""
         ...
 
 
-class MiniCPMVConfig(PreTrainedConfig):
-    """What the Auto classes know as "minicpmv": never instantiated, it only finds the right member."""
+class FamilyConfig(PreTrainedConfig):
+    """What the Auto classes know as a `model_type`: never instantiated, it only finds the right member."""
 
-    model_type = "minicpmv"
     members: ClassVar[tuple[Member, ...]] = ()
 
     @classmethod
@@ -59,7 +65,19 @@ class MiniCPMVConfig(PreTrainedConfig):
         Raises:
             UnsupportedModelError: no member does; the message lists the known ones.
         """
-        return find_member(cls.members, config_dict).config_class.from_dict(config_dict, **kwargs)
+        return find_member(FamilyConfig.members, config_dict).config_class.from_dict(config_dict, **kwargs)
+
+
+class MiniCPMVConfig(FamilyConfig):
+    """The models whose config.json says "minicpmv"."""
+
+    model_type = "minicpmv"
+
+
+class OmniLMMConfig(FamilyConfig):
+    """The models whose config.json says "omnilmm"."""
+
+    model_type = "omnilmm"
 
 
 def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
@@ -80,11 +98,16 @@ def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
 
 def register(members: Sequence[Member]) -> None:
     """Make the members known to AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer and AutoProcessor."""
-    MiniCPMVConfig.members = tuple(members)
-    AutoConfig.register("minicpmv", MiniCPMVConfig, exist_ok=True)
+    FamilyConfig.members = tuple(members)
+    for dispatcher in (MiniCPMVConfig, OmniLMMConfig):
+        AutoConfig.register(dispatcher.model_type, dispatcher, exist_ok=True)
+    # OmniLMM's files name LlamaTokenizer, which the library builds anew with other spaces; so its tokenizer.json is
+    # read as it is.
+    TOKENIZER_MAPPING_NAMES.setdefault(OmniLMMConfig.model_type, "TokenizersBackend")
     for member in members:
         AutoModel.register(member.config_class, member.model_class, exist_ok=True)
         AutoModelForCausalLM.register(member.config_class, member.model_class, exist_ok=True)
-        AutoTokenizer.register(member.config_class, fast_tokenizer_class=MiniCPMVTokenizerFast, exist_ok=True)
+        tokenizer_class = member.tokenizer_class or MiniCPMVTokenizerFast
+        AutoTokenizer.register(member.config_class, tokenizer_class=tokenizer_class, exist_ok=True)
         AutoImageProcessor.register(member.config_class, MiniCPMVImageProcessor, exist_ok=True)
         AutoProcessor.register(member.config_class, MiniCPMVProcessor, exist_ok=True)

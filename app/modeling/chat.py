@@ -25,6 +25,7 @@ class ChatDefaults:
 
     Attributes:
         terminators: tokens that end an answer.
+        hidden: tokens left out of an answer's text.
         max_inp_length: prompt tokens kept.
         max_new_tokens: answer tokens at most.
         ignored: arguments that this member's published `chat` does not take.
@@ -34,6 +35,7 @@ class ChatDefaults:
     terminators: tuple[str, ...]
     max_inp_length: int
     max_new_tokens: int
+    hidden: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
     agreeing: Mapping[str, str] = field(default_factory=dict)
 
@@ -110,9 +112,13 @@ class ChatMixin:
         return output
 
     def decode_answers(self, rows: Tensor, tokenizer: Any) -> list[str]:
-        """Generated ids (B, N) to texts: special tokens kept, end token and surrounding white space not."""
-        ends = tokenizer.convert_tokens_to_ids(list(self.chat_defaults.terminators))
-        return [tokenizer.decode(trim_answer(row, ends, tokenizer.bos_token_id)).strip() for row in rows]
+        """Generated ids (B, N) to texts: special tokens kept but for the hidden ones, without surrounding space."""
+        ends, hidden = (
+            tokenizer.convert_tokens_to_ids(list(tokens))
+            for tokens in (self.chat_defaults.terminators, self.chat_defaults.hidden)
+        )
+        answers = [trim_answer(row, ends, tokenizer.bos_token_id) for row in rows]
+        return [tokenizer.decode([token for token in answer if token not in hidden]).strip() for answer in answers]
 
     def get_processor(self, tokenizer: Any = None) -> MiniCPMVProcessor:
         """The processor of the folder or hub id this model was loaded from, kept after the first call."""
@@ -218,8 +224,12 @@ def _as_list(ids: int | Sequence[int]) -> list[int]:
     return [ids] if isinstance(ids, int) else list(ids)
 
 
-def _conversations(image: Any, msgs: Any) -> tuple[list[list[dict[str, Any]]], bool]:
-    """`msgs` as a list of conversations whose contents are lists, and whether it was a batch."""
+def parsed(msgs: Any) -> Any:
+    """`msgs` as a list.
+
+    Raises:
+        RequestError: it is empty, or a text that is not JSON.
+    """
     if isinstance(msgs, str):
         try:
             msgs = json.loads(msgs)
@@ -227,22 +237,28 @@ def _conversations(image: Any, msgs: Any) -> tuple[list[list[dict[str, Any]]], b
             raise RequestError(f"msgs is a text that is not JSON ({error}).", "Pass a list of messages.") from None
     if not isinstance(msgs, (list, tuple)) or not msgs:
         raise RequestError("msgs is empty.", "Pass a list of messages, the first one the user's.")
+    return msgs
+
+
+def _conversations(image: Any, msgs: Any) -> tuple[list[list[dict[str, Any]]], bool]:
+    """`msgs` as a list of conversations whose contents are lists, and whether it was a batch."""
+    msgs = parsed(msgs)
     batched = isinstance(msgs[0], (list, tuple))
     if batched and image is not None:
         raise RequestError("A batch of conversations got image=.", "Put each image into its message's content.")
-    conversations = [_checked(turns) for turns in (msgs if batched else [msgs])]
+    conversations = [checked(turns) for turns in (msgs if batched else [msgs])]
     if image is not None and not isinstance(msgs[0].get("content"), (list, tuple)):
         conversations[0][0]["content"].insert(0, image)
     return conversations, batched
 
 
-def _checked(turns: Sequence[Any]) -> list[dict[str, Any]]:
+def checked(turns: Sequence[Any]) -> list[dict[str, Any]]:
     """One conversation with list contents.
 
     Raises:
         RequestError: no message, an unknown role, or a first message that is not the user's.
     """
-    checked = []
+    conversation = []
     for index, turn in enumerate(turns):
         role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
         if role not in ("user", "assistant") or content is None:
@@ -250,10 +266,12 @@ def _checked(turns: Sequence[Any]) -> list[dict[str, Any]]:
                 f"Message {index + 1} has the role {role!r}" + (" and no content." if content is None else "."),
                 'A message is {"role": "user" or "assistant", "content": ...}; see system_prompt= for the rest.',
             )
-        checked.append({"role": role, "content": list(content) if isinstance(content, (list, tuple)) else [content]})
-    if not checked or checked[0]["role"] != "user":
+        conversation.append(
+            {"role": role, "content": list(content) if isinstance(content, (list, tuple)) else [content]}
+        )
+    if not conversation or conversation[0]["role"] != "user":
         raise RequestError("The first message is not the user's.", 'Begin with a message of the role "user".')
-    return checked
+    return conversation
 
 
 def _with_system(turns: list[dict[str, Any]], system_prompt: str) -> list[dict[str, Any]]:

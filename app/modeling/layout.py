@@ -17,11 +17,13 @@ class ImageLayout:
             without cells; `image_index` is None if images are not numbered. Every slice holds `query_num` times
             `<unk>`, where the features go.
         starts, ends: tokens directly before and after each run of features.
+        template: a chat template (Jinja) that holds instead of the tokenizer's.
     """
 
     text: Callable[[Grid | None, int, int | None], str]
     starts: tuple[str, ...]
     ends: tuple[str, ...]
+    template: str | None = None
 
     def bounds(self, ids: Sequence[int], token_id: Callable[[str], int]) -> tuple[list[tuple[int, int]], bool]:
         """Where the runs of features are.
@@ -38,3 +40,13 @@ class ImageLayout:
         starts = [at + 1 for at, token in enumerate(ids) if token in start_ids]
         ends = [at for at, token in enumerate(ids) if token in end_ids]
         return list(zip(starts, ends, strict=False)), len(starts) == len(ends)
+
+
+def cells_in_one_slice(grid: Grid | None, query_num: int, image_index: int | None) -> str:
+    """The overview, then one `<slice>` around all cells, each cell an image again; rows on lines of their own."""
+    image = f"<image>{'<unk>' * query_num}</image>"
+    if grid is None:
+        return image
+    cols, rows = grid
+    cells = "\n".join(image * cols for _ in range(rows))
+    return f"{image}<slice>{cells}</slice>"

@@ -16,8 +16,9 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from app.errors import CheckpointError, RequestError
 from app.modeling.chat import ChatMixin
-from app.modeling.resampler import CrossAttention, Resampler
+from app.modeling.resampler import CrossAttention, GridResampler, Resampler
 from app.modeling.siglip import VisionTransformer
+from app.modeling.timm_vision import TimmTower
 from app.modeling.vision import Size, group_by_size, run_in_chunks
 
 ProgressHook = Callable[[int, int], None]
@@ -36,12 +37,7 @@ class MiniCPMVPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, Resampler):
-            nn.init.trunc_normal_(module.query, std=0.02)
-            nn.init.normal_(module.proj, std=module.embed_dim**-0.5)
-        elif isinstance(module, CrossAttention):
-            nn.init.xavier_uniform_(module.in_proj_weight)
-            nn.init.zeros_(module.in_proj_bias)
+        init_vision_weights(module)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -56,6 +52,19 @@ class MiniCPMVPreTrainedModel(PreTrainedModel):
         _raise_on_mismatch(info)
         model.eval()
         return loaded if wants_info else model
+
+
+def init_vision_weights(module: nn.Module) -> None:
+    """Fill the parameters that towers and resamplers own beside those of layers."""
+    if isinstance(module, Resampler):
+        nn.init.trunc_normal_(module.query, std=0.02)
+        nn.init.normal_(module.proj, std=module.embed_dim**-0.5)
+    elif isinstance(module, CrossAttention):
+        nn.init.xavier_uniform_(module.in_proj_weight)
+        nn.init.zeros_(module.in_proj_bias)
+    for name in ("pos_embed", "cls_token"):
+        if isinstance(module, (TimmTower, GridResampler)) and hasattr(module, name):
+            nn.init.trunc_normal_(getattr(module, name), std=0.02)
 
 
 def _raise_on_mismatch(info: dict[str, Any]) -> None:
@@ -77,19 +86,32 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         llm: the language model. vpm: the vision tower. resampler: patches to language-model vectors.
     """
 
+    llm: Any
+    vpm: Any
+    resampler: Any
     llm_class: ClassVar[type[PreTrainedModel]]
+    vision_class: ClassVar[type[nn.Module]] = VisionTransformer
+    resampler_class: ClassVar[type[Resampler]] = Resampler
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
+        self.build(config)
+        self.post_init()
+
+    def build(self, config: Any) -> None:
+        """Make the parts."""
         self.llm = self.llm_class(config)
-        self.vpm = VisionTransformer(config.vision_config, drop_last_layer=config.drop_vision_last_layer)
-        self.resampler = Resampler(
+        self.vpm = self.vision_class(config.vision_config, drop_last_layer=config.drop_vision_last_layer)
+        self.resampler = self.build_resampler(config)
+
+    def build_resampler(self, config: Any) -> Resampler:
+        """The resampler; a head is 128 wide."""
+        return self.resampler_class(
             num_queries=config.query_num,
             embed_dim=config.hidden_size,
             num_heads=config.hidden_size // 128,
             kv_dim=config.vision_config.hidden_size,
         )
-        self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embeddings."""

@@ -58,7 +58,7 @@ class MiniCPMVProcessor(ProcessorMixin):
         self.tokenizer = tokenizer
         self.layout = layout
         self.chat_template = chat_template or tokenizer.chat_template
-        self.encoder = PromptEncoder(tokenizer)
+        self.encoder: PromptEncoder = getattr(tokenizer, "encoder_class", PromptEncoder)(tokenizer)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> MiniCPMVProcessor:
@@ -70,9 +70,16 @@ class MiniCPMVProcessor(ProcessorMixin):
         tokenizer = kwargs.pop("tokenizer", None)
         hub = {key: value for key, value in kwargs.items() if key not in ("_from_auto", "trust_remote_code")}
         config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub)
-        image_processor = MiniCPMVImageProcessor.from_pretrained(pretrained_model_name_or_path, **hub)
+        # A family that reads images in another way names its own class on its config.
+        member: type[MiniCPMVProcessor] = getattr(config, "processor_class", cls)
+        image_processor = member.read_image_processor(config, pretrained_model_name_or_path, **hub)
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub)
-        return cls(image_processor, tokenizer, config.layout)
+        return member(image_processor, tokenizer, config.layout)
+
+    @classmethod
+    def read_image_processor(cls, config: Any, checkpoint: Any, **hub: Any) -> MiniCPMVImageProcessor:
+        """The image processor of a folder or hub id."""
+        return MiniCPMVImageProcessor.from_pretrained(checkpoint, **hub)
 
     def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
         """Write `preprocessor_config.json` and the tokenizer files, as published repositories have them."""
@@ -162,11 +169,15 @@ class MiniCPMVProcessor(ProcessorMixin):
         for prompt, conversation, limit in zip(prompts, batch, limits, strict=True):
             pictures = [to_rgb(image) for image in conversation]
             plans = [self.image_processor.plan(im.size, most) for im, most in zip(pictures, limit, strict=True)]
-            rows.append(self.encoder.encode(self.expand(prompt, plans, use_image_id), mark)[:max_length])
+            rows.append(self.cut(self.encoder.encode(self.expand(prompt, plans, use_image_id), mark), max_length))
             data["pixel_values"].append(self._pixels(pictures, plans))
             data["tgt_sizes"].append(tgt_sizes_of(plans))
             data["image_sizes"].append([picture.size for picture in pictures])
         return MiniCPMVBatchFeature(data | self._padded(rows))
+
+    def cut(self, ids: list[int], max_length: int | None) -> list[int]:
+        """As many tokens of a prompt as are kept, the first ones; all if `max_length` is None."""
+        return ids[:max_length]
 
     def chat_inputs(
         self, conversations: Sequence[Sequence[Mapping[str, Any]]], add_generation_prompt: bool = True, **options: Any
@@ -233,7 +244,12 @@ class MiniCPMVProcessor(ProcessorMixin):
     def render(self, turns: Sequence[Mapping[str, Any]], mark: str = "", add_generation_prompt: bool = True) -> str:
         """The chat template filled with a conversation, a placeholder in the place of each image."""
         messages = [{"role": turn["role"], "content": self._joined(turn["content"], mark)} for turn in turns]
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
+        return self.tokenizer.apply_chat_template(
+            messages,
+            chat_template=self.layout.template,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+        )
 
     def _joined(self, parts: Sequence[Any], mark: str) -> str:
         """The parts of one message, one per line; parts of other types are dropped, as in the official code."""

@@ -26,7 +26,7 @@ class PromptEncoder:
     """Guards user text and tokenises rendered prompts.
 
     Args:
-        tokenizer: any tokenizer of the `tokenizers` library.
+        tokenizer: any tokenizer of the `tokenizers` library; see `SentencePieceEncoder` for the others.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -62,8 +62,12 @@ class PromptEncoder:
             if piece in self._special:
                 ids.append(self._special[piece])
             elif piece:
-                ids.extend(self._plain_backend().encode(piece.replace(mark, ""), add_special_tokens=False).ids)
+                ids.extend(self._plain_ids(piece, mark))
         return self._post_process(ids)
+
+    def _plain_ids(self, text: str, mark: str) -> list[int]:
+        """Ids of guarded text, in which nothing is markup."""
+        return self._plain_backend().encode(text.replace(mark, ""), add_special_tokens=False).ids
 
     def _plain_backend(self) -> Tokenizer:
         """A copy of the backend that sees no special tokens in text; a switch on the shared one would race."""
@@ -81,3 +85,17 @@ class PromptEncoder:
         framed = backend.encode("a", add_special_tokens=True).ids
         start = next(at for at in range(len(framed)) if framed[at : at + len(bare)] == bare)
         return framed[:start] + ids + framed[start + len(bare) :]
+
+
+class SentencePieceEncoder(PromptEncoder):
+    """The same for a vocabulary of SentencePiece without a dummy prefix.
+
+    Its markup is part of the vocabulary and found in any text, so guarded text is tokenised in the pieces between
+    the guards.
+    """
+
+    def _plain_ids(self, text: str, mark: str) -> list[int]:
+        return [token for part in text.split(mark) if part for token in self.tokenizer.sp_model.encode(part)]
+
+    def _post_process(self, ids: list[int]) -> list[int]:
+        return self.tokenizer.build_inputs_with_special_tokens(ids)

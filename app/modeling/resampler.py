@@ -6,6 +6,8 @@ He et al. 2021 (MAE). Parameter names are those of the official checkpoints.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -73,6 +75,10 @@ class Resampler(nn.Module):
         self.ln_post = nn.LayerNorm(embed_dim, eps=1e-6)
         self.proj = nn.Parameter(torch.empty(embed_dim, embed_dim))
 
+    def queries(self) -> Tensor:
+        """What asks the patches, (num_queries, embed_dim)."""
+        return self.ln_q(self.query)
+
     def positions(self, rows: int, cols: int, like: Tensor) -> Tensor:
         """The keys' position code, (rows * cols, embed_dim), in the dtype and on the device of `like`.
 
@@ -93,5 +99,31 @@ class Resampler(nn.Module):
         """
         value = self.ln_kv(self.kv_proj(hidden_states))
         key = value + self.positions(*tgt_size, like=value)
-        query = self.ln_q(self.query).expand(len(hidden_states), -1, -1)
+        query = self.queries().expand(len(hidden_states), -1, -1)
         return self.ln_post(self.attn(query, key, value)) @ self.proj
+
+
+class GridResampler(Resampler):
+    """A resampler whose queries have places on a square grid, their codes stored as `pos_embed`.
+
+    The keys' codes are computed for the size of each slice, as in MiniCPM-V 2.0.
+    """
+
+    def __init__(self, num_queries: int, embed_dim: int, num_heads: int, kv_dim: int) -> None:
+        super().__init__(num_queries, embed_dim, num_heads, kv_dim)
+        self.pos_embed = nn.Parameter(torch.empty(num_queries, embed_dim), requires_grad=False)
+
+    def queries(self) -> Tensor:
+        """What asks the patches, (num_queries, embed_dim)."""
+        return self.ln_q(self.query) + self.pos_embed
+
+
+class StretchingResampler(GridResampler):
+    """The keys' codes are the queries' own, stretched to the patches, as in MiniCPM-V 1.0 and OmniLMM-12B."""
+
+    def positions(self, rows: int, cols: int, like: Tensor) -> Tensor:
+        """The keys' position code, (rows * cols, embed_dim), in the dtype and on the device of `like`."""
+        side = math.isqrt(len(self.pos_embed))
+        grid = self.pos_embed.float().unflatten(0, (side, side)).permute(2, 0, 1)[None]
+        stretched = F.interpolate(grid, size=(rows, cols), mode="bicubic", align_corners=False)
+        return stretched[0].flatten(1).T.to(like)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Size = tuple[int, int]
 
@@ -60,3 +60,29 @@ def run_in_chunks(
     inverse = torch.empty(total, dtype=torch.int64)
     inverse[torch.tensor(order, dtype=torch.int64)] = torch.arange(total)
     return torch.cat(outputs)[inverse.to(outputs[0].device)]
+
+
+def encode_pictures(
+    tower: nn.Module,
+    resampler: nn.Module,
+    pixel_values: Sequence[Tensor],
+    tgt_sizes: Sequence[Size],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Pictures of many sizes through a tower that takes whole pictures, and a resampler.
+
+    Args:
+        pixel_values: per slice (3, H, W), normalised.
+        tgt_sizes: per slice (rows, cols) in patches.
+        on_progress: called with slices done and in all; may raise to stop.
+
+    Returns:
+        (slices, Q, D), in the dtype of the tower.
+    """
+    weight = next(tower.parameters())
+
+    def encode(indices: list[int]) -> Tensor:
+        pixels = torch.stack([pixel_values[index] for index in indices]).to(weight.device, weight.dtype)
+        return resampler(tower(pixels), tgt_sizes[indices[0]])
+
+    return run_in_chunks(encode, list(group_by_size(tgt_sizes).values()), weight.device, on_progress)
