@@ -77,9 +77,9 @@ def as_pairs(turn: dict[str, Any]) -> dict[str, Any]:
 @by_model
 def test_one_image_beside_the_messages(model_name: str) -> None:
     model, tokenizer = load(model_name)
-    msgs = [{"role": "user", "content": "What is in the image?"}]
 
     def ask(seed: int) -> str:
+        msgs = [{"role": "user", "content": "What is in the image?"}]
         torch.manual_seed(seed)
         answer = model.chat(
             image=picture("table.jpg"), msgs=msgs, tokenizer=tokenizer, sampling=True, temperature=0.7, **SHORT
