@@ -121,6 +121,8 @@ class MiniCPMVChat:
                 f"{self._family.name} takes no {', '.join(unknown)}; its options are {', '.join(sorted(known))}.",
                 'The conversation itself is in "question" and "image".',
             )
+        if not isinstance(sampling := options.get("sampling", True), bool):
+            raise OptionError(f"sampling: got {sampling!r}, allowed is True or False.")
         return {name: BY_NAME[name].check(value) if name in BY_NAME else value for name, value in options.items()}
 
 

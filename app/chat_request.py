@@ -62,7 +62,7 @@ class ChatRequest:
             {"role": role, "content": "\n".join(part for part in parts if isinstance(part, str))}
             for role, parts in self.turns
         ]
-        return (pictures[0][1] if pictures else None), texts  # type: ignore[return-value]
+        return (pictures[0][1] if pictures else None), texts
 
 
 def parse_request(given: Mapping[str, Any]) -> ChatRequest:

@@ -215,7 +215,9 @@ def test_an_unknown_key_is_named_with_the_known_ones(model: str, key: str) -> No
 
 
 @by_model
-@pytest.mark.parametrize(("key", "value"), [("temperature", 9), ("top_k", "many"), ("max_new_tokens", 0)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("temperature", 9), ("top_k", "many"), ("max_new_tokens", 0), ("sampling", "no")]
+)
 def test_a_value_out_of_range_is_said(model: str, key: str, value: Any) -> None:
     with pytest.raises(OptionError, match=f"{key}: got {value!r}, allowed is"):
         ask(model, [say("user", "Hi")], **{key: value})
