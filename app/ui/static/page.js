@@ -104,9 +104,13 @@
     typed = null;
     setTimeout(() => {
       if (!area || area.value === text) return;
-      Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
-      area.dispatchEvent(new Event("input", { bubbles: true }));
+      setText(area, text);
     }, 50);
+  }
+
+  function setText(area, text) { // past React, which then hears of it
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
+    area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   // A message sent before its files have arrived would go without them.
@@ -116,6 +120,16 @@
   }, true);
   document.addEventListener("click", (event) => {
     if (isUploading() && event.target.closest?.(".ms-gr-ant-sender-actions-btn")) hold(event);
+  }, true);
+
+  // --- an edited answer is shown at once, before the server has escaped it: tags are disarmed as escape.py does ---
+  document.addEventListener("click", (event) => {
+    const save = event.target.closest?.(".ms-gr-pro-chatbot-message-footer-editing button");
+    const message = save?.querySelector(".anticon-check") && save.closest(".ms-gr-ant-bubble-start");
+    message?.querySelectorAll("textarea").forEach((area) => {
+      const safe = area.value.replace(/<(?=[A-Za-z/!?])/g, "<\u2060").replace(/!\[/g, "!\u2060[");
+      if (safe !== area.value) setText(area, safe);
+    });
   }, true);
 
   // --- copies are what the model wrote -------------------------------------------------------------------------
