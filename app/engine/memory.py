@@ -1,6 +1,6 @@
 """How much memory a model takes, from its shape alone. All sizes in bytes.
 
-The constants were fitted to measurements of a SigLIP tower with fused attention; they hold within a tenth.
+The constants were fitted to measurements of the usual vision tower with fused attention; they hold within a tenth.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def estimate(model: nn.Module, config: Any, dtype: str) -> Estimate:
 
     Args:
         model: it, on any device, also "meta".
-        config: its config; Qwen2's and Llama's names for heads and layers.
+        config: its config, with the library's names for heads and layers.
         dtype: "fp32", "bf16", "fp16", "int8" or "int4".
     """
     width = 4 if dtype == "fp32" else 2
