@@ -80,7 +80,7 @@ def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
         group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=_help(option))
         group.set_defaults(**{option.name: None})
         return
-    metavar = {int: "N", float: "X"}.get(option.type, "TEXT")
+    metavar = "|".join(option.choices) or {int: "N", float: "X"}.get(option.type, "TEXT")
     group.add_argument(flag, type=option.type, default=None, metavar=metavar, help=_help(option))
 
 

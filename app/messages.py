@@ -112,7 +112,8 @@ class Notice:
 class Chunk:
     """One step of an answer: new text, progress, a notice, or the end with its usage.
 
-    `finish_reason` and `usage` come with the last chunk only. `text` is what is new, not all so far.
+    `finish_reason` and `usage` come with the last chunk only. `text` is what is new, not all so far; so is
+    `thinking`, what the model says to itself before it answers, which is no part of the answer.
     """
 
     text: str = ""
@@ -120,3 +121,4 @@ class Chunk:
     usage: Usage | None = None
     progress: Progress | None = None
     notices: tuple[Notice, ...] = field(default=())
+    thinking: str = ""

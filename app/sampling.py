@@ -28,6 +28,8 @@ class Option:
         modes: decode types in which the option has an effect; elsewhere its control is hidden.
         beam_default: the default under beam search where it differs.
         optional: None is allowed and means "not set".
+        choices: the values allowed of a str; empty allows any.
+        rare: only families that declare the option have it; elsewhere it has no effect and is not shown.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Option:
     modes: tuple[Mode, ...] = ("sampling", "beam")
     beam_default: Any = None
     optional: bool = False
+    choices: tuple[str, ...] = ()
+    rare: bool = False
 
     def default_for(self, mode: Mode) -> Any:
         """The product's default under a decode type."""
@@ -58,6 +62,8 @@ class Option:
             return self._check_number(value)
         if not isinstance(value, self.type):
             raise OptionError(f"{self.name}: got {value!r}, allowed is a value of type {self.type.__name__}.")
+        if self.choices and value not in self.choices:
+            raise OptionError(f"{self.name}: got {value!r}, allowed is {' or '.join(self.choices)}.")
         return value
 
     def _check_number(self, value: Any) -> int | float:
@@ -89,8 +95,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_slice_nums", int, 9, "Max Slices", "Cut a large image into at most this many slices.", 1, 16, 1),
     Option("max_frames", int, 64, "Max Frames", "Take at most this many frames of a video.", 1, 256, 1),
     Option("system_prompt", str, "", "System Prompt", "Put in front of the conversation; empty means none."),
+    Option("enable_thinking", bool, False, "Thinking", "Think first; the thinking is shown folded.", rare=True),
+    Option("downsample_mode", str, "16x", "Downsampling", "Patches that become one vision token; 4x sees finer detail.",
+           choices=("16x", "4x"), rare=True),
 )  # fmt: skip
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
+RARE: frozenset[str] = frozenset(option.name for option in OPTIONS if option.rare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,8 @@ class SamplingParams:
     max_slice_nums: int = 9
     max_frames: int = 64
     system_prompt: str = ""
+    enable_thinking: bool = False
+    downsample_mode: str = "16x"
     min_new_tokens: int = field(default=0)
 
     def __post_init__(self) -> None:

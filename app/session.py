@@ -193,6 +193,7 @@ class Session:
                 return False
             turn = run.turn
             turn.answer += chunk.text
+            turn.thinking += chunk.thinking
             turn.notices += chunk.notices
             turn.usage = chunk.usage or turn.usage
             if chunk.finish_reason:

@@ -26,6 +26,7 @@ class Turn:
     Attributes:
         user: the question.
         answer: the answer so far.
+        thinking: what the model said to itself before; the model does not see it again.
         state: "pending" while the answer is written; "stopped" and "failed" keep what was written until then;
             "example" is a few-shot example, its answer given by the user.
         error: what went wrong last, to be shown with the turn. A "done" turn has one after a regeneration failed
@@ -42,6 +43,7 @@ class Turn:
     usage: Usage | None = None
     notices: tuple[Notice, ...] = ()
     key: str = field(default_factory=_new_key)
+    thinking: str = ""
 
     def messages(self) -> tuple[Message, ...]:
         """What the model sees of it: nothing if it was never answered, the question alone while it is."""

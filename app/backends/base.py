@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.messages import Chunk, Message
-from app.sampling import SamplingParams
+from app.sampling import RARE, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Capabilities:
     beam_search: bool = True
     context: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    hidden_options: frozenset[str] = frozenset()
+    hidden_options: frozenset[str] = RARE
     random_weights: bool = False
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from app.backends.base import Backend, Capabilities, LoadStatus
 from app.engine.download import resolve_config
-from app.engine.loader import load_model, place
+from app.engine.loader import context_of, load_model, place
 from app.engine.plain import PlainEngine, Ticket, drain
 from app.errors import AppError, ModelError
 from app.families import all_families
 from app.families.base import Family
 from app.messages import Chunk, Message, Progress
 from app.modeling.auto import find_member
-from app.sampling import SamplingParams
+from app.sampling import RARE, SamplingParams
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -43,8 +43,9 @@ class LocalBackend(Backend):
             max_images=family.max_images,
             video=family.video,
             system_prompt=family.system_prompt,
-            context=config.get("max_position_embeddings", 0),
+            context=context_of(config),
             defaults=dict(family.defaults) | dict(settings.option_defaults),
+            hidden_options=RARE - family.options,
             random_weights=bool(config.get("random_weights", False)),
         )
         self._status = LoadStatus("loading")
@@ -133,16 +134,20 @@ class LocalBackend(Backend):
 
 def _joined(events: Sequence[Chunk | AppError]) -> Generator[Chunk, None, None]:
     """Chunks with runs of plain text made one, and of progress only the latest; an error is raised in its place."""
-    text, progress = "", None
+    joined = Chunk()
     for event in events:
         if isinstance(event, Chunk) and not (event.finish_reason or event.notices):
-            text, progress = text + event.text, event.progress or progress
+            joined = Chunk(
+                joined.text + event.text,
+                progress=event.progress or joined.progress,
+                thinking=joined.thinking + event.thinking,
+            )
             continue
-        if text or progress:
-            yield Chunk(text, progress=progress)
-            text, progress = "", None
+        if joined != Chunk():
+            yield joined
+            joined = Chunk()
         if isinstance(event, AppError):
             raise event
         yield event
-    if text or progress:
-        yield Chunk(text, progress=progress)
+    if joined != Chunk():
+        yield joined

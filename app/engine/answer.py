@@ -13,12 +13,13 @@ from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 from transformers.generation.streamers import BaseStreamer
 
-from app.engine.conversation import MediaReader, Turn, fit_context, has_video
+from app.engine.conversation import MediaReader, fit_context
 from app.engine.detokenizer import StreamDecoder
 from app.engine.loader import LoadedModel
 from app.media.clip import Cancelled
 from app.media.video import Reader
 from app.messages import Chunk, FinishReason, Message, Notice, Progress, Stage, Usage
+from app.modeling.runner import Prompt, Turn, has_video
 from app.sampling import SamplingParams
 
 Emit = Callable[[Chunk], None]
@@ -57,11 +58,21 @@ class Job:
 
 @dataclass(slots=True)
 class _Tokens(BaseStreamer):
-    """Takes tokens as they are generated and emits their text."""
+    """Takes tokens as they are generated and emits their text.
 
-    decoder: StreamDecoder
+    Attributes:
+        answer, thoughts: decoders of the two kinds of text.
+        hidden: tokens without text: the ends, and what the family hides.
+        marks: tokens that begin and end the model's thinking; None if it has none.
+        thinking: whether it is in its thinking now.
+    """
+
+    answer: StreamDecoder
+    thoughts: StreamDecoder
     ends: frozenset[int]
     hidden: frozenset[int]
+    marks: tuple[int, int] | None
+    thinking: bool
     bos: int | None
     emit: Emit
     count: int = 0
@@ -83,15 +94,19 @@ class _Tokens(BaseStreamer):
         self.last = token
         if token in self.ends or token in self.hidden or leading_bos:
             return
-        text = self.decoder.push(token)
-        if text:
-            self.emit(Chunk(text))
+        if self.marks and token in self.marks:
+            self.end()
+            self.thinking = token == self.marks[0]
+        else:
+            self._show((self.thoughts if self.thinking else self.answer).push(token))
 
     def end(self) -> None:
         """Emit the text that was held back."""
-        text = self.decoder.finish()
+        self._show((self.thoughts if self.thinking else self.answer).finish())
+
+    def _show(self, text: str) -> None:
         if text:
-            self.emit(Chunk(text))
+            self.emit(Chunk(thinking=text) if self.thinking else Chunk(text))
 
 
 class _StepHook(LogitsProcessor):
@@ -114,19 +129,17 @@ def answer(loaded: LoadedModel, job: Job, video_reader: Reader = "pyav") -> None
         AppError: the conversation cannot be taken, or a file cannot be used.
         Cancelled: the job was cancelled.
     """
-    inputs, notices = _prepare(loaded, job, video_reader)
+    prompt, notices = _prepare(loaded, job, video_reader)
     if notices:
         job.emit(Chunk(notices=notices))
-    vision_tokens = sum(int((bound[:, 1] - bound[:, 0]).sum()) for bound in inputs["image_bound"])
-    prompt_tokens = inputs["input_ids"].shape[1]
     with torch.inference_mode():
-        embeds = _embed(loaded, inputs, job)
-        tokens = _generate(loaded, embeds, job)
-    job.emit(Chunk(finish_reason=_reason(tokens, job.params), usage=_usage(tokens, prompt_tokens, vision_tokens, job)))
+        embeds = loaded.runner.embed(prompt, job.progress("encode_images"))
+        tokens = _generate(loaded, prompt, embeds, job)
+    job.emit(Chunk(finish_reason=_reason(tokens, job.params), usage=_usage(tokens, prompt, job)))
 
 
-def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Any, tuple[Notice, ...]]:
-    """The model's inputs for as many of the latest turns as fit, and notices of what was left out."""
+def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Prompt, tuple[Notice, ...]]:
+    """The prompt of as many of the latest turns as fit, and notices of what was left out."""
     params = job.params
     reader = MediaReader(
         params.max_slice_nums,
@@ -137,37 +150,15 @@ def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Any, 
         job.cancelled,
     )
     turns = reader.read(job.messages)
-    use_image_id = False if has_video(job.messages) else None
+    video = has_video(turns)
 
     def count(some: Sequence[Turn]) -> int:
         job.check()
-        return loaded.processor.count_tokens(*_arguments(some, params), use_image_id=use_image_id)
+        return loaded.runner.count_tokens(some, params, video)
 
     kept = fit_context(turns, count, loaded.context - params.max_new_tokens)
     dropped = len(turns) - len(kept)
-    conversation, limits = _arguments(kept, params)
-    inputs = loaded.processor.chat_inputs([conversation], max_slice_nums=[limits], use_image_id=use_image_id)
-    return inputs, (Notice("turns_dropped", dropped),) if dropped else ()
-
-
-def _arguments(turns: Sequence[Turn], params: SamplingParams) -> tuple[list[dict[str, Any]], list[int]]:
-    """The turns, behind the system prompt, as the processor takes them, and the slice limit of each picture."""
-    system = [{"role": "system", "content": [params.system_prompt]}] if params.system_prompt else []
-    conversation = [{"role": turn.role, "content": list(turn.content)} for turn in turns]
-    return system + conversation, [limit for turn in turns for limit in turn.limits]
-
-
-def _embed(loaded: LoadedModel, inputs: Any, job: Job) -> Tensor:
-    """(1, L, hidden_size): the prompt as embeddings."""
-    batch = inputs.to(loaded.model.device)
-    embeds, _ = loaded.model.get_inputs_embeds(
-        batch["input_ids"],
-        batch["pixel_values"],
-        batch["tgt_sizes"],
-        batch["image_bound"],
-        on_progress=job.progress("encode_images"),
-    )
-    return embeds
+    return loaded.runner.prepare(kept, params, video), (Notice("turns_dropped", dropped),) if dropped else ()
 
 
 def prefill_step(device: torch.device) -> int:
@@ -175,33 +166,25 @@ def prefill_step(device: torch.device) -> int:
     return 512 if device.type == "cpu" else 2048
 
 
-def _prefill(loaded: LoadedModel, embeds: Tensor, job: Job) -> DynamicCache:
+def _prefill(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, job: Job) -> DynamicCache:
     """A cache of the prompt but for its last part, filled in steps between which the job can be cancelled."""
-    cache = DynamicCache(config=loaded.model.llm.config)
+    cache = loaded.runner.new_cache()
     step = prefill_step(embeds.device)
     length = embeds.shape[1]
     report = job.progress("prefill")
     report(0, length)
     for start in range(0, length - step, step):
-        loaded.model.llm.get_decoder()(
-            inputs_embeds=embeds[:, start : start + step], past_key_values=cache, use_cache=True
-        )
+        loaded.runner.prefill(prompt, embeds, start, start + step, cache)
         report(start + step, length)
     return cache
 
 
-def _generate(loaded: LoadedModel, embeds: Tensor, job: Job) -> _Tokens:
+def _generate(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, job: Job) -> _Tokens:
     """Generate, emitting text as it comes; a beam search emits progress, then all its text."""
-    params, tokenizer = job.params, loaded.processor.tokenizer
+    params = job.params
     searching = not params.do_sample and params.num_beams > 1
-    ends, hidden = (
-        frozenset(tokenizer.convert_tokens_to_ids(list(names)))
-        for names in (loaded.family.terminators, loaded.family.hidden_tokens)
-    )
-    tokens = _Tokens(StreamDecoder(tokenizer), ends, hidden, tokenizer.bos_token_id, job.emit)
-    cache = _prefill(loaded, embeds, job)
-    if searching and cache.get_seq_length():
-        cache.batch_repeat_interleave(params.num_beams)
+    tokens = _tokens(loaded, prompt, job)
+    cache = _prefill(loaded, prompt, embeds, job)
 
     def on_step(done: int) -> None:
         job.check()
@@ -209,18 +192,30 @@ def _generate(loaded: LoadedModel, embeds: Tensor, job: Job) -> _Tokens:
             job.emit(Chunk(progress=Progress("search", done, params.max_new_tokens)))
 
     torch.manual_seed(secrets.randbits(63) if params.seed is None else params.seed)
-    output = loaded.model.generate(
-        inputs_embeds=embeds,
-        tokenizer=tokenizer,
-        past_key_values=cache if cache.get_seq_length() else None,
+    output = loaded.runner.generate(
+        prompt,
+        embeds,
+        cache,
         streamer=None if searching else tokens,
         logits_processor=LogitsProcessorList([_StepHook(on_step)]),
         **_generation_options(params),
     )
     if searching:
-        tokens.put(_until_end(output[0], ends))
+        tokens.put(_until_end(output[0], tokens.ends))
         tokens.end()
     return tokens
+
+
+def _tokens(loaded: LoadedModel, prompt: Prompt, job: Job) -> _Tokens:
+    """What takes the tokens of an answer to this prompt."""
+    tokenizer = loaded.runner.tokenizer
+    ends, hidden = (
+        frozenset(tokenizer.convert_tokens_to_ids(list(names)))
+        for names in (loaded.family.terminators, loaded.family.hidden_tokens)
+    )
+    answer, thoughts = StreamDecoder(tokenizer), StreamDecoder(tokenizer)
+    marks = loaded.runner.thinking_marks
+    return _Tokens(answer, thoughts, ends, hidden, marks, prompt.thinking, tokenizer.bos_token_id, job.emit)
 
 
 def _until_end(row: Tensor, ends: frozenset[int]) -> Tensor:
@@ -247,12 +242,12 @@ def _reason(tokens: _Tokens, params: SamplingParams) -> FinishReason:
     return "stop" if tokens.last in tokens.ends or tokens.count < params.max_new_tokens else "length"
 
 
-def _usage(tokens: _Tokens, prompt_tokens: int, vision_tokens: int, job: Job) -> Usage:
+def _usage(tokens: _Tokens, prompt: Prompt, job: Job) -> Usage:
     first, last = tokens.first_at, tokens.last_at
     seconds = last - first if first is not None and last is not None else 0.0
     return Usage(
-        prompt_tokens=prompt_tokens,
-        vision_tokens=vision_tokens,
+        prompt_tokens=prompt.tokens,
+        vision_tokens=prompt.vision_tokens,
         new_tokens=tokens.count,
         ttft=None if first is None else first - job.submitted,
         tokens_per_second=(tokens.count - 1) / seconds if seconds > 0 else None,

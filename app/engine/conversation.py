@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.errors import ContextLengthError
 from app.messages import Image, Message, Text, Video
+from app.modeling.runner import Frames, Turn
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -15,20 +16,6 @@ if TYPE_CHECKING:
     from app.media.video import Reader
 
 OnFrames = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message with its media decoded.
-
-    Attributes:
-        content: texts and RGB pictures, frames of videos among them, in their order.
-        limits: for each picture, cells it may be cut into at most.
-    """
-
-    role: str
-    content: tuple[PILImage | str, ...]
-    limits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +46,13 @@ class MediaReader:
             app.media.clip.Cancelled: `cancelled` said so.
         """
         contents = [[self._decode(part) for part in message.content] for message in messages]
-        frames = sum(len(part) for content in contents for part in content if isinstance(part, list))
+        frames = sum(len(part.pictures) for content in contents for part in content if isinstance(part, Frames))
         per_frame = min(self.max_slice_nums, self.frame_slices(frames))
         return [
             self._turn(message.role, content, per_frame) for message, content in zip(messages, contents, strict=True)
         ]
 
-    def _decode(self, part: Text | Image | Video) -> str | PILImage | list[PILImage]:
+    def _decode(self, part: Text | Image | Video) -> str | PILImage | Frames:
         """A text, a picture, or the frames of a video."""
         from app.media.images import read_image
         from app.media.video import read_frames
@@ -78,22 +65,16 @@ class MediaReader:
         clip = read_frames(
             part.source, most, reader=self.video_reader, on_progress=self.on_frames, cancelled=self.cancelled
         )
-        return clip.frames
+        return Frames(tuple(clip.frames), tuple(clip.times))
 
-    def _turn(self, role: str, content: Sequence[Any], per_frame: int) -> Turn:
-        flat: list[Any] = []
+    def _turn(self, role: str, content: Sequence[str | PILImage | Frames], per_frame: int) -> Turn:
         limits: list[int] = []
         for part in content:
-            pictures = part if isinstance(part, list) else [part]
-            flat.extend(pictures)
-            if not isinstance(part, str):
-                limits.extend([per_frame if isinstance(part, list) else self.max_slice_nums] * len(pictures))
-        return Turn(role, tuple(flat), tuple(limits))
-
-
-def has_video(messages: Sequence[Message]) -> bool:
-    """Whether any message holds a video."""
-    return any(isinstance(part, Video) for message in messages for part in message.content)
+            if isinstance(part, Frames):
+                limits.extend([per_frame] * len(part.pictures))
+            elif not isinstance(part, str):
+                limits.append(self.max_slice_nums)
+        return Turn(role, tuple(content), tuple(limits))
 
 
 def fit_context(turns: Sequence[Turn], count: Callable[[Sequence[Turn]], int], limit: int) -> list[Turn]:

@@ -6,13 +6,13 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 import app.modeling  # noqa: F401  (registers the models)
@@ -23,7 +23,8 @@ from app.errors import AppError, DeviceError, ModelError, OutOfMemoryError
 from app.families import all_families
 from app.families.base import Family
 from app.modeling.auto import find_member
-from app.modeling.processing import MiniCPMVProcessor
+from app.modeling.minicpmv_runner import MiniCPMVRunner
+from app.modeling.runner import Runner
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -38,14 +39,25 @@ class LoadedModel:
     Attributes:
         notes: what was decided otherwise than asked, for the user.
         context: tokens of prompt and answer together.
+        runner: the model as the engine uses it.
     """
 
     model: Any
-    processor: MiniCPMVProcessor
+    processor: Any
     family: Family
     device: torch.device
     notes: tuple[str, ...]
     context: int
+    runner: Runner = field(init=False)
+
+    def __post_init__(self) -> None:
+        runner = runner_class(self.family)(self.model, self.processor, self.family)
+        object.__setattr__(self, "runner", runner)
+
+
+def runner_class(family: Family) -> type[Runner]:
+    """What loads models of a family and answers with them."""
+    return family.runner or MiniCPMVRunner
 
 
 def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
@@ -63,11 +75,15 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     device, choice = place(settings, config)
     on_status(0.0, f"{family.name}, {describe(choice, device)}")
     with _weight_progress(on_status), _readable_errors():
-        model = AutoModel.from_pretrained(folder, **_placement(settings, folder, device, choice, family))
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        processor = MiniCPMVProcessor.from_pretrained(folder, tokenizer=tokenizer)
-    context = AutoConfig.from_pretrained(folder).max_position_embeddings
-    return LoadedModel(model, processor, family, device, choice.notes, context)
+        arguments = _placement(settings, folder, device, choice, family)
+        model, processor = runner_class(family).load(folder, family.model_class, **arguments)
+    text_config = getattr(model.config, "text_config", None) or model.config
+    return LoadedModel(model, processor, family, device, choice.notes, text_config.max_position_embeddings)
+
+
+def context_of(config: Mapping[str, Any]) -> int:
+    """Tokens that the model of this config.json can take, prompt and answer together; 0 if it does not say."""
+    return config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings", 0)
 
 
 def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, DtypeChoice]:
@@ -90,14 +106,14 @@ def _placement(
 ) -> dict[str, Any]:
     """Arguments of `from_pretrained`: dtype, place and quantisation."""
     several = device.type == "cuda" and (settings.multi_gpus or settings.cpu_offload or settings.max_memory)
-    device_map = _device_map(settings, folder, choice) if several else {"": device}
+    device_map = _device_map(settings, folder, choice, family) if several else {"": device}
     arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": device_map}
     if choice.quantization:
         arguments["quantization_config"] = quantization_config(choice, family)
     return arguments
 
 
-def _device_map(settings: Settings, folder: Path, choice: DtypeChoice) -> dict[str, int | str]:
+def _device_map(settings: Settings, folder: Path, choice: DtypeChoice, family: Family) -> dict[str, int | str]:
     """Where each part goes when one GPU is not all there is."""
     budgets = dict(settings.max_memory) or measure_budgets(settings.cpu_offload)
     if not settings.multi_gpus:
@@ -106,7 +122,7 @@ def _device_map(settings: Settings, folder: Path, choice: DtypeChoice) -> dict[s
         budgets.pop("cpu", None)
     config = AutoConfig.from_pretrained(folder)
     with torch.device("meta"):
-        empty = AutoModel.from_config(config, dtype=choice.torch_dtype)
+        empty = family.model_class._from_config(config, dtype=choice.torch_dtype)
     return spread(empty, empty.get_decoder(), budgets, choice.torch_dtype, choice.quantization)
 
 

@@ -26,6 +26,9 @@ class Family:
         numbers_images: images are numbered in the prompt.
         frame_slices: slices per video frame, by the number of frames in the conversation.
         int4_skip_modules: modules left in the load dtype when quantising on the fly.
+        options: the rare decoding options it has.
+        runner: loads it and answers for the engine (`app.modeling.runner.Runner`); None is that of our own models.
+        in_library: the library knows its classes, so that the Auto classes need not be told of them.
         hub_id: the published repository.
         published: the config.json fields there that decide sizes, for estimates before anything is fetched.
     """
@@ -44,5 +47,8 @@ class Family:
     numbers_images: bool = False
     frame_slices: Callable[[int], int] = lambda frames: 2 if frames <= 16 else 1
     int4_skip_modules: tuple[str, ...] = ("vpm", "resampler", "lm_head")
+    options: frozenset[str] = frozenset()
+    runner: type[Any] | None = None
+    in_library: bool = False
     hub_id: str = ""
     published: Mapping[str, Any] = field(default_factory=dict)

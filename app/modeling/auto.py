@@ -48,6 +48,11 @@ class Member(Protocol):
         ...
 
     @property
+    def in_library(self) -> bool:
+        """Whether the library knows it without being told."""
+        ...
+
+    @property
     def model_class(self) -> type[PreTrainedModel]:
         """What AutoModel returns."""
         ...
@@ -99,6 +104,7 @@ def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
 def register(members: Sequence[Member]) -> None:
     """Make the members known to AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer and AutoProcessor."""
     FamilyConfig.members = tuple(members)
+    members = [member for member in members if not member.in_library]
     for dispatcher in (MiniCPMVConfig, OmniLMMConfig):
         AutoConfig.register(dispatcher.model_type, dispatcher, exist_ok=True)
     # OmniLMM's files name LlamaTokenizer, which the library builds anew with other spaces; so its tokenizer.json is

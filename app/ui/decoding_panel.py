@@ -12,7 +12,7 @@ from app.sampling import OPTIONS, Mode, Option, SamplingParams, default_of
 from app.ui.labels import Label
 from app.ui.texts import Locale, say
 
-CONTROLS: tuple[Option, ...] = tuple(option for option in OPTIONS if option.type is not bool)
+CONTROLS: tuple[Option, ...] = tuple(option for option in OPTIONS if option.name != "do_sample")
 MODES: tuple[Mode, ...] = ("sampling", "beam")
 
 
@@ -74,6 +74,10 @@ class DecodingPanel:
             "info": label(f"option.{option.name}.help"),
             "visible": applies(option, self._start, self._capabilities),
         }
+        if option.type is bool:
+            return gr.Checkbox(**common)
+        if option.choices:
+            return gr.Radio(list(option.choices), **common)
         if option.type is str:
             return gr.Textbox(lines=2, max_lines=6, **common)
         if option.optional:  # a number box would show empty as 0

@@ -90,6 +90,12 @@ def markdown(text: str) -> Payload:
     return {"type": "text", "content": text}
 
 
+def folded(text: str, title: str, *, done: bool) -> Payload:
+    """Escaped model text under a title that opens and closes it; closed once it is done."""
+    options = {"title": title, "status": "done" if done else "pending"}
+    return {"type": "tool", "content": text, "options": options, "copyable": False, "editable": False}
+
+
 def remark(text: str) -> Payload:
     """The page's own words in a bubble: neither copied nor edited."""
     return {"type": "text", "content": text, "copyable": False, "editable": False}

@@ -54,6 +54,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "sampling": ("Sampling", "采样"),
     "beam": ("Beam Search", "束搜索"),
     "random": ("random", "随机"),
+    "thinking": ("Thinking", "思考过程"),
     # the empty page
     "welcome": ("Chat about images and videos", "聊聊图片和视频"),
     "welcome_hint": (
@@ -142,6 +143,8 @@ OPTION_TEXTS_ZH: Mapping[str, tuple[str, str]] = {
     "max_slice_nums": ("最大切片数", "大图最多切成这么多片。"),
     "max_frames": ("最大帧数", "每个视频最多取这么多帧。"),
     "system_prompt": ("系统提示", "放在对话之前；留空表示没有。"),
+    "enable_thinking": ("思考", "先思考再回答；思考过程会折叠显示。"),
+    "downsample_mode": ("下采样", "多少图块合成一个视觉 token；4x 更精细。"),
 }
 
 

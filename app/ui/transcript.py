@@ -67,6 +67,9 @@ def _answer(turn: Turn, page: Page) -> Payload:
 
 def _answer_contents(turn: Turn, page: Page) -> list[Payload]:
     contents = [payloads.remark(f"*{say(note.kind, page.locale, count=note.count)}*") for note in turn.notices]
+    if turn.thinking:
+        done = bool(turn.answer) or turn.state != "pending"
+        contents.append(payloads.folded(escape(turn.thinking), say("thinking", page.locale), done=done))
     if turn.answer:
         contents.append(payloads.markdown(escape(turn.answer)))
     elif turn.state == "pending" and page.progress:

@@ -11,7 +11,7 @@ from app.sampling import BY_NAME, OPTIONS
 from app.ui.decoding_panel import CONTROLS, DecodingPanel, applies
 from app.ui.labels import make_label
 
-EVERYTHING = Capabilities(model="Test")
+EVERYTHING = Capabilities(model="Test", hidden_options=frozenset())
 
 
 def build(capabilities: Capabilities = EVERYTHING, **overrides) -> DecodingPanel:

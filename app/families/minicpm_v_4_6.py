@@ -1,0 +1,34 @@
+"""MiniCPM-V 4.6: the library's own classes; SigLIP that merges patches within, Qwen3.5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import MiniCPMV4_6Config, MiniCPMV4_6ForConditionalGeneration
+
+from app.families.base import Family
+from app.modeling.native_runner import NativeRunner
+
+OPTIONS = frozenset({"enable_thinking", "downsample_mode"})
+INT4_SKIP_MODULES = ("vision_tower", "merger", "lm_head")
+
+
+def recognises(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is of this family."""
+    return config.get("model_type") == "minicpmv4_6"
+
+
+FAMILY = Family(
+    name="MiniCPM-V 4.6",
+    recognises=recognises,
+    config_class=MiniCPMV4_6Config,
+    model_class=MiniCPMV4_6ForConditionalGeneration,
+    terminators=("<|im_end|>", "<|endoftext|>"),
+    numbers_images=True,
+    int4_skip_modules=INT4_SKIP_MODULES,
+    options=OPTIONS,
+    runner=NativeRunner,
+    in_library=True,
+    hub_id="openbmb/MiniCPM-V-4.6",
+)

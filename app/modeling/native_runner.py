@@ -1,0 +1,197 @@
+"""The runner of the models that the library itself knows, with its own model classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from app.errors import CheckpointError
+from app.modeling.generation import penalised
+from app.modeling.native_processing import Processor46, Processor47
+from app.modeling.runner import ProgressHook, Prompt, Runner, Turn, widen
+from app.sampling import SamplingParams
+
+CROPS_AT_ONCE = 8
+THINKING = ("<think>", "</think>")
+# What a checkpoint may hold beyond the model: a head that guesses several tokens at once, which is not used here.
+UNUSED_WEIGHTS = "mtp."
+
+
+class NativeRunner(Runner):
+    """Pictures are encoded a few at a time, so that there is progress and a place to stop.
+
+    The prompt reaches the language model as embeddings, so penalties count new tokens only, as for the other models.
+    """
+
+    processor_class: ClassVar[type[Any]] = Processor46
+
+    @classmethod
+    def load(cls, folder: Path, model_class: type[Any], **arguments: Any) -> tuple[Any, Any]:
+        """Strictly, and with the token ids of config.json compared with the tokenizer's; see `Runner.load`."""
+        model, info = model_class.from_pretrained(folder, output_loading_info=True, **arguments)
+        check_weights(info)
+        processor = cls.processor_class.read(folder)
+        check_tokens(model.config, processor)
+        return model.eval(), processor
+
+    @property
+    def language_model(self) -> Any:
+        """The decoder without its head."""
+        return self.model.get_decoder()
+
+    def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
+        """See `Runner.count_tokens`; with a video, images are not numbered."""
+        return self.processor.count_tokens(_with_system(turns, params), **self._options(turns, params, video))
+
+    def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
+        """See `Runner.prepare`."""
+        inputs = self.processor.chat_inputs(_with_system(turns, params), **self._options(turns, params, video))
+        inputs["downsample_mode"] = params.downsample_mode
+        ids = inputs["input_ids"][0].tolist()
+        vision_tokens = int((inputs["mm_token_type_ids"] > 0).sum())
+        return Prompt(inputs, len(ids), vision_tokens, self._ends_thinking(ids))
+
+    def _options(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> dict[str, Any]:
+        limits = [limit for turn in turns for limit in turn.limits]
+        return {
+            "enable_thinking": params.enable_thinking,
+            "use_image_id": self.processor.default_use_image_id and not video,
+            "max_slice_nums": params.max_slice_nums,
+            # Frames are never cut finer than images, so theirs is the smaller of the two limits in a conversation.
+            "frame_slice_nums": min(limits, default=params.max_slice_nums),
+            "downsample_mode": params.downsample_mode,
+        }
+
+    @property
+    def thinking_marks(self) -> tuple[int, int] | None:
+        """See `Runner.thinking_marks`."""
+        opening, closing = (self.tokenizer.get_vocab().get(mark) for mark in THINKING)
+        return None if opening is None or closing is None else (opening, closing)
+
+    def _ends_thinking(self, ids: Sequence[int]) -> bool:
+        """Whether the prompt opens the model's thinking and leaves it open."""
+        marks = self.thinking_marks
+        last = next((token for token in reversed(ids) if marks and token in marks), None)
+        return marks is not None and last == marks[0]
+
+    def embed(self, prompt: Prompt, on_progress: ProgressHook) -> Tensor:
+        """Token embeddings with the features in their places, a few crops encoded at a time."""
+        inputs = prompt.inputs.to(self.model.device)
+        ids = inputs["input_ids"]
+        embeds = self.model.get_input_embeddings()(ids)
+        total = sum(len(inputs[name]) for name in ("target_sizes", "target_sizes_videos") if name in inputs)
+        done = 0
+        kinds = (("", self.processor.image_token_id), ("_videos", self.processor.video_token_id))
+        for suffix, token in kinds:
+            if f"pixel_values{suffix}" not in inputs:
+                continue
+            features = []
+            for pixels, sizes in _chunks(inputs[f"pixel_values{suffix}"], inputs[f"target_sizes{suffix}"]):
+                on_progress(done, total)
+                found = self.model.get_image_features(pixels, sizes, downsample_mode=inputs["downsample_mode"])
+                features.extend(found.pooler_output)
+                done += len(sizes)
+            places = (ids == token)[..., None].expand_as(embeds)
+            embeds = embeds.masked_scatter(places, torch.cat(features).to(embeds))
+        if total:
+            on_progress(done, total)
+        self._set_positions(prompt)
+        return embeds
+
+    def _set_positions(self, prompt: Prompt) -> None:
+        """Positions of the prompt; one dimension is the language model's own counting, so there is nothing to do."""
+
+    def generate(self, prompt: Prompt, embeds: Tensor, cache: DynamicCache, **options: Any) -> Tensor:
+        """See `Runner.generate`."""
+        # All but the last token: the library counts positions after a cache, and there only text may follow.
+        self.prefill(prompt, embeds, cache.get_seq_length(), embeds.shape[1] - 1, cache)
+        widen(cache, options.get("num_beams", 1))
+        options = {"eos_token_id": self.terminators(), "pad_token_id": 0} | options
+        return self.model.generate(inputs_embeds=embeds, past_key_values=cache, **penalised(options))
+
+
+class CanvasRunner(NativeRunner):
+    """With positions in three dimensions, laid out on a canvas per picture."""
+
+    processor_class = Processor47
+    positions: Tensor
+
+    def _set_positions(self, prompt: Prompt) -> None:
+        """All positions of the prompt at once, from its ids, and in the model how far the answer's are shifted."""
+        inputs = prompt.inputs
+        names = ("mm_token_type_ids", "target_sizes", "target_sizes_videos", "downsample_mode")
+        canvas, shift = self.model.model.get_rope_index(
+            inputs["input_ids"], **{name: inputs[name] for name in names if name in inputs}
+        )
+        text = torch.arange(prompt.tokens, device=canvas.device).expand(1, 1, -1)
+        self.positions = torch.cat([text, canvas])  # (4, 1, L): text, time, row, column
+        # The library keeps it there between the steps of an answer; a text without pictures has none of its own.
+        self.model.model.rope_deltas = shift
+
+    def prefill(self, prompt: Prompt, embeds: Tensor, start: int, stop: int, cache: DynamicCache) -> None:
+        """See `Runner.prefill`."""
+        self.language_model(
+            inputs_embeds=embeds[:, start:stop],
+            position_ids=self.positions[..., start:stop],
+            past_key_values=cache,
+            use_cache=True,
+        )
+
+
+def _with_system(turns: Sequence[Turn], params: SamplingParams) -> list[Turn]:
+    """The turns behind the system prompt, if there is one."""
+    system = [Turn("system", (params.system_prompt,))] if params.system_prompt else []
+    return [*system, *turns]
+
+
+def _chunks(pixels: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Crops packed in one row, a few at a time.
+
+    Args:
+        pixels: (1, 3, P, N*P) with the N patches of all crops.
+        sizes: int (crops, 2), rows and columns of patches.
+    """
+    widths = (sizes.prod(-1) * pixels.shape[2]).split(CROPS_AT_ONCE)
+    pieces = pixels.split([int(width.sum()) for width in widths], dim=-1)
+    return zip(pieces, sizes.split(CROPS_AT_ONCE), strict=True)
+
+
+def check_weights(info: dict[str, Any]) -> None:
+    """Raise a CheckpointError if weights are missing, of another shape or left over."""
+    left = [key for key in info.get("unexpected_keys") or () if not str(key).startswith(UNUSED_WEIGHTS)]
+    found = {"missing": info.get("missing_keys"), "of another shape": info.get("mismatched_keys"), "unexpected": left}
+    parts = [f"{len(keys)} {kind} ({', '.join(sorted(map(str, keys))[:5])})" for kind, keys in found.items() if keys]
+    if parts:
+        raise CheckpointError(
+            f"The weights do not fit the model: {'; '.join(parts)}.",
+            "Check that config.json and the weight files come from the same repository and are complete.",
+        )
+
+
+CONFIG_TOKENS: dict[str, str] = {
+    "image_token_id": "image_token",
+    "video_token_id": "video_token",
+    "image_start_id": "image_start_token",
+    "image_end_id": "image_end_token",
+    "slice_start_id": "slice_start_token",
+    "slice_end_id": "slice_end_token",
+}
+
+
+def check_tokens(config: Any, processor: Any) -> None:
+    """Raise a CheckpointError if a token id in config.json is not the tokenizer's."""
+    for field, name in CONFIG_TOKENS.items():
+        if not hasattr(config, field):
+            continue
+        token = getattr(processor, name)
+        wanted, got = processor.tokenizer.convert_tokens_to_ids(token), getattr(config, field)
+        if got != wanted:
+            raise CheckpointError(
+                f"config.json says {field} = {got!r}, but the tokenizer has {token} as {wanted}.",
+                "Take both files from the same repository.",
+            )
