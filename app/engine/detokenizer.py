@@ -35,6 +35,8 @@ class StreamDecoder:
 
     def push(self, token: int) -> str:
         """Take a token; returns the text that is now certain, often empty."""
+        if token in self._special:
+            return self._push_special(token)
         self._ids.append(token)
         waits = len(self._ids) < MAX_PENDING
         if waits and self._is_open(token):
@@ -46,6 +48,17 @@ class StreamDecoder:
         self._context, self._ids = self._ids, []
         self._raw += text
         return self._strip(self._take_certain())
+
+    def _push_special(self, token: int) -> str:
+        """Take a special token of a tokenizer that puts a space before each text between two of them."""
+        gap = " " if self._ids and self._behind_special() else ""
+        text = gap + self._decode() + self._tokenizer.decode([token])
+        self._context, self._ids = [token], []
+        self._raw += text
+        return self._strip(self._take_certain())
+
+    def _behind_special(self) -> bool:
+        return self._context[-1:] != [] and self._context[-1] in self._special
 
     def finish(self) -> str:
         """The rest of the text, once no token will follow."""
@@ -60,9 +73,8 @@ class StreamDecoder:
         A byte ("<0x0A>") decodes otherwise if an invalid one follows. Behind a special token, where the tokenizer
         says `spaces_texts`, a text gets a space in front if another special token follows it.
         """
-        if self._context[-1:] and self._context[-1] in self._special and token not in self._special:
-            return True
-        return re.fullmatch(r"<0x[0-9A-F]{2}>", self._tokenizer.convert_ids_to_tokens(token) or "") is not None
+        piece = self._tokenizer.convert_ids_to_tokens(token) or ""
+        return self._behind_special() or re.fullmatch(r"<0x[0-9A-F]{2}>", piece) is not None
 
     def _decode(self) -> str:
         """The text of the tokens held back."""

@@ -93,7 +93,7 @@ class OmniLMMConfig(MistralConfig):
     sub_configs_defaults: ClassVar[dict[str, Any]] = {
         "vision_config": SubConfigSpec(config_class=EvaVisionConfig, optional=True)
     }
-    processor_class: ClassVar[type[SingleImageProcessor]] = OmniLMMProcessor
+    own_processor: ClassVar[type[SingleImageProcessor]] = OmniLMMProcessor
     layout: ClassVar[ImageLayout] = SingleImageLayout(
         text=image_text,
         starts=("<im_start>",),

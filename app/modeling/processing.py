@@ -71,7 +71,7 @@ class MiniCPMVProcessor(ProcessorMixin):
         hub = {key: value for key, value in kwargs.items() if key not in ("_from_auto", "trust_remote_code")}
         config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub)
         # A family that reads images in another way names its own class on its config.
-        member: type[MiniCPMVProcessor] = getattr(config, "processor_class", cls)
+        member: type[MiniCPMVProcessor] = getattr(config, "own_processor", cls)
         image_processor = member.read_image_processor(config, pretrained_model_name_or_path, **hub)
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub)
         return member(image_processor, tokenizer, config.layout)

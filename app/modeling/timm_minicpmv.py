@@ -52,7 +52,7 @@ class TimmMiniCPMVConfig(GraniteConfig):
         "vision_config": SubConfigSpec(config_class=TimmVisionConfig, optional=True)
     }
     layout: ClassVar[ImageLayout]
-    processor_class: ClassVar[type[SingleImageProcessor]] = SingleImageProcessor
+    own_processor: ClassVar[type[SingleImageProcessor]] = SingleImageProcessor
 
     scale_emb: float | int = 12
     scale_depth: float = 1.4
