@@ -19,7 +19,7 @@ from app.ui.transcript import transcript
 INTERVAL = 0.1  # seconds between updates: one per token would slow both the model and the browser
 STOP_PATIENCE = 10.0  # seconds a stopped answer may take to end
 
-View: TypeAlias = tuple[Any, ...]  # of: chatbot, message box, Generate, Stop of the few-shot tab
+View: TypeAlias = tuple[Any, ...]  # of: chatbot, message box, Generate, Stop of the few-shot tab, settle signal
 
 
 def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[View]:
@@ -44,6 +44,7 @@ def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[
     if last and last.error:
         toast(page, last.error)
         page.unsent = sent if last.state == "failed" else None
+    page.unsettled += bool(page.unsent)
     yield idle(page)
 
 
@@ -51,14 +52,24 @@ def reject(page: Page, error: AppError) -> View:
     """Say why nothing was done; what was typed stays."""
     toast(page, error)
     if page.session.busy:
-        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        return unchanged()
     page.rejected = error
     return idle(page)
 
 
 def idle(page: Page) -> View:
     """The page while no answer is written."""
-    return transcript(page), gr.update(loading=False), gr.update(visible=True), gr.update(visible=False)
+    return transcript(page), gr.update(loading=False), gr.update(visible=True), gr.update(visible=False), page.unsettled
+
+
+def shown(page: Page) -> View:
+    """The conversation alone; an answer being written goes on."""
+    return transcript(page), *unchanged()[1:]
+
+
+def unchanged() -> View:
+    """Nothing new."""
+    return tuple(gr.skip() for _ in range(5))
 
 
 def stopped(page: Page) -> View:
@@ -87,9 +98,9 @@ def toast(page: Page, error: AppError) -> None:
 
 def _running(page: Page, *, first: bool, empty_box: bool) -> View:
     if not first:  # the box is left alone, for the user may be typing
-        return transcript(page), gr.skip(), gr.skip(), gr.skip()
+        return shown(page)
     box = gr.update(value=None, loading=True) if empty_box else gr.update(loading=True)
-    return transcript(page), box, gr.update(visible=False), gr.update(visible=True)
+    return transcript(page), box, gr.update(visible=False), gr.update(visible=True), gr.skip()
 
 
 def _noted(page: Page, updates: Updates) -> Iterator[Update]:

@@ -19,7 +19,7 @@ from app.ui.escape import unescape
 from app.ui.labels import Label
 from app.ui.page_state import Page
 from app.ui.texts import Locale, say
-from app.ui.transcript import transcript, turn_at
+from app.ui.transcript import turn_at
 
 HEIGHT = "max(320px, calc(100dvh - 300px))"
 
@@ -101,8 +101,8 @@ def connect_chat(context: Context, chat: Chat, regenerate: gr.Button, clear: gr.
     edited = chat.chatbot.edit(handlers.edit, [page, *inputs], outputs, **PRIVATE)
     chat.chatbot.delete(handlers.delete, page, outputs, **PRIVATE)
     clear.click(handlers.clear, page, outputs, **PRIVATE)
-    for event in (sent, again, edited):
-        event.then(_settle, [page, chat.box], chat.box, **PRIVATE)
+    # Only when there is something to settle: each update of the box may cost a keystroke of who types into it.
+    context.signal.change(_settle, [page, chat.box], chat.box, **PRIVATE)
     return [sent, again, edited]
 
 
@@ -159,18 +159,13 @@ class ChatHandlers:
             page.session.delete(turn.key)
         except AppError as error:
             answering.toast(page, error)
-        return _shown(page)
+        return answering.shown(page)
 
     def clear(self, page: Page) -> View:
         """Forget the conversation; an answer being written ends."""
         page.session.clear()
         page.rejected = page.unsent = None
         return answering.idle(page)
-
-
-def _shown(page: Page) -> View:
-    """The conversation alone; an answer being written goes on."""
-    return transcript(page), gr.skip(), gr.skip(), gr.skip()
 
 
 def _settle(page: Page, box: Any) -> Any:

@@ -21,7 +21,8 @@ class Context:
 
     Attributes:
         page: the `Page` of each open page.
-        outputs: what an answer updates: conversation, message box, Generate, Stop of the few-shot tab.
+        outputs: what an answer updates: conversation, message box, Generate, Stop of the few-shot tab, signal.
+        signal: changes when the message box has to be settled.
         max_file_size: bytes.
     """
 
@@ -29,4 +30,5 @@ class Context:
     page: gr.State
     panel: DecodingPanel
     outputs: Sequence[Any]
+    signal: gr.State
     max_file_size: int

@@ -63,8 +63,9 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
                         cards = add_howto(label)
             with gr.Column(scale=1, min_width=320, elem_classes="side-column"):
                 panel = DecodingPanel(backend.capabilities, settings.option_defaults, label)
-        outputs = [chatbot, chat.box, few_shot.generate, few_shot.stop]
-        context = Context(backend, page, panel, outputs, settings.max_file_size)
+        signal = gr.State(0)
+        outputs = [chatbot, chat.box, few_shot.generate, few_shot.stop, signal]
+        context = Context(backend, page, panel, outputs, signal, settings.max_file_size)
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
         connect_howto(context, cards, tabs, chat, few_shot)
         _connect_stop(context, chat, few_shot, answers)

@@ -20,6 +20,7 @@ class Page:
         progress: what the answer being written waits for.
         rejected: why the last message was not sent, until the next action.
         unsent: a message whose answer failed, to be put back into an empty message box.
+        unsettled: grows whenever the message box has to be looked at because of `unsent`.
     """
 
     session: Session = field(default_factory=Session)
@@ -27,6 +28,7 @@ class Page:
     progress: Progress | None = None
     rejected: AppError | None = None
     unsent: Draft | None = None
+    unsettled: int = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Page:
         # Gradio copies the initial value for every page that is opened.
