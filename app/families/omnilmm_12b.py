@@ -272,7 +272,7 @@ FAMILY = Family(
     max_images=1,
     video=False,
     system_prompt=False,
-    int4_skip_modules=("vision_tower", "resampler", "lm_head"),
+    int4_skip_modules=("model.vision_tower", "model.resampler", "lm_head"),
     hub_id="openbmb/OmniLMM-12B",
     # Reconstructed: Zephyr's sizes and nine added tokens.
     published={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,23 @@ from app.modeling.timm_vision import TimmVisionConfig
 
 
 def stored_shape(folder: Path, name: str) -> tuple[int, ...] | None:
-    """The shape of a weight in a checkpoint's files, or None if it is in none of them."""
+    """The shape of a weight in a checkpoint's files, or None if it is in none of them.
+
+    Raises:
+        CheckpointError: a file holds more than tensors, or is broken.
+    """
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as weights:
             if name in weights.keys():  # noqa: SIM118  (not a dict)
                 return tuple(weights.get_slice(name).get_shape())
     for path in sorted(folder.glob("pytorch_model*.bin")):
-        tensors = torch.load(path, map_location="meta", weights_only=True)
+        try:
+            tensors = torch.load(path, map_location="meta", weights_only=True)
+        except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path.name} is broken or holds more than tensors ({type(error).__name__}); it is not loaded.",
+                "Take the file from the published repository, or weights as safetensors.",
+            ) from error
         if name in tensors:
             return tuple(tensors[name].shape)
     return None
