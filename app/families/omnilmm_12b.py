@@ -22,7 +22,7 @@ from app.modeling.resampler import StretchingResampler
 from app.modeling.single_image import SingleImageLayout, SingleImageProcessor, SquarePictureProcessor
 from app.modeling.single_image_chat import SingleImageChatMixin
 from app.modeling.timm_vision import EvaTower, EvaVisionConfig
-from app.modeling.tower_shape import complete, require
+from app.modeling.tower_shape import TowerFromWeights, require
 from app.modeling.vision import Size, encode_pictures
 
 TERMINATORS = ("</s>",)
@@ -82,7 +82,7 @@ class OmniLMMProcessor(SingleImageProcessor):
         return found
 
 
-class OmniLMMConfig(MistralConfig):
+class OmniLMMConfig(TowerFromWeights, MistralConfig):
     """The flat config.json of the published checkpoints: Mistral's fields and the vision ones.
 
     Raises:
@@ -90,6 +90,8 @@ class OmniLMMConfig(MistralConfig):
     """
 
     model_type = "omnilmm"
+    weight_names = ("model.vision_tower", "model.resampler")
+    query_field = "num_query"
     sub_configs_defaults: ClassVar[dict[str, Any]] = {
         "vision_config": SubConfigSpec(config_class=EvaVisionConfig, optional=True)
     }
@@ -169,8 +171,7 @@ class OmniLMM(SingleImageChatMixin, MiniCPMVModel):
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint strictly; see `MiniCPMVPreTrainedModel`."""
         config = kwargs.pop("config", None) or cls.config_class.from_pretrained(pretrained_model_name_or_path)
-        names = ("model.vision_tower", "model.resampler", "num_query")
-        config = complete(config, pretrained_model_name_or_path, *names)
+        config.complete(pretrained_model_name_or_path)
         return super().from_pretrained(pretrained_model_name_or_path, *args, config=config, **kwargs)
 
     def build(self, config: Any) -> None:

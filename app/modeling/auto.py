@@ -85,6 +85,32 @@ class OmniLMMConfig(FamilyConfig):
     model_type = "omnilmm"
 
 
+# Members whose code is published only inside their repositories, by the version in config.json. It is never run.
+NOT_YET = {4.0: "MiniCPM-V 4.0", 4.5: "MiniCPM-V 4.5"}
+
+
+def _not_yet(config_dict: Mapping[str, Any]) -> str | None:
+    """The name of a model that exists but is not supported, if this is one."""
+    try:
+        version = float(config_dict.get("version") or 0)
+    except (TypeError, ValueError):
+        return None
+    return NOT_YET.get(version) if config_dict.get("model_type") == "minicpmv" else None
+
+
+class MiniCPMVTokenizer:
+    """What tokenizer_config.json calls the tokenizers of several members, unlike ones: it finds the right class."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """The tokenizer of the member that the config.json beside it is of."""
+        hub = {key: value for key, value in kwargs.items() if key in ("revision", "cache_dir", "token")}
+        config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub)
+        member = next(member for member in FamilyConfig.members if isinstance(config, member.config_class))
+        tokenizer_class = member.tokenizer_class or MiniCPMVTokenizerFast
+        return tokenizer_class.from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+
 def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
     """The member that recognises a config.json.
 
@@ -94,6 +120,11 @@ def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
     for member in members:
         if member.recognises(config_dict):
             return member
+    if name := _not_yet(config_dict):
+        raise UnsupportedModelError(
+            f"{name} is not supported yet; use an external engine. Known here: {', '.join(m.name for m in members)}.",
+            "Engines that run it are vLLM, SGLang, llama.cpp and Ollama.",
+        )
     raise UnsupportedModelError(
         f"The checkpoint's config.json (model_type {config_dict.get('model_type')!r}, version"
         f" {config_dict.get('version')!r}) is of no model known here. Known: {', '.join(m.name for m in members)}.",
@@ -114,6 +145,11 @@ def register(members: Sequence[Member]) -> None:
         AutoModel.register(member.config_class, member.model_class, exist_ok=True)
         AutoModelForCausalLM.register(member.config_class, member.model_class, exist_ok=True)
         tokenizer_class = member.tokenizer_class or MiniCPMVTokenizerFast
-        AutoTokenizer.register(member.config_class, tokenizer_class=tokenizer_class, exist_ok=True)
+        AutoTokenizer.register(
+            member.config_class,
+            slow_tokenizer_class=MiniCPMVTokenizer,
+            tokenizer_class=tokenizer_class,
+            exist_ok=True,
+        )
         AutoImageProcessor.register(member.config_class, MiniCPMVImageProcessor, exist_ok=True)
         AutoProcessor.register(member.config_class, MiniCPMVProcessor, exist_ok=True)

@@ -64,7 +64,3 @@ class LlamaTokenizerWrapper(SentencePieceBackend):
     def slice_end_id(self) -> int:
         """Id of `</slice>`."""
         return self.convert_tokens_to_ids("</slice>")
-
-
-class MiniCPMVTokenizer(LlamaTokenizerWrapper):
-    """The same under the name that later revisions of the repository give it."""

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from transformers import GraniteConfig, GraniteForCausalLM
 from transformers.configuration_utils import SubConfigSpec
 
+from app.errors import CheckpointError
 from app.modeling.layout import ImageLayout
 from app.modeling.minicpmv import MiniCPMVModel, ProgressHook
 from app.modeling.resampler import GridResampler
+from app.modeling.sentencepiece import LlamaTokenizerWrapper
 from app.modeling.single_image import SingleImageProcessor
 from app.modeling.timm_vision import TimmTower, TimmVisionConfig
-from app.modeling.tower_shape import complete, require
+from app.modeling.tower_shape import TowerFromWeights, require
 from app.modeling.vision import Size, encode_pictures
 
 TOWER = "vit_so400m_patch14_siglip_384"
@@ -40,7 +42,24 @@ class ScaledEmbedding(nn.Embedding):
         return super().forward(input) * self.scale
 
 
-class TimmMiniCPMVConfig(GraniteConfig):
+class SentencePieceProcessor(SingleImageProcessor):
+    """The processor, for the one tokenizer that gives the ids the models were trained with.
+
+    Raises:
+        CheckpointError: another tokenizer.
+    """
+
+    def __init__(self, image_processor: Any = None, tokenizer: Any = None, layout: Any = None, **kwargs: Any) -> None:
+        if tokenizer is not None and not isinstance(tokenizer, LlamaTokenizerWrapper):
+            raise CheckpointError(
+                f"The tokenizer is a {type(tokenizer).__name__} (tokenizer_class in tokenizer_config.json); its tokens"
+                " differ from those of this model.",
+                "Take tokenizer_config.json and tokenizer.model from the published repository.",
+            )
+        super().__init__(image_processor, tokenizer, layout, **kwargs)
+
+
+class TimmMiniCPMVConfig(TowerFromWeights, GraniteConfig):
     """The flat config.json of the published checkpoints: MiniCPM's fields and the vision ones.
 
     Raises:
@@ -52,7 +71,7 @@ class TimmMiniCPMVConfig(GraniteConfig):
         "vision_config": SubConfigSpec(config_class=TimmVisionConfig, optional=True)
     }
     layout: ClassVar[ImageLayout]
-    own_processor: ClassVar[type[SingleImageProcessor]] = SingleImageProcessor
+    own_processor: ClassVar[type[SingleImageProcessor]] = SentencePieceProcessor
 
     scale_emb: float | int = 12
     scale_depth: float = 1.4
@@ -87,7 +106,7 @@ class TimmMiniCPMV(MiniCPMVModel):
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint strictly; see `MiniCPMVPreTrainedModel`."""
         config = kwargs.pop("config", None) or cls.config_class.from_pretrained(pretrained_model_name_or_path)
-        config = complete(config, pretrained_model_name_or_path, "vpm", "resampler", "query_num")
+        config.complete(pretrained_model_name_or_path)
         return super().from_pretrained(pretrained_model_name_or_path, *args, config=config, **kwargs)
 
     def build(self, config: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import safe_open
@@ -37,30 +37,47 @@ def stored_shape(folder: Path, name: str) -> tuple[int, ...] | None:
     return None
 
 
-def complete(config: Any, checkpoint: Any, tower: str, resampler: str, query_field: str) -> Any:
-    """A config with the tower's shape filled in, checked against the weights.
+class TowerFromWeights:
+    """For a config whose `vision_config` may be None: the weights beside the config.json tell it.
 
-    Args:
-        config: one whose `vision_config` may be None.
-        checkpoint: folder or hub id.
-        tower, resampler: names of these modules in the weights.
+    Attributes:
+        weight_names: of the tower and of the resampler.
         query_field: the field with the number of the resampler's queries.
-
-    Raises:
-        CheckpointError: the weights contradict the field, or have a tower of unknown shape.
     """
-    folder = Path(str(checkpoint))
-    queries = stored_shape(folder, f"{resampler}.query") if folder.is_dir() else None
-    if queries and queries[0] != getattr(config, query_field):
-        raise CheckpointError(
-            f"config.json says {query_field} = {getattr(config, query_field)}, but the weights have {queries[0]}"
-            f" queries ({resampler}.query).",
-            f"Set {query_field} to the number of the weights, or take both from the same repository.",
-        )
-    if config.vision_config is None:
-        kind = type(config).sub_configs_defaults["vision_config"].config_class
-        config.vision_config = tower_config(kind, folder, f"{tower}.norm.weight")
-    return config
+
+    weight_names: ClassVar[tuple[str, str]] = ("vpm", "resampler")
+    query_field: ClassVar[str] = "query_num"
+    vision_config: Any
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The config, completed if it is known where it was read."""
+        checkpoint = kwargs.get("name_or_path")
+        made = super().from_dict(config_dict, **kwargs)  # type: ignore[misc]
+        if checkpoint:
+            (made[0] if isinstance(made, tuple) else made).complete(checkpoint)
+        return made
+
+    def complete(self, checkpoint: Any) -> None:
+        """Fill in the tower's shape and check what else the weights tell.
+
+        Args:
+            checkpoint: folder or hub id.
+
+        Raises:
+            CheckpointError: the weights contradict a field, or have a tower of unknown shape.
+        """
+        (tower, resampler), folder = self.weight_names, Path(str(checkpoint))
+        queries, stated = stored_shape(folder, f"{resampler}.query"), getattr(self, self.query_field)
+        if queries and queries[0] != stated:
+            raise CheckpointError(
+                f"config.json says {self.query_field} = {stated}, but the weights have {queries[0]} queries"
+                f" ({resampler}.query).",
+                f"Set {self.query_field} to the number of the weights, or take both from the same repository.",
+            )
+        if self.vision_config is None:
+            kind = type(self).sub_configs_defaults["vision_config"].config_class  # type: ignore[attr-defined]
+            self.vision_config = tower_config(kind, folder, f"{tower}.norm.weight")
 
 
 def tower_config(kind: type[TimmVisionConfig], folder: Path, weight: str) -> TimmVisionConfig:
@@ -74,7 +91,7 @@ def tower_config(kind: type[TimmVisionConfig], folder: Path, weight: str) -> Tim
     Raises:
         CheckpointError: a width that is not known; names the field of config.json that can tell the shape.
     """
-    shape = stored_shape(folder, weight) if folder.is_dir() else None
+    shape = stored_shape(folder, weight)
     width = shape[0] if shape else kind.known[0]["hidden_size"]
     found = next((known for known in kind.known if known["hidden_size"] == width), None) or _described(folder, width)
     if found is None:

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from app.engine.spread import spread
 from app.errors import CheckpointError, UnsupportedModelError
 from app.families import all_families
 from app.modeling.auto import find_member
@@ -316,3 +317,41 @@ def test_resized_embeddings_stay_scaled() -> None:
     before = model.get_input_embeddings()(ids)
     model.resize_token_embeddings(700)
     torch.testing.assert_close(model.get_input_embeddings()(ids), before)
+
+
+@by_model
+def test_a_config_read_from_a_folder_knows_its_tower(model: str) -> None:
+    """Sizes are estimated and devices chosen before the weights are loaded."""
+    config = AutoConfig.from_pretrained(checkpoint(model))
+    assert config.vision_config.hidden_size < 100
+    assert type(config).from_dict({}).vision_config is None
+
+
+@by_model
+def test_layers_may_lie_elsewhere(model: str, tmp_path: Path) -> None:
+    original = load(model)[0]
+    device_map = spread(original, original.get_decoder(), {0: 10**9}, torch.float32)
+    last = max(name for name in device_map if ".layers." in name)
+    places = dict.fromkeys(device_map, "cpu") | {last: "disk"}
+    case = LegacyCase(model, "pub_single_small")
+    answer = greedy_answer(checkpoint(model), case, device_map=places, offload_folder=str(tmp_path))
+    assert answer == case.expected["greedy"]["text"]
+
+
+@pytest.mark.parametrize("name", ["LlamaTokenizerWrapper", "MiniCPMVTokenizer"])
+def test_the_tokenizer_is_found_under_all_its_names(copy: Any, name: str) -> None:
+    folder = change_tokenizer(copy("minicpm-v-2"), name)
+    case = LegacyCase("minicpm-v-2", "pub_chinese")
+    assert AutoTokenizer.from_pretrained(folder)(case.expected["prompt"]).input_ids == case.expected["input_ids"]
+
+
+def test_another_tokenizer_is_an_error_that_names_the_field(copy: Any) -> None:
+    folder = change_tokenizer(copy("minicpm-v-2"), "LlamaTokenizer")
+    with pytest.raises(CheckpointError, match="tokenizer_class"):
+        greedy_answer(folder, LegacyCase("minicpm-v-2", "pub_single_small"))
+
+
+def change_tokenizer(folder: Path, name: str) -> Path:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": name}))
+    return folder
