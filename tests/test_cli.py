@@ -269,3 +269,9 @@ def page_of(url: str, server: subprocess.Popen[str]) -> HTTPResponse:
         except URLError:
             sleep(0.1)
     raise AssertionError(server.communicate()[1])
+
+
+def test_a_choice_option_takes_its_choices_alone():
+    assert parse("--downsample-mode", "4x").option_defaults["downsample_mode"] == "4x"
+    with pytest.raises(SettingsError, match="allowed is 16x or 4x"):
+        parse("--downsample-mode", "8x")

@@ -499,3 +499,19 @@ def test_the_session_needs_neither_torch_nor_gradio():
     code = "import app.session, sys; print(*{'torch', 'gradio', 'transformers', 'PIL'} & set(sys.modules))"
     root = Path(__file__).parents[1]
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=root).strip() == ""
+
+
+def test_thinking_is_kept_apart_and_never_sent_again() -> None:
+    session, backend = conversation([Chunk(thinking="I co"), Chunk(thinking="unt."), "Two."], ["Three."])
+    ask(session, backend, "How many?")
+    assert (session.turns[-1].thinking, session.turns[-1].answer) == ("I count.", "Two.")
+    ask(session, backend, "And now?")
+    assert seen(backend) == ["first", "one", "How many?", "Two.", "And now?"]
+    assert session.turns[-1].thinking == ""
+
+
+def test_an_answer_that_is_all_thinking_is_no_answer() -> None:
+    session, backend = conversation([Chunk(thinking="hm")], ["Three."])
+    ask(session, backend, "How many?")
+    ask(session, backend, "And now?")
+    assert seen(backend) == ["first", "one", "And now?"]

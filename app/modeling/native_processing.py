@@ -33,6 +33,9 @@ class FrameProcessor:
         image_processor: with the fields of the video processor.
     """
 
+    # What the library's processors hand on to it.
+    valid_kwargs = MiniCPMV4_6ImageProcessorPil.valid_kwargs
+
     def __init__(self, image_processor: MiniCPMV4_6ImageProcessorPil) -> None:
         self.image_processor = image_processor
         self.slice_mode = image_processor.slice_mode

@@ -173,6 +173,7 @@ def check_weights(info: dict[str, Any]) -> None:
         )
 
 
+# Fields of config.json that hold token ids, and what the processor calls the tokens.
 CONFIG_TOKENS: dict[str, str] = {
     "image_token_id": "image_token",
     "video_token_id": "video_token",
@@ -185,13 +186,16 @@ CONFIG_TOKENS: dict[str, str] = {
 
 def check_tokens(config: Any, processor: Any) -> None:
     """Raise a CheckpointError if a token id in config.json is not the tokenizer's."""
-    for field, name in CONFIG_TOKENS.items():
-        if not hasattr(config, field):
-            continue
-        token = getattr(processor, name)
-        wanted, got = processor.tokenizer.convert_tokens_to_ids(token), getattr(config, field)
-        if got != wanted:
+    tokenizer = processor.tokenizer
+    wanted = {
+        field: (token, [tokenizer.convert_tokens_to_ids(token)])
+        for field, name in CONFIG_TOKENS.items()
+        for token in [getattr(processor, name)]
+    }
+    wanted["newline_id"] = ("a line break", tokenizer("\n", add_special_tokens=False).input_ids)
+    for field, (token, ids) in wanted.items():
+        if hasattr(config, field) and [getattr(config, field)] != ids:
             raise CheckpointError(
-                f"config.json says {field} = {got!r}, but the tokenizer has {token} as {wanted}.",
+                f"config.json says {field} = {getattr(config, field)!r}, but the tokenizer has {token} as {ids}.",
                 "Take both files from the same repository.",
             )

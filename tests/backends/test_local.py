@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from app.backends.base import Backend
-from app.backends.local import LocalBackend
+from app.backends.local import LocalBackend, _joined
 from app.backends.table import make_backend
 from app.errors import DeviceError, ModelError, ModelNotFoundError
 from app.messages import Chunk, Message, Progress
@@ -136,3 +136,10 @@ def test_the_embedded_checkpoint_says_that_it_is_random() -> None:
     embedded = Path(__file__).parents[2] / "assets" / "tiny-minicpm-v"
     assert make_backend(settings(embedded)).capabilities.random_weights
     assert not make_backend(settings(checkpoint(MODELS[0]))).capabilities.random_weights
+
+
+def test_neighbouring_chunks_become_one_and_lose_nothing() -> None:
+    step, end = Progress("prefill", 1, 2), Chunk(finish_reason="stop")
+    joined = list(_joined([Chunk(thinking="a"), Chunk(thinking="b"), Chunk("c", progress=step), Chunk("d"), end]))
+    assert joined == [Chunk("cd", progress=step, thinking="ab"), end]
+    assert list(_joined([Chunk()])) == []

@@ -105,3 +105,17 @@ def test_a_seed_that_is_no_number_is_refused(seed: str) -> None:
     panel = build()
     with pytest.raises(OptionError, match="seed: got"):
         panel.params(values_of(panel, seed=seed))
+
+
+def test_what_only_some_families_have_is_hidden_unless_declared() -> None:
+    assert {"enable_thinking", "downsample_mode"} & visible_names(build(Capabilities(model="Test"))) == set()
+    declared = Capabilities(model="Test", hidden_options=frozenset({"enable_thinking"}))
+    assert "downsample_mode" in visible_names(build(declared))
+
+
+def test_switches_and_choices_are_read() -> None:
+    panel = build()
+    params = panel.params(values_of(panel, enable_thinking=True, downsample_mode="4x"))
+    assert params.enable_thinking is True and params.downsample_mode == "4x"
+    hidden = build(Capabilities(model="Test"))
+    assert hidden.params(values_of(hidden, enable_thinking=True)).enable_thinking is False

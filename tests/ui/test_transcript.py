@@ -89,3 +89,15 @@ def test_positions_lead_back_to_turns() -> None:
     for index in (-1, 4):
         with pytest.raises(RequestError):
             turn_at(page.session, index)
+
+
+def test_thinking_is_open_while_it_lasts_and_folded_behind_the_answer() -> None:
+    thinking = turn(thinking="<b>hm</b>", state="pending")
+    content = transcript(page_of(thinking))[1]["content"]
+    assert [item["type"] for item in content] == ["tool"]
+    assert content[0]["options"] == {"title": "Thinking", "status": "pending"}
+    assert content[0]["content"] == "&lt;b>hm&lt;/b>"
+    answered = transcript(page_of(turn(thinking="hm", answer="Two.", state="done")))[1]["content"]
+    assert [(item["type"], item["content"]) for item in answered] == [("tool", "hm"), ("text", "Two.")]
+    assert answered[0]["options"]["status"] == "done"
+    assert not answered[0]["copyable"] and not answered[0]["editable"]
