@@ -156,7 +156,9 @@ def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Promp
         job.check()
         return loaded.runner.count_tokens(some, params, video)
 
-    kept = fit_context(turns, count, loaded.context - params.max_new_tokens)
+    # A model of one image talks about it all along.
+    keep_pictures = loaded.family.max_images == 1
+    kept = fit_context(turns, count, loaded.context - params.max_new_tokens, keep_pictures)
     dropped = len(turns) - len(kept)
     return loaded.runner.prepare(kept, params, video), (Notice("turns_dropped", dropped),) if dropped else ()
 

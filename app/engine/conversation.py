@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.errors import ContextLengthError
@@ -77,30 +77,46 @@ class MediaReader:
         return Turn(role, tuple(content), tuple(limits))
 
 
-def fit_context(turns: Sequence[Turn], count: Callable[[Sequence[Turn]], int], limit: int) -> list[Turn]:
+def fit_context(
+    turns: Sequence[Turn], count: Callable[[Sequence[Turn]], int], limit: int, keep_pictures: bool = False
+) -> list[Turn]:
     """The latest turns whose prompt fits; the oldest questions go first, each with its answer.
 
     Args:
         turns: the conversation, the first and the last turn the user's.
         count: tokens of the prompt of some turns.
         limit: tokens that fit.
+        keep_pictures: those of the turns that go move to the first one that stays.
 
     Raises:
         ContextLengthError: the last turn alone does not fit.
     """
     starts = [at for at, turn in enumerate(turns) if turn.role == "user"]
+
+    def without(dropped: int) -> list[Turn]:
+        kept = list(turns[starts[dropped] :])
+        return _with_pictures_of(turns[: starts[dropped]], kept) if keep_pictures else kept
+
     low, high = 0, len(starts) - 1
     if count(turns) <= limit:
         return list(turns)
     # Fewer turns never have more tokens, so the first start that fits is found by halving.
     while low < high:
         middle = (low + high) // 2
-        if count(turns[starts[middle] :]) <= limit:
+        if count(without(middle)) <= limit:
             high = middle
         else:
             low = middle + 1
-    kept = list(turns[starts[low] :])
+    kept = without(low)
     tokens = count(kept)
     if tokens > limit:
         raise ContextLengthError(tokens, max(limit, 0))
     return kept
+
+
+def _with_pictures_of(dropped: Sequence[Turn], kept: Sequence[Turn]) -> list[Turn]:
+    """The turns, with the pictures of those that go in front of the first one's content."""
+    pictures = tuple(part for turn in dropped for part in turn.content if not isinstance(part, str))
+    limits = tuple(limit for turn in dropped for limit in turn.limits)
+    first, *rest = kept
+    return [replace(first, content=pictures + first.content, limits=limits + first.limits), *rest]

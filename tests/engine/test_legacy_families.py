@@ -108,6 +108,21 @@ def test_an_image_may_come_in_a_later_turn(engine: PlainEngine) -> None:
     assert usage_of(wait(engine.submit(chat, GREEDY))).vision_tokens == 64
 
 
+@pytest.mark.parametrize("model", LEGACY)
+def test_the_image_stays_when_the_oldest_turns_go(model: str) -> None:
+    engine = PlainEngine(replace(loaded_model(model), context=300))
+    picture = Image(PILImage.new("RGB", (40, 30)))
+    chat = [Message.of("user", picture, "Hello"), Message.of("assistant", "cat " * 30)]
+    for _ in range(4):
+        chat += [Message.of("user", "And now? " + "cat " * 20), Message.of("assistant", "yes")]
+    try:
+        chunks = wait(engine.submit([*chat, Message.of("user", "What is it?")], GREEDY))
+    finally:
+        engine.close()
+    assert [notice.kind for chunk in chunks for notice in chunk.notices] == ["turns_dropped"]
+    assert usage_of(chunks).vision_tokens == 64
+
+
 def official_text(model: str, ids: list[int]) -> str:
     loaded, tokenizer, _ = load(model)
     return loaded.decode_answers([ids], tokenizer)[0]
