@@ -20,7 +20,7 @@ from app.modeling.tower_shape import require
 
 TERMINATORS = ("</s>",)
 HIDDEN = ("<unk>",)
-# Reconstructed: that config.json has none of these; with them it is taken for another model's.
+# Reconstructed: that config.json has none of these; the first two would make it MiniCPM-V 2.0's.
 SLICING_FIELDS = ("slice_mode", "max_slice_nums", "scale_resolution", "patch_size")
 
 
@@ -33,6 +33,8 @@ class MiniCPMV10Config(TimmMiniCPMVConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
+        for name in set(SLICING_FIELDS) & set(kwargs):
+            require(self, name, False, "MiniCPM-V 1.0, which this config.json seems to be of, does not slice")
         require(self, "image_size", self.image_size % 14 == 0, "the tower reads patches of 14")
 
     def image_processor(self) -> SquarePictureProcessor:
@@ -59,12 +61,13 @@ class MiniCPMV10(AnswerAndContextMixin, TimmMiniCPMV):
 
 
 def recognises(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is of this family: no version, and nothing about slices."""
+    """Whether a config.json is of this family: no version, and it does not slice."""
     return (
         config.get("model_type") == "minicpmv"
         and config.get("version") is None
         and "vision_encoder" in config
-        and not any(name in config for name in SLICING_FIELDS)
+        and "slice_mode" not in config
+        and "max_slice_nums" not in config
     )
 
 

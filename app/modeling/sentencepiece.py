@@ -1,7 +1,7 @@
 """The tokenizer of MiniCPM-V 1.0 and 2.0: its tokenizer.model through the SentencePiece library.
 
-A tokenizer.json that such a repository may hold puts a space mark in front of every text, with which the models
-were not trained, so it is not read.
+Conversion puts a space mark in front of every text, with which the models were not trained. So the tokenizer.json
+that such a repository may hold is not read (reconstructed: that the published one has this fault).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from transformers.tokenization_utils_sentencepiece import SPIECE_UNDERLINE, SentencePieceBackend
 
+from app.errors import CheckpointError
 from app.modeling.prompt import SentencePieceEncoder
 
 
@@ -19,6 +20,9 @@ class LlamaTokenizerWrapper(SentencePieceBackend):
     Attributes:
         encoder_class: tokenises rendered prompts.
         spaces_texts: decoding puts a space in front of the text before a special token, as the models' release did.
+
+    Raises:
+        CheckpointError: there is no tokenizer.model.
     """
 
     model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]
@@ -27,6 +31,8 @@ class LlamaTokenizerWrapper(SentencePieceBackend):
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.pop("tokenizer_file", None)
+        if not kwargs.get("vocab_file"):
+            raise CheckpointError("The tokenizer.model is missing.", "Take it from the published repository.")
         super().__init__(**({"special_tokens_pattern": "bos", "legacy": True} | kwargs))
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:

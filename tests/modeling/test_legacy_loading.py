@@ -104,6 +104,8 @@ def test_an_unknown_member_lists_the_known_ones(copy: Any, config: dict[str, Any
         ("minicpm-v-2", "query_num", 49),
         ("minicpm-v-1", "vision_encoder", "vit_large_patch16"),
         ("minicpm-v-1", "image_size", 450),
+        ("minicpm-v-1", "patch_size", 14),
+        ("minicpm-v-1", "scale_resolution", 448),
         ("minicpm-v-1", "query_num", 36),
         ("omnilmm-12b", "num_query", 144),
         ("omnilmm-12b", "image_size", 450),
@@ -349,6 +351,13 @@ def test_another_tokenizer_is_an_error_that_names_the_field(copy: Any) -> None:
     folder = change_tokenizer(copy("minicpm-v-2"), "LlamaTokenizer")
     with pytest.raises(CheckpointError, match="tokenizer_class"):
         greedy_answer(folder, LegacyCase("minicpm-v-2", "pub_single_small"))
+
+
+def test_a_missing_vocabulary_is_named(copy: Any) -> None:
+    folder = copy("minicpm-v-1")
+    (folder / "tokenizer.model").unlink()
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model is missing"):
+        AutoTokenizer.from_pretrained(folder)
 
 
 def change_tokenizer(folder: Path, name: str) -> Path:
