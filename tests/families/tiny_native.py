@@ -16,6 +16,8 @@ from transformers import (
     MiniCPMV4_7ForConditionalGeneration,
 )
 
+import app.modeling  # noqa: F401  (the golden tokenizer is one of ours)
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "minicpm-v-2_6" / "checkpoint"
 NAMES = ("4.6", "4.7")
 CLASSES: dict[str, tuple[Any, Any]] = {
