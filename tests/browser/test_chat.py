@@ -47,10 +47,11 @@ def test_answer_streams(chat) -> None:
 def test_text_typed_while_an_answer_streams_stays(chat) -> None:
     chat.send("/slow one two three")
     expect(chat.message(1)).to_contain_text("Message 1")
-    chat.box.press_sequentially("meanwhile")
+    text = "the quick brown fox jumps over the lazy dog"
+    chat.box.press_sequentially(text)
     expect(chat.footers).to_have_count(1)
     chat.idle()
-    expect(chat.box).to_have_value("meanwhile")
+    expect(chat.box).to_have_value(text)
 
 
 def write_without_end(chat) -> None:

@@ -40,7 +40,7 @@ ACTING = {
 
 def say(chat, text: str) -> None:
     """Let the model write a text."""
-    chat.box.fill("marker\n\n" + text)
+    chat.write("marker\n\n" + text)
     chat.send_button.click()
     expect(chat.footers.last).to_be_visible()
     chat.idle()

@@ -60,7 +60,7 @@ def test_an_example_without_an_answer_stays_in_the_fields(chat) -> None:
 def test_switching_tabs_loses_nothing(chat, examples: Path) -> None:
     chat.ask("kept")
     chat.attach(examples / "before.png")
-    chat.box.fill("a draft")
+    chat.write("a draft")
     chat.tab("Few Shot")
     chat.page.get_by_label("User").fill("a question")
     chat.tab("How to use")

@@ -109,7 +109,7 @@
   }
 
   function setText(area, text) { // past React, which then hears of it
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
+    written.set.call(area, text);
     area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
@@ -131,6 +131,33 @@
       if (safe !== area.value) setText(area, safe);
     });
   }, true);
+
+  // --- keystrokes: the component's own echo of an older text would overwrite what was typed since ---------------
+  const ECHO = 500; // ms within which an older text is an echo and no new value
+  const written = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
+  const recent = new Map(); // text that was typed -> when it was replaced by newer typing
+  let area = null, latest = "", resync = 0;
+  document.addEventListener("input", (event) => {
+    if (!event.isTrusted || !box()?.contains(event.target) || event.target.tagName !== "TEXTAREA") return;
+    const now = performance.now();
+    for (const [text, time] of recent) if (now - time > ECHO) recent.delete(text);
+    recent.set(latest, now);
+    area = event.target;
+    latest = area.value;
+    recent.delete(latest);
+  }, true);
+  const forget = () => recent.clear(); // what comes after a click or Enter is meant
+  document.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) forget(); }, true);
+  document.addEventListener("click", forget, true);
+  Object.defineProperty(HTMLTextAreaElement.prototype, "value", {
+    ...written,
+    set(text) {
+      const replaced = this === area && text !== written.get.call(this) ? recent.get(text) : undefined;
+      if (replaced === undefined || performance.now() - replaced > ECHO) return written.set.call(this, text);
+      clearTimeout(resync); // React now believes the older text: tell it what stands there
+      resync = setTimeout(() => this.dispatchEvent(new Event("input", { bubbles: true })), ECHO / 5);
+    },
+  });
 
   // --- copies are what the model wrote -------------------------------------------------------------------------
   if (navigator.clipboard) {
