@@ -11,7 +11,8 @@ from app.families.base import Family
 from app.modeling.native_runner import NativeRunner
 
 OPTIONS = frozenset({"enable_thinking", "downsample_mode"})
-INT4_SKIP_MODULES = ("vision_tower", "merger", "lm_head")
+# The last two are gates with a row per head: too few rows for the int4 kernel of a CPU, and next to no memory.
+INT4_SKIP_MODULES = ("model.vision_tower", "model.merger", "lm_head", "in_proj_a", "in_proj_b")
 
 
 def recognises(config: Mapping[str, Any]) -> bool:

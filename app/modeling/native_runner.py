@@ -184,6 +184,10 @@ CONFIG_TOKENS: dict[str, str] = {
 }
 
 
+# Not used here, so a config.json need not give them.
+OPTIONAL_TOKENS = ("image_token_id", "video_token_id")
+
+
 def check_tokens(config: Any, processor: Any) -> None:
     """Raise a CheckpointError if a token id in config.json is not the tokenizer's."""
     tokenizer = processor.tokenizer
@@ -194,8 +198,10 @@ def check_tokens(config: Any, processor: Any) -> None:
     }
     wanted["newline_id"] = ("a line break", tokenizer("\n", add_special_tokens=False).input_ids)
     for field, (token, ids) in wanted.items():
-        if hasattr(config, field) and [getattr(config, field)] != ids:
+        got = getattr(config, field, None)
+        absent = not hasattr(config, field) or (got is None and field in OPTIONAL_TOKENS)
+        if not absent and [got] != ids:
             raise CheckpointError(
-                f"config.json says {field} = {getattr(config, field)!r}, but the tokenizer has {token} as {ids}.",
+                f"config.json says {field} = {got!r}, but the tokenizer has {token} as {ids}.",
                 "Take both files from the same repository.",
             )

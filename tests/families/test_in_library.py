@@ -304,6 +304,39 @@ def test_token_ids_that_contradict_the_tokenizer_are_named(tmp_path: Path, name:
         load_model(settings(folder), lambda *_: None)
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
+def test_dtypes(folder: Path, dtype: str) -> None:
+    backend = LocalBackend(Settings(model=str(folder), port=1, device="cpu", dtype=dtype))
+    backend.start()
+    text, usage = ask(backend, GREEDY, Message.of("user", Image(SMALL), "What is this?"))
+    backend.close()
+    assert text and usage.new_tokens
+
+
+def test_int4_leaves_the_vision_tower_whole(folder: Path) -> None:
+    model = load_model(Settings(model=str(folder), port=1, device="cpu", dtype="int4"), lambda *_: None).model
+    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    kinds = {name: type(module).__name__ for name, module in linear}
+    whole = [name for name, kind in kinds.items() if kind == "Linear"]
+    gates = (".in_proj_a", ".in_proj_b")
+    assert {name for name in kinds if ".language_model." not in name or name.endswith(gates)} == set(whole)
+    assert {kind for name, kind in kinds.items() if name not in whole} == {"Linear4bit"}
+
+
+def test_placeholder_ids_may_be_absent_from_the_config(tmp_path: Path, folder: Path, name: str) -> None:
+    other = build(tmp_path, name)
+    path = other / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_token_id": None, "video_token_id": None}))
+    question = Message.of("user", Image(SMALL), "What is this?")
+    answers = []
+    for checkpoint in (folder, other):
+        backend = LocalBackend(settings(checkpoint))
+        backend.start()
+        answers.append(ask(backend, GREEDY, question))
+        backend.close()
+    assert answers[0][0] == answers[1][0] and answers[0][1].vision_tokens > 0
+
+
 def test_a_checkpoint_without_the_canvas_tokens_is_refused(tmp_path: Path) -> None:
     folder = build(tmp_path, "4.7")
     path = folder / "config.json"

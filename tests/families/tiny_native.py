@@ -95,7 +95,7 @@ def _text(tokenizer: Any) -> dict[str, Any]:
         "vocab_size": len(tokenizer),
         "hidden_size": 64,
         "head_dim": 32,
-        "intermediate_size": 96,
+        "intermediate_size": 128,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
