@@ -43,9 +43,11 @@ class LocalBackend(Backend):
             max_images=family.max_images,
             video=family.video,
             system_prompt=family.system_prompt,
+            # Examples are turns with pictures of their own.
+            few_shot=family.max_images is None or family.max_images > 1,
             context=context_of(config),
             defaults=dict(family.defaults) | dict(settings.option_defaults),
-            hidden_options=RARE - family.options,
+            hidden_options=RARE - family.options | (frozenset() if family.slicing else {"max_slice_nums"}),
             random_weights=bool(config.get("random_weights", False)),
         )
         self._status = LoadStatus("loading")

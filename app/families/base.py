@@ -23,7 +23,7 @@ class Family:
         defaults: decoding defaults by option name, as `SamplingParams.of` takes them.
         max_images: images in one conversation; None is no limit.
         video, system_prompt: whether it takes them.
-        numbers_images: images are numbered in the prompt.
+        slicing: large images are cut into slices.
         frame_slices: slices per video frame, by the number of frames in the conversation.
         int4_skip_modules: modules left in the load dtype when quantising on the fly.
         options: the rare decoding options it has.
@@ -44,7 +44,7 @@ class Family:
     max_images: int | None = None
     video: bool = True
     system_prompt: bool = True
-    numbers_images: bool = False
+    slicing: bool = True
     frame_slices: Callable[[int], int] = lambda frames: 2 if frames <= 16 else 1
     int4_skip_modules: tuple[str, ...] = ("vpm", "resampler", "lm_head")
     options: frozenset[str] = frozenset()

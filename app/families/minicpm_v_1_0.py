@@ -82,6 +82,7 @@ FAMILY = Family(
     # Its chat allows 2048 new tokens, which would leave no room for the prompt in its context of 2048.
     defaults={"max_new_tokens": 1024, "temperature": 0.6, "repetition_penalty": 1.0},
     max_images=1,
+    slicing=False,
     video=False,
     system_prompt=False,
     hub_id="openbmb/MiniCPM-V",

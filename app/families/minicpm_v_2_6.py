@@ -92,7 +92,6 @@ FAMILY = Family(
     config_class=MiniCPMV26Config,
     model_class=MiniCPMV26,
     terminators=TERMINATORS,
-    numbers_images=True,
     hub_id="openbmb/MiniCPM-V-2_6",
     published={
         "hidden_size": 3584,

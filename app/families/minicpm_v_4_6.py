@@ -26,7 +26,6 @@ FAMILY = Family(
     config_class=MiniCPMV4_6Config,
     model_class=MiniCPMV4_6ForConditionalGeneration,
     terminators=("<|im_end|>", "<|endoftext|>"),
-    numbers_images=True,
     int4_skip_modules=INT4_SKIP_MODULES,
     options=OPTIONS,
     runner=NativeRunner,

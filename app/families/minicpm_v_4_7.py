@@ -23,7 +23,6 @@ FAMILY = Family(
     config_class=MiniCPMV4_7Config,
     model_class=MiniCPMV4_7ForConditionalGeneration,
     terminators=("<|im_end|>", "<|endoftext|>"),
-    numbers_images=True,
     int4_skip_modules=INT4_SKIP_MODULES,
     options=OPTIONS,
     runner=CanvasRunner,

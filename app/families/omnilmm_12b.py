@@ -271,6 +271,7 @@ FAMILY = Family(
         "repetition_penalty": 1.1,
     },
     max_images=1,
+    slicing=False,
     video=False,
     system_prompt=False,
     int4_skip_modules=("model.vision_tower", "model.resampler", "lm_head"),

@@ -1,0 +1,54 @@
+"""Every model that has a tiny checkpoint answers on the page, which shows only what the model can do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import SERVERS
+from tests.checkpoints import CHECKPOINTS
+
+pytestmark = pytest.mark.browser
+
+SCRIPTS = {"minicpm-v-2_6": "web_demo_2.6.py", "minicpm-llama3-v-2_5": "web_demo_2.5.py"}
+ONE_IMAGE = ("minicpm-v-2", "minicpm-v-1", "omnilmm-12b")
+
+
+@pytest.fixture(params=CHECKPOINTS)
+def member(request: pytest.FixtureRequest, open_chat):
+    """A model's name and a page of a server that was started with its own script."""
+    name = request.param.name if isinstance(request.param, Path) else str(request.param)
+    checkpoint = Path(__file__).parents[1] / "golden" / name / "checkpoint"
+    SERVERS[name] = [
+        *(SCRIPTS.get(name, "web_demo.py"), "--port", "{port}", "--model", str(checkpoint)),
+        *("--device", "cpu", "--dtype", "fp32", "--max-new-tokens", "24"),
+    ]
+    return name, open_chat(name)
+
+
+def test_it_answers_and_shows_what_it_can(member, examples: Path) -> None:
+    name, chat = member
+    answer = chat.ask("What is on the table?", examples / "table.jpg")
+    expect(answer).to_contain_text(re.compile(r"[1-9]\d* tokens .* [1-9]\d* vision tokens"))
+    single = name in ONE_IMAGE
+    expect(chat.page.get_by_role("tab", name="Few Shot")).to_have_count(0 if single else 1)
+    expect(chat.page.get_by_text("System Prompt", exact=True)).to_have_count(0 if single else 1)
+    expect(chat.page.get_by_text("Max Frames", exact=True)).to_have_count(0 if single else 1)
+    whole = name in ("minicpm-v-1", "omnilmm-12b")
+    expect(chat.page.get_by_text("Max Slices", exact=True)).to_have_count(0 if whole else 1)
+    chat.ask("And what else?")
+    expect(chat.messages).to_have_count(4)
+
+
+def test_a_second_image_is_refused_by_models_of_one(member, examples: Path) -> None:
+    name, chat = member
+    if name not in ONE_IMAGE:
+        chat.ask("Compare.", examples / "before.png", examples / "after.png")
+        return
+    chat.attach(examples / "before.png", examples / "after.png")
+    chat.send("Compare.")
+    expect(chat.page.get_by_text(re.compile("has 2 images; .* takes 1")).first).to_be_visible()
+    expect(chat.box).to_have_value("Compare.")
