@@ -103,3 +103,11 @@ def test_the_light_modules_are_light(module: str) -> None:
     code = f"import sys, {module}; print([name for name in '{heavy}'.split(',') if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["app.families.minicpm_v_2_6", "app.families.omnilmm_12b", "app.modeling.chat"])
+def test_families_and_modeling_may_be_imported_in_any_order(module: str) -> None:
+    code = f"import {module}; from transformers import AutoConfig; print(AutoConfig.from_pretrained('{{}}').query_num)"
+    code = code.format(ROOT / "assets" / "tiny-minicpm-v")
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "64"
