@@ -85,19 +85,6 @@ class OmniLMMConfig(FamilyConfig):
     model_type = "omnilmm"
 
 
-# Members whose code is published only inside their repositories, by the version in config.json. It is never run.
-NOT_YET = {4.0: "MiniCPM-V 4.0", 4.5: "MiniCPM-V 4.5"}
-
-
-def _not_yet(config_dict: Mapping[str, Any]) -> str | None:
-    """The name of a model that exists but is not supported, if this is one."""
-    try:
-        version = float(config_dict.get("version") or 0)
-    except (TypeError, ValueError):
-        return None
-    return NOT_YET.get(version) if config_dict.get("model_type") == "minicpmv" else None
-
-
 class MiniCPMVTokenizer:
     """What tokenizer_config.json calls the tokenizers of several members, unlike ones: it finds the right class."""
 
@@ -133,11 +120,6 @@ def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
     for member in members:
         if member.recognises(config_dict):
             return member
-    if name := _not_yet(config_dict):
-        raise UnsupportedModelError(
-            f"{name} is not supported yet; use an external engine. Known here: {', '.join(m.name for m in members)}.",
-            "Engines that run it are vLLM, SGLang, llama.cpp and Ollama.",
-        )
     if name := _not_yet(config_dict):
         raise UnsupportedModelError(
             f"{name} is not supported yet; use an external engine. Known here: {', '.join(m.name for m in members)}.",
