@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from gradio_client import Client, handle_file
 
 from app.backends.local import LocalBackend
 from app.cli import parse_settings
 from app.engine.device import pick_dtype
 from app.settings import Settings
+from tests.browser.conftest import serving
 from tests.checkpoints import CHECKPOINTS, family_of, folder
 
 SCRIPTS = {path.name: path for path in Path(__file__).parents[1].glob("web_demo*.py")}
@@ -65,3 +67,19 @@ def test_bf16_on_mps_is_said_and_fp16_used(monkeypatch: pytest.MonkeyPatch) -> N
     assert choice.torch_dtype is torch.float16
     assert len(choice.notes) == 1 and "bf16" in choice.notes[0] and "fp16 is used" in choice.notes[0]
     assert not pick_dtype("fp16", "mps", bf16=True, quantized_checkpoint=False).notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+@pytest.mark.parametrize("model", CHECKPOINTS)
+def test_every_script_serves_every_member(script: str, model: str, tmp_path: Path) -> None:
+    """The real command, asked through the page's endpoint about a real picture; test_members.py uses the page."""
+    picture = Path(__file__).parents[1] / "assets" / "examples" / "table.jpg"
+    command = [script, "--port", "{port}", "--model", str(folder(model)), "--device", "cpu"]
+    with serving(command, tmp_path / "log") as url:
+        params = {"do_sample": False, "num_beams": 1, "max_new_tokens": 12}
+        answers = Client(url, verbose=False).submit(
+            "What is on the table?", [handle_file(str(picture))], [], params, api_name="/chat"
+        )
+        assert list(answers)[-1].strip()
+    assert "Traceback" not in (tmp_path / "log").read_text()
