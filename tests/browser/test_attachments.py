@@ -22,7 +22,7 @@ def test_attachments_are_numbered_before_they_are_sent(chat, examples: Path) -> 
     assert numbers == ["[image 1]", "[video 1]", "[image 2]"]
 
 
-def test_text_typed_during_an_upload_stays_and_waits_for_it(chat, examples: Path) -> None:
+def test_a_message_sent_during_an_upload_waits_for_it(chat, examples: Path) -> None:
     uploads: list = []
     chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
     chat.choose(examples / "before.png")
@@ -30,10 +30,8 @@ def test_text_typed_during_an_upload_stays_and_waits_for_it(chat, examples: Path
     chat.box.press_sequentially("typed meanwhile")
     chat.box.press("Enter")
     expect(chat.messages).to_have_count(0)
-    uploads[0].continue_()
-    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
     expect(chat.box).to_have_value("typed meanwhile")
-    chat.send_button.click()
+    uploads[0].continue_()
     expect(chat.messages.last).to_contain_text('image 1 of 480x360 px, text "typed meanwhile"')
     expect(chat.footers).to_have_count(1)
 
@@ -81,3 +79,15 @@ def test_a_failed_turn_can_be_regenerated_and_edited(chat) -> None:
     expect(chat.message(3)).to_contain_text("Message 2")
     expect(chat.messages).to_have_count(4)
     expect(chat.message(0)).to_contain_text("first")
+
+
+def test_text_typed_during_an_upload_stays_unsent(chat, examples: Path) -> None:
+    uploads: list = []
+    chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
+    chat.choose(examples / "before.png")
+    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
+    chat.box.press_sequentially("typed meanwhile")
+    uploads[0].continue_()
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
+    expect(chat.box).to_have_value("typed meanwhile")
+    expect(chat.messages).to_have_count(0)

@@ -113,14 +113,24 @@
     area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  // A message sent before its files have arrived would go without them.
-  const hold = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
+  // A message sent before its files have arrived would go without them: it waits, and goes when they are here.
+  let wanted = false;
+  const hold = (event) => { event.preventDefault(); event.stopImmediatePropagation(); wanted = true; };
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && isUploading() && box()?.contains(event.target)) hold(event);
   }, true);
   document.addEventListener("click", (event) => {
     if (isUploading() && event.target.closest?.(".ms-gr-ant-sender-actions-btn")) hold(event);
   }, true);
+
+  function sendWanted() {
+    if (!wanted || isUploading()) return;
+    wanted = false;
+    setTimeout(() => { // behind restoreTyped
+      if (isUploading()) wanted = true;
+      else box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
+    }, 200);
+  }
 
   // --- an edited answer is shown at once, before the server has escaped it: tags are disarmed as escape.py does ---
   document.addEventListener("click", (event) => {
@@ -179,6 +189,7 @@
     numberCards();
     closePanelAfterSend();
     restoreTyped();
+    sendWanted();
   };
   new MutationObserver(() => {
     if (!scheduled) { scheduled = true; requestAnimationFrame(refresh); }
