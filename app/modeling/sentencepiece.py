@@ -12,9 +12,10 @@ from transformers.tokenization_utils_sentencepiece import SPIECE_UNDERLINE, Sent
 
 from app.errors import CheckpointError
 from app.modeling.prompt import SentencePieceEncoder
+from app.modeling.tokenization import SliceMarks
 
 
-class LlamaTokenizerWrapper(SentencePieceBackend):
+class LlamaTokenizerWrapper(SliceMarks, SentencePieceBackend):
     """Named as the published tokenizer_config.json names it.
 
     Attributes:
@@ -50,23 +51,3 @@ class LlamaTokenizerWrapper(SentencePieceBackend):
             text += self.sp_model.decode(pieces) + token
             pieces = []
         return text + self.sp_model.decode(pieces)
-
-    @property
-    def im_start_id(self) -> int:
-        """Id of `<image>`, which opens an image."""
-        return self.convert_tokens_to_ids("<image>")
-
-    @property
-    def im_end_id(self) -> int:
-        """Id of `</image>`."""
-        return self.convert_tokens_to_ids("</image>")
-
-    @property
-    def slice_start_id(self) -> int:
-        """Id of `<slice>`, which opens the grid of cells."""
-        return self.convert_tokens_to_ids("<slice>")
-
-    @property
-    def slice_end_id(self) -> int:
-        """Id of `</slice>`."""
-        return self.convert_tokens_to_ids("</slice>")
