@@ -91,3 +91,10 @@ def test_text_typed_during_an_upload_stays_unsent(chat, examples: Path) -> None:
     expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
     expect(chat.box).to_have_value("typed meanwhile")
     expect(chat.messages).to_have_count(0)
+
+
+def test_many_files_chosen_at_once_arrive_in_their_order(chat, examples: Path) -> None:
+    names = ["before.png", "after.png", "shapes_1.png", "ball.mp4", "shapes_2.png"]
+    answer = chat.ask("All of them.", *(examples / name for name in names))
+    sizes = ["image 1 of 480x360 px", "image 2 of 480x360 px", "image 3 of 320x240 px", "video 1 of 5 frames"]
+    expect(answer).to_contain_text(", ".join([*sizes, "image 4 of 320x240 px"]))

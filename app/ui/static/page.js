@@ -59,7 +59,8 @@
   const cards = (root) => [...root.querySelectorAll(".ms-gr-ant-sender-header .ms-gr-ant-file-card-list-item")];
   const isVideo = (card) => /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|ts|flv|wmv|ogv)$/i.test(
     card.querySelector("img")?.alt || card.textContent.trim()) || !!card.querySelector("video");
-  const isUploading = () => !!box()?.querySelector("[class*=status-uploading], .ms-gr-ant-file-card-loading");
+  let feeding = false;
+  const isUploading = () => feeding || !!box()?.querySelector("[class*=status-uploading], .ms-gr-ant-file-card-loading");
   const attachButton = () => box()?.querySelector(".anticon-link")?.closest("button");
   const isOpen = () => !!box()?.querySelector(".ms-gr-ant-sender-header:not([style*='none']) .ms-gr-ant-sender-header-header");
 
@@ -84,6 +85,35 @@
       held = false;
       if (isOpen()) attachButton()?.click();
     }
+  }
+
+  // Several files chosen at once reach the component as one event per file, which race each other on a slow machine
+  // and may leave all of them at 0 %. So they are handed over one after another.
+  const arrived = () => box()?.querySelectorAll("[class*=attachment-list-card-status-done]").length || 0;
+  const until = (condition) => new Promise((resolve) => {
+    const end = performance.now() + 120000;
+    const look = () => (condition() || performance.now() > end ? resolve() : setTimeout(look, 20));
+    look();
+  });
+  document.addEventListener("change", (event) => {
+    const input = event.target;
+    if (feeding || input.type !== "file" || !(input.files.length > 1) || !box()?.contains(input)) return;
+    event.stopImmediatePropagation();
+    feed([...input.files]);
+  }, true);
+
+  async function feed(files) {
+    feeding = true;
+    for (const file of files) {
+      const before = arrived(), one = new DataTransfer();
+      one.items.add(file);
+      const input = box().querySelector("input[type=file]"); // a new one after every upload
+      input.files = one.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+      await until(() => arrived() > before);
+    }
+    feeding = false;
+    refresh();
   }
 
   const carriesFiles = (event) => [...(event.clipboardData || event.dataTransfer)?.types || []].includes("Files");
