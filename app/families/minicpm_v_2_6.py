@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.configuration_utils import SubConfigSpec
 
@@ -13,9 +12,7 @@ from app.families.base import Family
 from app.modeling.chat import ChatDefaults
 from app.modeling.layout import Grid, ImageLayout
 from app.modeling.minicpmv import MiniCPMVModel
-from app.modeling.positions import grid_position_ids
 from app.modeling.siglip import VisionConfig
-from app.modeling.vision import Size
 
 TERMINATORS = ("<|im_end|>", "<|endoftext|>")
 
@@ -74,11 +71,6 @@ class MiniCPMV26(MiniCPMVModel):
             "slice_mode": "slice_mode",
         },
     )
-
-    def patch_positions(self, tgt_sizes: Sequence[Size]) -> list[Tensor]:
-        """Each slice's patches spread over the whole table, whatever the other slices are."""
-        side = self.config.vision_config.table_side
-        return [grid_position_ids(rows, cols, side) for rows, cols in tgt_sizes]
 
 
 def recognises(config: Mapping[str, Any]) -> bool:

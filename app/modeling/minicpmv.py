@@ -16,6 +16,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from app.errors import CheckpointError, RequestError
 from app.modeling.chat import ChatMixin
+from app.modeling.positions import grid_position_ids
 from app.modeling.resampler import CrossAttention, GridResampler, Resampler
 from app.modeling.siglip import VisionTransformer
 from app.modeling.timm_vision import TimmTower
@@ -133,10 +134,6 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         """The language model without its head."""
         return self.llm.get_decoder()
 
-    def patch_positions(self, tgt_sizes: Sequence[Size]) -> list[Tensor]:
-        """Position ids of the patches of each slice, int64 (rows * cols,) each."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it numbers patches.")
-
     def encode_vision(
         self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
     ) -> Tensor:
@@ -155,7 +152,7 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         def encode(indices: list[int]) -> Tensor:
             size = tgt_sizes[indices[0]]
             pixels = torch.stack([pixel_values[index] for index in indices]).to(weight.device, weight.dtype)
-            positions = self.patch_positions([size])[0].to(weight.device)
+            positions = grid_position_ids(*size, self.config.vision_config.table_side).to(weight.device)
             return self.resampler(self.vpm(pixels, positions[None]), size)
 
         groups = list(group_by_size(tgt_sizes).values())

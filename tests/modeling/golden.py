@@ -83,6 +83,13 @@ def checkpoint(model: str) -> Path:
     return ROOT / model / "checkpoint"
 
 
+def change_config(folder: Path, **changes: Any) -> Path:
+    """Write other values into a copied checkpoint's config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
 @cache
 def load(model: str) -> tuple[Any, Any, Any]:
     """Model, tokenizer and processor of a tiny checkpoint, loaded once."""

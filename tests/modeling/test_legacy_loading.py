@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from app.errors import CheckpointError, UnsupportedModelError
 from app.families import all_families
 from app.modeling.auto import find_member
 from app.modeling.timm_vision import TimmVisionConfig
-from tests.modeling.golden import ROOT, checkpoint, load
+from tests.modeling.golden import ROOT, change_config, checkpoint, load
 from tests.modeling.legacy import LEGACY, LegacyCase, answer_of
 
 by_model = pytest.mark.parametrize("model", LEGACY)
@@ -26,20 +25,6 @@ NAMES = {"minicpm-v-2": "MiniCPM-V 2.0", "minicpm-v-1": "MiniCPM-V 1.0", "omnilm
 # The published config.json of 2.0 and the reconstructed one of 1.0, in the fields that tell them apart.
 PUBLISHED = {"model_type": "minicpmv", "architectures": ["MiniCPMV"], "vision_encoder": "vit_so400m_patch14_siglip_384"}
 SLICING = {"slice_mode": True, "max_slice_nums": 9, "scale_resolution": 448, "patch_size": 14}
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Any:
-    def make(model: str) -> Path:
-        return Path(shutil.copytree(checkpoint(model), tmp_path / model))
-
-    return make
-
-
-def change_config(folder: Path, **changes: Any) -> Path:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return folder
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:

@@ -14,24 +14,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoProcessor, AutoTokenizer, BitsAndBytesConfig
 
 from app.errors import CheckpointError, RequestError, UnsupportedModelError
-from tests.modeling.golden import MODELS, checkpoint, load
+from tests.modeling.golden import MODELS, change_config, checkpoint, load
 
 by_model = pytest.mark.parametrize("model", MODELS)
 QUESTION = [{"role": "user", "content": "Hello, what is this?"}]
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Any:
-    def make(model: str) -> Path:
-        return Path(shutil.copytree(checkpoint(model), tmp_path / model))
-
-    return make
-
-
-def change_config(folder: Path, **changes: Any) -> Path:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return folder
 
 
 def greedy(model: Any, tokenizer: Any, **options: Any) -> str:
