@@ -1,0 +1,1 @@
+"""The embedded checkpoint: its pictures, its curriculum and its evaluation."""
