@@ -6,7 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What fine-tuning may change in a family's models.
+
+    Attributes:
+        lora_layers: types of the modules in which every linear layer gets an adapter.
+        llm, vision, resampler: names of the modules that are the language model, the tower and the resampler.
+    """
+
+    lora_layers: tuple[type[nn.Module], ...]
+    llm: str = "llm"
+    vision: str = "vpm"
+    resampler: str = "resampler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,7 @@ class Family:
         frame_slices: slices per video frame, by the number of frames in the conversation.
         int4_skip_modules: modules left in the load dtype when quantising on the fly.
         options: the rare decoding options it has.
+        training: what fine-tuning may change; None cannot be fine-tuned here.
         runner: loads it and answers for the engine (`app.modeling.runner.Runner`); None is that of our own models.
         in_library: the library knows its classes, so that the Auto classes need not be told of them.
         hub_id: the published repository.
@@ -48,6 +65,7 @@ class Family:
     frame_slices: Callable[[int], int] = lambda frames: 2 if frames <= 16 else 1
     int4_skip_modules: tuple[str, ...] = ("vpm", "resampler", "lm_head")
     options: frozenset[str] = frozenset()
+    training: Training | None = None
     runner: type[Any] | None = None
     in_library: bool = False
     hub_id: str = ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.families.base import Family
+from transformers.models.granite.modeling_granite import GraniteDecoderLayer
+
+from app.families.base import Family, Training
 from app.modeling.chat import ChatDefaults
 from app.modeling.layout import ImageLayout, cells_in_one_slice
 from app.modeling.resampler import StretchingResampler
@@ -85,6 +87,7 @@ FAMILY = Family(
     slicing=False,
     video=False,
     system_prompt=False,
+    training=Training(lora_layers=(GraniteDecoderLayer,)),
     hub_id="openbmb/MiniCPM-V",
     published={
         "hidden_size": 2304,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from app.families.base import Family
+from transformers.models.granite.modeling_granite import GraniteDecoderLayer
+
+from app.families.base import Family, Training
 from app.modeling.chat import ChatDefaults
 from app.modeling.layout import ImageLayout, cells_in_one_slice
 from app.modeling.sentencepiece import LlamaTokenizerWrapper
@@ -74,6 +76,7 @@ FAMILY = Family(
     max_images=1,
     video=False,
     system_prompt=False,
+    training=Training(lora_layers=(GraniteDecoderLayer,)),
     hub_id="openbmb/MiniCPM-V-2",
     published={
         "hidden_size": 2304,

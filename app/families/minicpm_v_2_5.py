@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.configuration_utils import SubConfigSpec
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from app.families.base import Family
+from app.families.base import Family, Training
 from app.modeling.chat import ChatDefaults
 from app.modeling.layout import ImageLayout, cells_in_one_slice
 from app.modeling.minicpmv import MiniCPMVModel, ProgressHook
@@ -110,6 +111,7 @@ FAMILY = Family(
     model_class=MiniCPMV25,
     terminators=TERMINATORS,
     defaults={"max_new_tokens": 1024},
+    training=Training(lora_layers=(LlamaDecoderLayer,)),
     hub_id="openbmb/MiniCPM-Llama3-V-2_5",
     published={
         "hidden_size": 4096,

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.configuration_utils import SubConfigSpec
+from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from app.families.base import Family
+from app.families.base import Family, Training
 from app.modeling.chat import ChatDefaults
 from app.modeling.layout import Grid, ImageLayout
 from app.modeling.minicpmv import MiniCPMVModel
@@ -84,6 +85,7 @@ FAMILY = Family(
     config_class=MiniCPMV26Config,
     model_class=MiniCPMV26,
     terminators=TERMINATORS,
+    training=Training(lora_layers=(Qwen2DecoderLayer,)),
     hub_id="openbmb/MiniCPM-V-2_6",
     published={
         "hidden_size": 3584,
