@@ -14,15 +14,15 @@ from __future__ import annotations
 import base64
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from app.ask import main
 from app.chat_request import parse_request
 from app.errors import ImageError, OptionError
-from app.sampling import BY_NAME
-from app.settings import Settings
+from app.sampling import BASE, BY_NAME
+from app.settings import Settings, parse_adapters
 
 __all__ = ["MiniCPMVChat", "OmniLMMChat", "img2base64"]
 
@@ -41,13 +41,15 @@ class MiniCPMVChat:
         device: "auto", "cuda", "cuda:N", "mps" or "cpu".
         dtype: "auto", "bf16", "fp16", "fp32", "int4" or "int8".
         multi_gpus: spread the model over all GPUs.
+        adapters: folders of adapters: by name, or a list of "DIR" and "NAME=DIR". The first one answers unless a call
+            says otherwise.
         settings: further fields of `Settings`, such as `source="modelscope"`.
 
     Attributes:
         model, tokenizer: what was loaded, for the calls that the models' pages document.
 
     Raises:
-        AppError: the model, the device or the dtype cannot be used.
+        AppError: the model, an adapter, the device or the dtype cannot be used.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class MiniCPMVChat:
         device: str = "auto",
         dtype: str = "auto",
         multi_gpus: bool = False,
+        adapters: Mapping[str, str | Path] | Sequence[str | Path] = (),
         **settings: Any,
     ) -> None:
         # Checked first: what follows imports PyTorch, which takes seconds.
-        chosen = Settings(model=str(model_path), device=str(device), dtype=dtype, multi_gpus=multi_gpus, **settings)
+        settings |= {"multi_gpus": multi_gpus, "adapters": _folders(adapters)}
+        chosen = Settings(model=str(model_path), device=str(device), dtype=dtype, **settings)
         from app.engine.loader import load_model
 
         loaded = load_model(chosen, lambda fraction, detail: None)
@@ -68,6 +72,7 @@ class MiniCPMVChat:
         self.model = loaded.model
         self.tokenizer = loaded.processor.tokenizer
         self._family = loaded.family
+        self._adapters = loaded.adapters
         self._parameters = inspect.signature(self.model.chat).parameters
 
     def chat(self, input: Mapping[str, Any]) -> str:
@@ -78,19 +83,21 @@ class MiniCPMVChat:
                 content is a text or a list of `{"type": "text", "pairs": str}` and
                 `{"type": "image", "pairs": base64}`; "image": base64 of the picture in front of the first message,
                 or a list of them, or absent; all other keys, and those of a dict "params", go to the model's
-                `chat`, such as "sampling", "max_new_tokens", "temperature", "max_slice_nums".
+                `chat`, such as "sampling", "max_new_tokens", "temperature", "max_slice_nums". With adapters, "adapter"
+                names the one that answers, or is "base" for none.
 
         Raises:
             RequestError: the messages are not of this form, or the model cannot take them.
             ImageError: an image is not base64 or no picture.
-            OptionError: the model's `chat` takes no such key, or not this value.
+            OptionError: the model's `chat` takes no such key, or not this value, or there is no such adapter.
         """
         return _text(self.model.chat(**self._arguments(input)))
 
     def stream(self, input: Mapping[str, Any]) -> Iterator[str]:
         """Answer a conversation in pieces as they are generated; closing the iterator ends the generation.
 
-        A model whose `chat` cannot stream gives its answer in one piece.
+        A model whose `chat` cannot stream gives its answer in one piece. An answer has to end before one by another
+        adapter begins.
 
         Args:
             input: as for `chat`; "sampling" must not be off.
@@ -105,10 +112,19 @@ class MiniCPMVChat:
 
     def _arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         request = parse_request(given)
+        options = self._choose_adapter(request.options)
         image, messages = None, request.messages()
         if self._family.max_images == 1:
             image, messages = request.messages_of_one_image(self._family.name)
-        return {"image": image, "msgs": messages, "tokenizer": self.tokenizer, **self._checked(request.options)}
+        return {"image": image, "msgs": messages, "tokenizer": self.tokenizer, **self._checked(options)}
+
+    def _choose_adapter(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Switch to the adapter that the options name; returns the others."""
+        if not self._adapters.names:
+            return dict(options)
+        name = options.get("adapter", self._adapters.names[0])
+        self._adapters.use("" if name == BASE else name)
+        return {key: value for key, value in options.items() if key != "adapter"}
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options, if the model's `chat` takes every one."""
@@ -143,6 +159,13 @@ def img2base64(path: str | Path) -> str:
         return base64.b64encode(file.read_bytes()).decode("ascii")
     except OSError as error:
         raise ImageError(f"The file cannot be read: {error.strerror}.") from None
+
+
+def _folders(adapters: Mapping[str, str | Path] | Sequence[str | Path]) -> dict[str, str]:
+    """Adapters as `Settings` takes them."""
+    if isinstance(adapters, Mapping):
+        return {name: str(folder) for name, folder in adapters.items()}
+    return parse_adapters([str(adapters)] if isinstance(adapters, (str, Path)) else map(str, adapters))
 
 
 def _text(answer: Any) -> str:

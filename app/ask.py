@@ -19,7 +19,7 @@ from app.flags import Parser, add_decoding_flags, add_model_flags, option_defaul
 from app.media.kind import file_type, read_head
 from app.messages import Image, Message, Part, Video
 from app.placement import place_attachments
-from app.sampling import SamplingParams
+from app.sampling import BASE, SamplingParams
 from app.session import Session
 from app.settings import Settings
 from app.turn import check_not_empty
@@ -35,11 +35,13 @@ class Question:
     Attributes:
         parts: text and files, in the order in which the model sees them.
         options: the decoding options that were given.
+        adapter: which of the settings' adapters answers; empty is the model alone.
     """
 
     settings: Settings
     parts: tuple[Part, ...]
     options: Mapping[str, Any]
+    adapter: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,12 +98,13 @@ def parse_question(argv: Sequence[str] | None = None) -> Question:
     """
     flags = vars(build_parser().parse_args(argv))
     text, files = flags.pop("question"), flags.pop("files") or []
-    options = pop_decoding_flags(flags)
+    options, chosen = pop_decoding_flags(flags), flags.pop("use_adapter")
     settings = Settings(**flags, option_defaults=option_defaults(options))
+    adapter = _adapter(settings, chosen)
     _check_files(files)
     parts = place_attachments(_from_stdin() if text == "-" else text, files)
     check_not_empty(Message("user", parts))
-    return Question(settings, parts, options)
+    return Question(settings, parts, options, adapter)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -110,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("question", metavar="QUESTION", help="what to ask; - reads it from stdin")
     add_model_flags(parser, DEFAULT_MODEL)
     add = parser.add_argument
+    add("--use-adapter", metavar="NAME", help=f"which adapter answers, or {BASE} for none; else the first one given")
     add("--image", dest="files", action="append", metavar="FILE", type=lambda name: Image(Path(name)),
         help="a picture; may be repeated, and [image 2] in the question puts the second there")  # fmt: skip
     add("--video", dest="files", action="append", metavar="FILE", type=lambda name: Video(Path(name)),
@@ -119,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _stream(question: Question, backend: Backend, out: TextIO) -> None:
-    params = SamplingParams.of(question.options, backend.capabilities.defaults)
+    params = SamplingParams.of({**question.options, "adapter": question.adapter}, backend.capabilities.defaults)
     session = Session()
     updates = session.send(question.parts, params, backend)
     next(updates)  # says at once what this model cannot take, before the weights are loaded
@@ -140,6 +144,16 @@ def _stream(question: Question, backend: Backend, out: TextIO) -> None:
         raise error
     if last and last.chunk.finish_reason == "length":
         print(f"The answer was cut off after --max-new-tokens {params.max_new_tokens}.", file=sys.stderr)
+
+
+def _adapter(settings: Settings, chosen: str | None) -> str:
+    """The adapter that answers: the chosen one, else the first."""
+    if chosen is None:
+        return next(iter(settings.adapters), "")
+    if chosen not in (BASE, *settings.adapters):
+        known = ", ".join((BASE, *settings.adapters))
+        raise SettingsError(f"--use-adapter: got {chosen!r}, allowed is {known}.", "Give its folder with --adapter.")
+    return "" if chosen == BASE else chosen
 
 
 def _check_files(files: Sequence[Image | Video]) -> None:

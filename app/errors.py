@@ -6,7 +6,8 @@
     ├── ModelError
     │   ├── ModelNotFoundError     neither a folder nor a repository that can be reached
     │   ├── UnsupportedModelError  a config.json of no known family
-    │   └── CheckpointError        missing, unexpected or contradictory weights or files
+    │   ├── CheckpointError        missing, unexpected or contradictory weights or files
+    │   └── AdapterError           a fine-tuned adapter that is none, is of another kind or does not fit the model
     ├── DeviceError                device, dtype or quantisation this machine cannot run
     ├── MediaError
     │   ├── ImageError
@@ -62,6 +63,10 @@ class UnsupportedModelError(ModelError):
 
 class CheckpointError(ModelError):
     """Weights or files are missing, unexpected or contradict each other."""
+
+
+class AdapterError(ModelError):
+    """An adapter is missing, of a kind that cannot be used, or does not fit the model."""
 
 
 class DeviceError(AppError):

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from app.backends.table import BACKENDS
 from app.errors import AppError, SettingsError
 from app.sampling import OPTIONS, Option
-from app.settings import DTYPES, SOURCES, VIDEO_READERS, parse_max_memory
+from app.settings import DTYPES, SOURCES, VIDEO_READERS, parse_adapters, parse_max_memory
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -35,12 +35,22 @@ class Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message}.", "See --help.")
 
 
+class _AddAdapter(argparse.Action):
+    """Collects folders by name."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        before = [f"{name}={folder}" for name, folder in getattr(namespace, self.dest).items()]
+        setattr(namespace, self.dest, parse_adapters([*before, values]))
+
+
 def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None:
     """The flags that say what answers and where it runs; their names are fields of `Settings`."""
     add = parser.add_argument
     add("--model", default=default_model, help="folder of a checkpoint, or its name on the hub")
     add("--device", default="auto", metavar="auto|cuda|cuda:N|mps|cpu", help="where the model runs")
     add("--dtype", default="auto", metavar="|".join(DTYPES), help="precision of the weights")
+    add("--adapter", dest="adapters", action=_AddAdapter, default={}, metavar="[NAME=]DIR",
+        help="folder of fine-tuned weights (LoRA) for the model; may be repeated")  # fmt: skip
     add("--backend", default="local", metavar="|".join(BACKENDS), help="what answers; echo needs no weights")
     add("--multi-gpus", action="store_true", help="spread the model over all GPUs")
     add("--max-memory", type=parse_max_memory, default={}, metavar="0=10GiB,1=10GiB",

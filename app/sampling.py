@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from app.errors import OptionError
 
 Mode: TypeAlias = Literal["sampling", "beam"]
+BASE = "base"  # what asks for the model without any adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,11 @@ RARE: frozenset[str] = frozenset(option.name for option in OPTIONS if option.rar
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """The checked options of one request; see `OPTIONS` for meaning and range."""
+    """The checked options of one request; see `OPTIONS` for meaning and range.
+
+    Attributes:
+        adapter: name of the adapter that answers; empty, or `BASE` when given, is the model alone.
+    """
 
     do_sample: bool = True
     num_beams: int = 3
@@ -121,11 +126,16 @@ class SamplingParams:
     enable_thinking: bool = False
     downsample_mode: str = "16x"
     min_new_tokens: int = field(default=0)
+    adapter: str = ""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             if item.name in BY_NAME:
                 object.__setattr__(self, item.name, BY_NAME[item.name].check(getattr(self, item.name)))
+        if not isinstance(self.adapter, str):
+            raise OptionError(f"adapter: got {self.adapter!r}, allowed is the name of an adapter.")
+        if self.adapter == BASE:
+            object.__setattr__(self, "adapter", "")
 
     @property
     def mode(self) -> Mode:
@@ -137,13 +147,13 @@ class SamplingParams:
         """Params from a mapping; what it leaves out comes from `defaults`, then from `OPTIONS`.
 
         Args:
-            values: by option name.
+            values: by option name; "adapter" too.
             defaults: a family's own defaults by option name; "beam.NAME" holds under beam search only.
 
         Raises:
             OptionError: an unknown name, a wrong type or a value out of range.
         """
-        unknown = sorted(set(values) - set(BY_NAME))
+        unknown = sorted(set(values) - set(BY_NAME) - {"adapter"})
         if unknown:
             raise OptionError(f"Unknown option {', '.join(unknown)}. Known options: {', '.join(BY_NAME)}.")
         do_sample = values.get("do_sample", True)

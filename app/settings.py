@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Literal
 
 from app.backends.table import BACKENDS
 from app.errors import OptionError, SettingsError
-from app.sampling import BY_NAME
+from app.sampling import BASE, BY_NAME
 
 DTYPES = ("auto", "bf16", "fp16", "fp32", "int4", "int8")
 SOURCES = ("huggingface", "modelscope")
@@ -38,6 +39,7 @@ class Settings:
         cpu_offload: what does not fit on the GPUs may lie in main memory.
         source: hub to fetch from, one of `SOURCES`.
         video_reader: one of `VIDEO_READERS`.
+        adapters: folders of adapters by name, in the order of the page.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
     Raises:
@@ -59,6 +61,7 @@ class Settings:
     cpu_offload: bool = False
     source: str = "huggingface"
     video_reader: Literal["pyav", "decord"] = "pyav"
+    adapters: Mapping[str, str] = field(default_factory=dict)
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class Settings:
         _require(bool(self.host.strip()), "host", self.host, "a name or an address")
         _require(bool(re.match(r"$|/|https?://", self.root_path)), "root-path", self.root_path, "/PATH or a URL")
         _require(self.max_file_size > 0, "max-file-size", self.max_file_size, "more than nothing")
+        for name in self.adapters:
+            _require(name.strip() not in ("", BASE), "adapter", name, f"any name but {BASE}; it is given as NAME=DIR")
         for name, value in self.option_defaults.items():
             _check_option(name.removeprefix("beam."), value)
 
@@ -120,6 +125,24 @@ def parse_max_memory(text: str) -> dict[int | str, int]:
         device = match[1].lower()
         budgets[device if device == "cpu" else int(device)] = int(float(match[2]) * UNITS[match[3].lower()])
     return budgets
+
+
+def parse_adapters(texts: Iterable[str]) -> dict[str, str]:
+    """Folders by name from "NAME=DIR", or from "DIR", whose last part is the name.
+
+    Raises:
+        SettingsError: two have one name.
+    """
+    folders: dict[str, str] = {}
+    for text in texts:
+        name, mark, folder = text.partition("=")
+        # A folder's own name may have the mark, such as runs/lr=1e-4.
+        if not mark or re.search(r"[/\\]", name) or Path(text).is_dir():
+            name, folder = Path(text).resolve().name, text
+        if name in folders:
+            raise SettingsError(f"--adapter: got two of the name {name!r}.", "Give names: --adapter NAME=DIR.")
+        folders[name] = folder
+    return folders
 
 
 def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:

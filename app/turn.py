@@ -10,7 +10,7 @@ from uuid import uuid4
 from app.backends.base import Capabilities
 from app.errors import AppError, RequestError
 from app.messages import Image, Message, Notice, Text, Usage, Video
-from app.sampling import SamplingParams
+from app.sampling import BASE, SamplingParams
 
 State: TypeAlias = Literal["pending", "done", "stopped", "failed", "example"]
 
@@ -82,5 +82,8 @@ def check_capabilities(turns: Sequence[Turn], params: SamplingParams, capabiliti
         )
     if params.system_prompt.strip() and not capabilities.system_prompt:
         raise RequestError(f"A system prompt was given; {model} takes none.", "Leave System Prompt empty.")
+    if params.adapter and params.adapter not in capabilities.adapters:
+        known = ", ".join((BASE, *capabilities.adapters))
+        raise RequestError(f"Adapter {params.adapter!r} was asked; {model} has {known}.", "Choose one of these.")
     if params.mode == "beam" and not capabilities.beam_search:
         raise RequestError(f"Beam search was asked; {model} only samples.", "Choose Sampling as Decode Type.")

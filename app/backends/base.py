@@ -23,6 +23,7 @@ class Capabilities:
         defaults: the family's own option defaults, as `SamplingParams.of` takes them.
         hidden_options: names of options without effect here; their controls are not shown.
         random_weights: the checkpoint was never trained; its answers are noise and the page says so.
+        adapters: names of the adapters that a request may ask for (`SamplingParams.adapter`).
     """
 
     model: str
@@ -35,6 +36,7 @@ class Capabilities:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hidden_options: frozenset[str] = RARE
     random_weights: bool = False
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,21 +39,23 @@ class EchoBackend(Backend):
     Args:
         delay: seconds per word.
         video_reader: library that decodes videos.
+        adapters: names to offer; the one that is asked for is among the options it repeats.
     """
 
-    def __init__(self, delay: float = 0.02, video_reader: Reader = "pyav") -> None:
+    def __init__(self, delay: float = 0.02, video_reader: Reader = "pyav", adapters: Sequence[str] = ()) -> None:
         self._delay = delay
         self._reader: Reader = video_reader
+        self._adapters = tuple(adapters)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> EchoBackend:
         """An echo of the usual speed."""
-        return cls(video_reader=settings.video_reader)
+        return cls(video_reader=settings.video_reader, adapters=tuple(settings.adapters))
 
     @property
     def capabilities(self) -> Capabilities:
         """It takes everything."""
-        return Capabilities(model="Echo")
+        return Capabilities(model="Echo", adapters=self._adapters)
 
     def start(self) -> None:
         """There is nothing to load."""

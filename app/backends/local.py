@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.backends.base import Backend, Capabilities, LoadStatus
@@ -15,6 +16,7 @@ from app.errors import AppError, ModelError
 from app.families import all_families
 from app.families.base import Family
 from app.messages import Chunk, Message, Progress
+from app.modeling.adapters import check_adapter
 from app.modeling.auto import find_member
 from app.sampling import RARE, SamplingParams
 
@@ -30,13 +32,16 @@ class LocalBackend(Backend):
     """Loads the model the settings name and answers with it.
 
     Raises:
-        AppError: the model is not known, its config.json cannot be had, or this machine cannot run it as asked.
+        AppError: the model is not known, its config.json cannot be had, this machine cannot run it as asked, or an
+            adapter's folder does not hold one.
     """
 
     def __init__(self, settings: Settings) -> None:
         config = resolve_config(settings.model, settings.source)
         family: Family = find_member(all_families(), config)
         place(settings, config)
+        for folder in settings.adapters.values():
+            check_adapter(Path(folder))
         self._settings = settings
         self._capabilities = Capabilities(
             model=family.name,
@@ -49,6 +54,7 @@ class LocalBackend(Backend):
             defaults=dict(family.defaults) | dict(settings.option_defaults),
             hidden_options=RARE - family.options | (frozenset() if family.slicing else {"max_slice_nums"}),
             random_weights=bool(config.get("random_weights", False)),
+            adapters=tuple(settings.adapters),
         )
         self._status = LoadStatus("loading")
         self._engine: PlainEngine | None = None

@@ -16,6 +16,7 @@ from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 import app.modeling  # noqa: F401  (registers the models)
+from app.engine.adapters import Adapters, no_adapters
 from app.engine.device import DtypeChoice, choose_device, choose_dtype
 from app.engine.download import resolve_model
 from app.engine.spread import measure_budgets, spread
@@ -39,6 +40,7 @@ class LoadedModel:
     Attributes:
         notes: what was decided otherwise than asked, for the user.
         context: tokens of prompt and answer together.
+        adapters: those put into the model, none of them in effect.
         runner: the model as the engine uses it.
     """
 
@@ -48,6 +50,7 @@ class LoadedModel:
     device: torch.device
     notes: tuple[str, ...]
     context: int
+    adapters: Adapters = field(default_factory=no_adapters)
     runner: Runner = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,18 +70,19 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
         on_status: told a fraction from 0 to 1, or None, and what is being done.
 
     Raises:
-        AppError: the model, the device or the dtype cannot be used.
+        AppError: the model, an adapter, the device or the dtype cannot be used.
     """
     folder = resolve_model(settings.model, settings.source, on_status)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family: Family = find_member(all_families(), config)
     device, choice = place(settings, config)
     on_status(0.0, f"{family.name}, {describe(choice, device)}")
-    with _weight_progress(on_status), _readable_errors():
+    with _weight_progress(on_status), readable_errors():
         arguments = _placement(settings, folder, device, choice, family)
         model, processor = runner_class(family).load(folder, family.model_class, **arguments)
+        adapters = Adapters(model, settings.adapters)
     text_config = getattr(model.config, "text_config", None) or model.config
-    return LoadedModel(model, processor, family, device, choice.notes, text_config.max_position_embeddings)
+    return LoadedModel(model, processor, family, device, choice.notes, text_config.max_position_embeddings, adapters)
 
 
 def context_of(config: Mapping[str, Any]) -> int:
@@ -175,7 +179,7 @@ def _weight_progress(on_status: OnStatus) -> Iterator[None]:
 
 
 @contextmanager
-def _readable_errors() -> Iterator[None]:
+def readable_errors() -> Iterator[None]:
     """What the library raises, as errors a user can read."""
     try:
         yield

@@ -115,6 +115,8 @@ class PlainEngine:
         )
         try:
             job.check()
+            # Before anything is computed: nothing is kept from one answer to the next, which may have another adapter.
+            self._loaded.adapters.use(ticket.params.adapter)
             answer(self._loaded, job, self._video_reader)
         except Cancelled:
             ticket.events.put(GenerationError("The answer was cancelled."))

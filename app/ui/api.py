@@ -37,7 +37,7 @@ def add_api(backend: Backend, settings: Settings) -> None:
             files: uploaded files, made with handle_file of gradio_client.
             history: earlier turns, {"role": "user" or "assistant", "content": ...} in turn. Content is a text or a
                 list of {"type": "text", "text": ...} and uploaded files.
-            params: decoding options by name.
+            params: decoding options by name, and "adapter": the name of the adapter that answers, or "base".
         """
         try:
             options = SamplingParams.of(params or {}, {**backend.capabilities.defaults, **settings.option_defaults})

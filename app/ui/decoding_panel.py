@@ -1,4 +1,4 @@
-"""The panel of decoding options, made from their declarations."""
+"""The panel of decoding options, made from their declarations, and above it the choice of an adapter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.backends.base import Capabilities
-from app.sampling import OPTIONS, Mode, Option, SamplingParams, default_of
+from app.sampling import BASE, OPTIONS, Mode, Option, SamplingParams, default_of
 from app.ui.labels import Label
 from app.ui.texts import Locale, say
 
@@ -17,26 +17,29 @@ MODES: tuple[Mode, ...] = ("sampling", "beam")
 
 
 class DecodingPanel:
-    """The radio "Decode Type" and one control per option.
+    """The radio "Decode Type", one control per option, and the adapters if there are any.
 
     Attributes:
         inputs: the components whose values `params` takes, in its order.
+        adapter: the drop-down of adapters in a list, which is empty where there are none.
     """
 
     def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label) -> None:
         self._capabilities = capabilities
         self._defaults = {**capabilities.defaults, **overrides}
         self._start: Mode = "beam" if self._defaults.get("do_sample") is False else "sampling"
+        self.adapter = [add_adapter_choice(capabilities.adapters, label)] if capabilities.adapters else []
         with gr.Accordion(label("decoding"), open=True, elem_classes="decoding"):
             self.mode = gr.Radio(
                 choices("en"), value=self._start, label=label("option.do_sample"), visible=capabilities.beam_search
             )
             self._controls = [self._control(option, label) for option in CONTROLS]
-        self.inputs: list[Any] = [self.mode, *self._controls]
+        options: list[Any] = [self.mode, *self._controls]
+        self.inputs = [*options, *self.adapter]
         self._previous = gr.State(self._start)
         self.mode.change(
             self._switch,
-            [self._previous, *self.inputs],
+            [self._previous, *options],
             [self._previous, *self._controls],
             api_visibility="private",
             show_progress="hidden",
@@ -50,11 +53,13 @@ class DecodingPanel:
             OptionError: a value is out of range.
         """
         mode: Mode = "beam" if values[0] == "beam" else "sampling"
+        controls, adapter = values[1 : len(CONTROLS) + 1], values[len(CONTROLS) + 1 :]
         given = {
             option.name: _read(option, value)
-            for option, value in zip(CONTROLS, values[1:], strict=True)
+            for option, value in zip(CONTROLS, controls, strict=True)
             if applies(option, mode, self._capabilities) and (option.optional or value is not None)
         }
+        given |= {"adapter": adapter[0]} if adapter else {}
         return SamplingParams.of({**given, "do_sample": mode == "sampling"}, self._defaults)
 
     def _switch(self, previous: Mode, mode: Mode, *values: Any) -> tuple[Any, ...]:
@@ -95,6 +100,18 @@ def applies(option: Option, mode: Mode, capabilities: Capabilities) -> bool:
 def choices(locale: Locale) -> list[tuple[str, str]]:
     """The decode types with their names."""
     return [(say(mode, locale), mode) for mode in MODES]
+
+
+def add_adapter_choice(names: Sequence[str], label: Label) -> gr.Dropdown:
+    """The drop-down of adapters, with the model alone first."""
+    return gr.Dropdown(
+        adapter_choices(names, "en"), value=BASE, label=label("adapter"), info=label("adapter_help"), filterable=False
+    )
+
+
+def adapter_choices(names: Sequence[str], locale: Locale) -> list[tuple[str, str]]:
+    """The adapters and the model alone, with what is shown for each."""
+    return [(say("base", locale), BASE), *((name, name) for name in names)]
 
 
 def _read(option: Option, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from app.ui.answering import stopped
 from app.ui.api import add_api
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
 from app.ui.context import PRIVATE, Context
-from app.ui.decoding_panel import DecodingPanel, choices
+from app.ui.decoding_panel import DecodingPanel, adapter_choices, choices
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
@@ -69,7 +70,8 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
         connect_howto(context, cards, tabs, chat, few_shot)
         _connect_stop(context, chat, few_shot, answers)
-        demo.load(_greet, page, [chatbot, chat.box, panel.mode], queue=False, **PRIVATE)
+        greeted = [chatbot, chat.box, panel.mode, *panel.adapter]
+        demo.load(_greeter(backend.capabilities.adapters), page, greeted, queue=False, **PRIVATE)
         add_api(backend, settings)
     return demo
 
@@ -114,12 +116,17 @@ def _connect_stop(context: Context, chat: Chat, few_shot: FewShot, answers: list
         )
 
 
-def _greet(page: Page, request: gr.Request) -> tuple[Any, Any, Any]:
-    """Give a page just opened its language, where Gradio does not do it by itself."""
-    page.locale = locale_of(request.headers.get("accept-language"))
-    if page.locale == "en":
-        return gr.skip(), gr.skip(), gr.skip()
-    return *localised(page.locale), gr.update(choices=choices(page.locale))
+def _greeter(adapters: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
+    """What gives a page just opened its language, where Gradio does not do it by itself."""
+
+    def greet(page: Page, request: gr.Request) -> tuple[Any, ...]:
+        page.locale = locale_of(request.headers.get("accept-language"))
+        if page.locale == "en":
+            return tuple(gr.skip() for _ in range(3 + bool(adapters)))
+        named = [gr.update(choices=adapter_choices(adapters, page.locale))] if adapters else []
+        return *localised(page.locale), gr.update(choices=choices(page.locale)), *named
+
+    return greet
 
 
 def _silence_component_log() -> None:

@@ -55,6 +55,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "beam": ("Beam Search", "束搜索"),
     "random": ("random", "随机"),
     "thinking": ("Thinking", "思考过程"),
+    "adapter": ("Adapter", "适配器"),
+    "adapter_help": (
+        "Fine-tuned weights that answer from now on; the model stays loaded.",
+        "之后由所选的微调权重回答；模型无需重新加载。",
+    ),
+    "base": ("Base model", "基础模型"),
     # the empty page
     "welcome": ("Chat about images and videos", "聊聊图片和视频"),
     "welcome_hint": (
