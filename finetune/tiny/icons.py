@@ -160,7 +160,9 @@ def build(cache: Path) -> dict[str, int]:
     """Write cache/icons.npz; returns the number of drawings of each style."""
     cache.mkdir(parents=True, exist_ok=True)
     sprites = {icon_set.name: render_set(icon_set, cache) for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
-    flat = {f"{style}/{icon}": sprite for style, icons in sprites.items() for icon, sprite in icons.items()}
+    flat: dict[str, Any] = {
+        f"{style}/{icon}": sprite for style, icons in sprites.items() for icon, sprite in icons.items()
+    }
     partial = cache / "icons.part.npz"
     np.savez_compressed(partial, **flat)
     partial.rename(cache / "icons.npz")
