@@ -33,7 +33,7 @@ class DataArguments:
     eval_data_path: str | None = flag(None, "samples to measure on")
     media_root: str | None = flag(None, "folder that paths of media start at; by default that of the samples' file")
     model_max_length: int = flag(2048, "tokens of a sample; longer ones lose their last turns", "--max_length", "--max-length")
-    max_slice_nums: int | None = flag(None, "cells an image is cut into at most; by default as the model says")
+    max_slice_nums: int = flag(9, "cells an image is cut into at most")
     eval_samples: int = flag(8, "evaluation samples that the model answers, for a page in OUT/samples.html")
     check: bool = flag(False, "read all samples, say what is wrong with them, and train nothing")
 
