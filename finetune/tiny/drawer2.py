@@ -187,8 +187,8 @@ BACKGROUNDS: tuple[Callable[[Random, int, int], np.ndarray], ...] = (
 )
 
 
-def sample_base(rng: Random, against: Sequence[RGB]) -> RGB:
-    """A background colour that all the given colours stand out from, as well as a few dozen tries can do."""
+def sample_base(rng: Random, against: Sequence[RGB], apart: float) -> RGB:
+    """A background colour that all the given colours stand out from by `apart`, as well as a few dozen tries can do."""
     best, widest = (128.0, 128.0, 128.0), -1.0
     for _ in range(30):
         kind = rng.random()
@@ -196,11 +196,11 @@ def sample_base(rng: Random, against: Sequence[RGB]) -> RGB:
         tint = 4 if kind < 0.5 else rng.choice([6, 45])
         red, green, blue = (min(255.0, max(0.0, grey + rng.uniform(-tint, tint))) for _ in range(3))
         base = (red, green, blue)
-        apart = min((contrast(base, colour) for colour in against), default=255.0)
-        if apart >= 150:
+        nearest = min((contrast(base, colour) for colour in against), default=apart)
+        if nearest >= apart:
             return base
-        if apart > widest:
-            best, widest = base, apart
+        if nearest > widest:
+            best, widest = base, nearest
     return best
 
 
@@ -218,11 +218,15 @@ class Canvas:
     Args:
         size: (width, height) in pixels.
         against: colours that the background must let stand out.
+        apart: by how much, see `contrast`; black and white are 624 apart.
+        plain: one colour all over.
     """
 
-    def __init__(self, rng: Random, size: tuple[int, int], against: Sequence[RGB] = (), plain: bool = False) -> None:
+    def __init__(
+        self, rng: Random, size: tuple[int, int], against: Sequence[RGB], apart: float = 150, plain: bool = False
+    ) -> None:
         self.rng, (self.width, self.height) = rng, size
-        self.base = sample_base(rng, against)
+        self.base = sample_base(rng, against, apart)
         background = BACKGROUNDS[0] if plain else rng.choice(BACKGROUNDS)
         self.pixels = np.asarray(self.base) + background(rng, self.width, self.height)
         self.outlined, self.shadowed = rng.random() < 0.3, rng.random() < 0.25

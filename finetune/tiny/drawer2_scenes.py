@@ -137,7 +137,7 @@ def label(rng: Random, text: str, files: Sequence[Path]) -> Image.Image:
     high = int(min(height * rng.uniform(0.16, 0.45), width * 0.85 / (0.68 * max(1, len(text)))))
     drawn = font(rng, files, max(12, high))
     colour = sample_colour(rng.choice(["black", "black", "blue", "red", "green", "white", "purple", "brown"]), rng)
-    canvas = Canvas(rng, size, [colour])
+    canvas = Canvas(rng, size, [colour], apart=230)
     left, top = width - drawn.getlength(text), height - drawn.size * 1.25
     canvas.text(text, (left * rng.uniform(0.2, 0.8), top * rng.uniform(0.15, 0.85)), drawn, colour)
     return canvas.finish()
@@ -154,7 +154,7 @@ def page(rng: Random, words: Sequence[str], files: Sequence[Path]) -> tuple[Imag
     height = max(round(width / 1.7), 160, round(spacing * len(lines) + 2 * margin))
     dark = rng.random() < 0.2
     ink = sample_colour("white" if dark else "black", rng)
-    canvas = Canvas(rng, (width, height), [ink], plain=rng.random() < 0.7)
+    canvas = Canvas(rng, (width, height), [ink], apart=400, plain=rng.random() < 0.7)
     if not dark and rng.random() < 0.6:
         canvas.pixels[:] = rng.randint(244, 255)
     for row, line in enumerate(lines):

@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 Score: TypeAlias = Callable[[str], float]
 Box: TypeAlias = tuple[float, float, float, float]
+# A right word in a longer answer to a plain question is luck.
+LONGEST = 200
 
 
 class Vocabulary:
@@ -121,9 +123,9 @@ def thing_words() -> Vocabulary:
 
 
 def names(vocabulary: Vocabulary, *expected: str, asked: Iterable[str] = ()) -> Score:
-    """The answer names these words and no others, those of the question aside."""
+    """The answer names these words and no others, those of the question aside, and does not ramble on."""
     wanted, free = set(expected), set(asked) - set(expected)
-    return lambda answer: float(set(vocabulary.found(answer)) - free == wanted)
+    return lambda answer: float(len(answer) <= LONGEST and set(vocabulary.found(answer)) - free == wanted)
 
 
 def place(*expected: str) -> Score:
