@@ -10,7 +10,7 @@ from typing import Any
 
 from app.families.base import Family
 from app.modeling.processing import MiniCPMVProcessor
-from finetune.encoding import Encoder
+from finetune.encoding import Encoder, Fitted
 from finetune.errors import Kind, SampleError
 from finetune.samples import Sample
 
@@ -93,13 +93,19 @@ def check_samples(
 
 
 def _add(report: CheckReport, sample: Sample, encoder: Encoder) -> None:
-    pieces = encoder.split(sample)
-    fitted = [encoder.measure(piece, verify=True) for piece in pieces]
+    fitted: list[Fitted] = []
+    for piece in encoder.split(sample):
+        try:
+            fitted.append(encoder.measure(piece, verify=True))
+        except SampleError as fault:
+            if fault.kind != "length" or not fitted:
+                raise
     report.examples += len(fitted)
     report.tokens += sum(one.tokens for one in fitted)
     report.learned += sum(one.answers for one in fitted)
     report.longest = max(report.longest, *(one.tokens for one in fitted))
-    if (missing := len(sample.messages) - max(one.messages for one in fitted)) > 0:
+    missing = len(sample.messages) - max(one.messages for one in fitted)
+    if missing:
         report.shortened.append((sample.line, missing))
 
 

@@ -11,7 +11,6 @@ content. Whatever an assistant says is text.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,8 @@ ROLES: Mapping[str, Role] = {
     "system": "system",
 }
 MARK = re.compile(r"<(?:image|video)(?:_\d+)?>")
+# What the path of a medium may be called in an object around it.
+MEDIUM = ("video", "video_url", "image", "image_url", "url", "path")
 FORM = 'An entry is {"image": path, "conversations": [{"role": "user", "content": "<image>\\n..."}, ...]}.'
 
 
@@ -116,7 +117,7 @@ class _EntryReader:
 
     def _collect(self, kind: str, value: Any) -> None:
         """Media that stand beside the messages."""
-        if isinstance(value, dict) and kind not in value:
+        if isinstance(value, dict) and not value.keys() & set(MEDIUM):
             for mark, one in value.items():
                 self.named[mark if mark.startswith("<") else f"<{mark}>"] = self._media(kind, one)
         elif value:
@@ -209,8 +210,7 @@ class _EntryReader:
         while isinstance(value, dict):
             kind = "video" if "video" in value or "video_url" in value else kind
             frames = value.get("max_frames", frames)
-            keys = ("video", "video_url", "image", "image_url", "url", "path")
-            value = next((value[key] for key in keys if key in value), None)
+            value = next((value[key] for key in MEDIUM if key in value), None)
         if not isinstance(value, str) or not value:
             raise self.fault("form", f"A {kind} has no path.", FORM)
         if frames is not None and (not isinstance(frames, int) or frames < 1):
@@ -234,7 +234,7 @@ class _EntryReader:
                              "Give the path of a file.")  # fmt: skip
         try:
             return base64.b64decode(data, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise self.fault("media", "A picture's data URL is not base64.") from None
 
     def _check_order(self, messages: Sequence[Message]) -> None:
@@ -255,7 +255,7 @@ class _EntryReader:
 
 def _is_place(part: Mapping[str, Any]) -> bool:
     """Whether a part is the place of a picture or video that stands beside the messages."""
-    return part.get("type") in ("image", "video") and not part.keys() & {"image", "video", "url", "path"}
+    return part.get("type") in ("image", "video") and not part.keys() & set(MEDIUM)
 
 
 def _add_text(parts: list[Part], piece: str, before: bool = False) -> None:
