@@ -1,0 +1,242 @@
+"""Which conversations are drawn, and how often: single pictures, sliced ones, pairs, examples, clips, small talk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+from PIL import Image, ImageDraw
+from tokenizers import Tokenizer
+
+from finetune.tiny import language, scenes
+from finetune.tiny.canvas import Canvas
+from finetune.tiny.language import choose
+from finetune.tiny.lessons import Lesson, describe, lessons, missing_shape, phrase, zh
+from finetune.tiny.packed import GRIDS, Supplies, canvas_for
+from finetune.tiny.palette import SHAPE_NAMES
+from finetune.tiny.samples import Exchange, Picture, Sample, Writer, cut, whole
+
+QUESTIONS = 5
+# Slices in one process's batch, about: what a step costs.
+SLICES = 32
+Scene = Callable[[Canvas, Random, Supplies], None]
+SCENES: tuple[tuple[Scene, float], ...] = (
+    (scenes.one_shape, 1.6),
+    (scenes.one_thing, 2.2),
+    (scenes.several, 3.2),
+    (scenes.alike, 1.5),
+    (scenes.written, 2.2),
+)
+
+
+class Curriculum:
+    """Draws batches.
+
+    Args:
+        supplies: what is drawn with. tokenizer: the model's.
+    """
+
+    def __init__(self, supplies: Supplies, tokenizer: Tokenizer) -> None:
+        self.supplies, self.writer = supplies, Writer(tokenizer)
+
+    def batch(self, rng: Random, kind: float, easy: float) -> list[Sample]:
+        """Samples of one kind.
+
+        Args:
+            kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
+        """
+        kinds = ((self.singles, 0.62), (self.sliced, 0.19), (self.pairs, 0.07), (self.shots, 0.08), (self.clips, 0.04))
+        # Beginners see single pictures.
+        left = kind * (1 - 0.8 * easy)
+        for make, share in kinds:
+            left -= share
+            if left < 0:
+                return make(rng, easy)
+        return self.singles(rng, easy)
+
+    def singles(self, rng: Random, easy: float) -> list[Sample]:
+        """One whole picture each, a few without."""
+        grid = rng.choice(GRIDS)
+        return [self._single(rng, grid, easy) for _ in range(SLICES)]
+
+    def _single(self, rng: Random, grid: tuple[int, int], easy: float) -> Sample:
+        draw = rng.random()
+        if draw < 0.03:
+            return self.writer.write([_said(language.small_talk(rng))])
+        if draw < 0.045:
+            return self.writer.write([_said(language.outside(rng))])
+        canvas = canvas_for(grid, rng, self.supplies)
+        asked = self._photo(canvas, rng) if draw < 0.075 else self._asked(canvas, rng, easy)
+        picture = whole(canvas.finish(), _dense(canvas))
+        return self.writer.write(_about([picture], asked))
+
+    def _asked(self, canvas: Canvas, rng: Random, easy: float) -> list[Lesson]:
+        """Draw a scene and ask about it."""
+        while True:
+            if rng.random() < easy:
+                scene: Scene = rng.choice((scenes.one_shape, scenes.one_thing))
+            else:
+                scene = rng.choices(*zip(*SCENES, strict=True))[0]
+            scene(canvas, rng, self.supplies)
+            asked = lessons(canvas.objects, rng, QUESTIONS)
+            if asked:
+                if rng.random() < 0.05:
+                    asked.insert(rng.randrange(len(asked) + 1), Lesson("small talk", *language.small_talk(rng)))
+                return asked
+
+    def _photo(self, canvas: Canvas, rng: Random) -> list[Lesson]:
+        """Draw what the model does not know."""
+        scenes.photo_like(canvas, rng)
+        question = choose(rng, language.UNKNOWN_PICTURE)
+        asked = [Lesson("honesty", question, language.HONEST)]
+        if rng.random() < 0.3:
+            asked.append(Lesson("honesty", choose(rng, language.WHAT_ZH), language.HONEST_ZH))
+        missing = missing_shape([], rng)
+        asked.append(Lesson("yes or no", choose(rng, language.IS_THERE, a_thing=phrase(missing)), "no"))
+        return asked
+
+    def sliced(self, rng: Random, easy: float) -> list[Sample]:
+        """Large pictures, cut by the application's slicing; half of them printed pages."""
+        grid = rng.choice(GRIDS)
+        scale = math.sqrt(rng.choice((1.6, 2, 3, 4, 6, 9, 9, 9, 14, 25)))
+        limit = rng.choice((9, 9, 9, 9, 6, 4, 2))
+        samples: list[Sample] = []
+        spent = 0
+        pages = rng.random() < 0.5
+        while spent < SLICES:
+            canvas = canvas_for(grid, rng, self.supplies, scale)
+            if pages:
+                text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((40, 80, 150, 300)))
+                asked = [Lesson("page", choose(rng, language.READ), text)] if text else []
+            else:
+                asked = self._asked(canvas, rng, easy)
+            if not asked:
+                continue
+            picture = cut(Image.fromarray(canvas.picture(shrink=False)), limit)
+            spent += len(picture.pieces)
+            samples.append(self.writer.write(_about([picture], asked)))
+        return samples
+
+    def pairs(self, rng: Random, easy: float) -> list[Sample]:
+        """Two pictures, or three, and questions that compare them."""
+        grid = rng.choice(GRIDS)
+        return [self._pair(rng, grid) for _ in range(SLICES // 2)]
+
+    def _pair(self, rng: Random, grid: tuple[int, int]) -> Sample:
+        canvases = [canvas_for(grid, rng, self.supplies) for _ in range(2)]
+        few = rng.random() < 0.6
+        for canvas in canvases:
+            scene = rng.choice((scenes.one_shape, scenes.one_thing)) if few else scenes.several
+            scene(canvas, rng, self.supplies)
+        asked: list[Lesson] = []
+        numbers = ("first", "second")
+        for _ in range(6):
+            index = rng.randrange(2)
+            one = rng.choice(canvases[index].objects)
+            others = canvases[1 - index].objects
+            if not any((one.name, one.colour) == (other.name, other.colour) for other in others):
+                words = phrase(one)
+                fields = {"a_thing": words if rng.random() < 0.5 else f"the {phrase(one, False)}"}
+                fields["A_thing"] = fields["a_thing"].capitalize()
+                question = choose(rng, language.WHICH_IMAGE, **fields)
+                asked.append(Lesson("several images", question, f"the {numbers[index]}"))
+            if len(canvases[index].objects) == 1:
+                what = f"What is in the {numbers[index]} {rng.choice(('image', 'picture'))}?"
+                asked.append(Lesson("several images", what, phrase(canvases[index].objects[0])))
+            else:
+                what = f"Describe the {numbers[index]} {rng.choice(('image', 'picture'))}."
+                asked.append(Lesson("several images", what, describe(canvases[index].objects)))
+        asked = list({lesson.question: lesson for lesson in asked}.values())[:QUESTIONS]
+        rng.shuffle(asked)
+        pictures = [whole(canvas.finish()) for canvas in canvases]
+        return self.writer.write(_about(pictures, asked))
+
+    def shots(self, rng: Random, easy: float) -> list[Sample]:
+        """Two or three examples of an answer's form, then a picture to answer in that form."""
+        grid = rng.choice(GRIDS)
+        return [self._shots(rng, grid) for _ in range(SLICES // 3)]
+
+    def _shots(self, rng: Random, grid: tuple[int, int]) -> Sample:
+        things = rng.random() < 0.25
+        form = rng.choice(("word", "phrase", "chinese") if things else ("colour", "shape", "both", "colour", "shape", "both",
+                                                                        "phrase", "reverse", "chinese"))  # fmt: skip
+        question = rng.choice(language.SHOT) if rng.random() < 0.9 else ""
+        exchanges = []
+        for index in range(3 if rng.random() < 0.8 else 4):
+            canvas = canvas_for(grid, rng, self.supplies)
+            (scenes.one_thing if things else scenes.one_shape)(canvas, rng, self.supplies)
+            one = canvas.objects[0]
+            answers = {
+                "word": one.name, "phrase": phrase(one), "chinese": zh(one), "colour": one.colour, "shape": one.name,
+                "both": f"{one.colour} {one.name}", "reverse": f"{one.name}, {one.colour}",
+            }  # fmt: skip
+            exchanges.append(Exchange(question, answers[form], [whole(canvas.finish())], index > 0))
+        return self.writer.write(exchanges)
+
+    def clips(self, rng: Random, easy: float) -> list[Sample]:
+        """Frames of something that moves."""
+        grid = rng.choice(GRIDS)
+        cells = rng.random() < 0.15
+        samples: list[Sample] = []
+        spent = 0
+        while spent < SLICES * 1.5:
+            frames, asked = self._clip(rng, grid, cells)
+            spent += sum(len(frame.pieces) for frame in frames)
+            # Numbers are off for clips, as the product sends them.
+            samples.append(self.writer.write(_about(frames, asked), numbered=False))
+        return samples
+
+    def _clip(self, rng: Random, grid: tuple[int, int], cells: bool) -> tuple[list[Picture], list[Lesson]]:
+        canvas = canvas_for(grid, rng, self.supplies, math.sqrt(rng.uniform(1.6, 3)) if cells else None)
+        chosen = None
+        while chosen is None:
+            chosen = scenes.some_colour(canvas, rng)
+        name = "circle" if rng.random() < 0.6 else rng.choice(SHAPE_NAMES)
+        radius = rng.uniform(0.07, 0.2) * min(canvas.width, canvas.height)
+        count, ground = rng.randint(8, 16), canvas.image
+        way = rng.choice(("left", "right", "up", "down"))
+        axis, length = (0, canvas.width) if way in ("left", "right") else (1, canvas.height)
+        free = length - 2 * radius - 2
+        run = free * rng.uniform(0.5, 1.0)
+        start = radius + 1 + rng.uniform(0, free - run)
+        across = rng.uniform(radius + 1, (canvas.height, canvas.width)[axis] - radius - 1)
+        state = rng.getrandbits(32)
+        frames = []
+        for number in range(count):
+            at = start + run * number / (count - 1)
+            at = at if way in ("right", "down") else length - at
+            canvas.image = ground.copy()
+            canvas.draw = ImageDraw.Draw(canvas.image)
+            # The same shape in every frame: its proportions are drawn from the same numbers.
+            canvas.rng = Random(state)
+            canvas.shape(name, *chosen, *((at, across) if axis == 0 else (across, at)), radius)
+            pixels = canvas.picture(shrink=not cells)
+            frames.append(cut(Image.fromarray(pixels), 2) if cells else whole(pixels))
+        spoken = "ball" if name == "circle" else name
+        asked = [
+            Lesson("video", choose(rng, language.VIDEO_COLOUR, thing=spoken), chosen[0]),
+            Lesson("video", choose(rng, language.VIDEO_MOVE, thing=spoken), way),
+        ]
+        if rng.random() < 0.4:
+            asked.append(Lesson("video", rng.choice(("What is moving?", "What moves?", "What do you see in the video?")),
+                                f"a {chosen[0]} {spoken}" if chosen[0] != "orange" else f"an orange {spoken}"))  # fmt: skip
+        rng.shuffle(asked)
+        return frames, asked
+
+
+def _said(pair: tuple[str, str]) -> Exchange:
+    return Exchange(*pair)
+
+
+def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
+    """A conversation that begins with the pictures."""
+    return [
+        Exchange(lesson.question, lesson.answer, pictures if index == 0 else []) for index, lesson in enumerate(asked)
+    ]
+
+
+def _dense(canvas: Canvas) -> np.ndarray:
+    labels = canvas.labels
+    return np.stack([labels.colour, labels.what, labels.left, labels.right]).reshape(4, -1)

@@ -1,0 +1,360 @@
+"""Questions about a drawn picture, with their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+from finetune.tiny import icons, language
+from finetune.tiny.canvas import Thing
+from finetune.tiny.language import choose
+from finetune.tiny.palette import COLOURS, NAMES, SHAPE_NAMES, SHAPES
+
+PLURALS = {shape.name: shape.plural for shape in SHAPES}
+COLOUR_ZH = {colour.name: colour.chinese for colour in COLOURS}
+SHAPE_ZH = {shape.name: shape.chinese for shape in SHAPES}
+# Nearer to a border between two parts of the picture than this share of it, a place is not asked for.
+MARGIN = 0.04
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One question with its answer; `skill` is the row of the evaluation it belongs to."""
+
+    skill: str
+    question: str
+    answer: str
+
+
+@lru_cache(maxsize=1)
+def thing_names() -> dict[str, icons.Thing]:
+    """Things by word."""
+    return {thing.word: thing for thing in reversed(icons.things())}
+
+
+def a(words: str) -> str:
+    """With its article."""
+    return f"{'an' if words[0] in 'aeio' else 'a'} {words}"
+
+
+def phrase(thing: Thing, article: bool = True) -> str:
+    """A thing in words: "a red circle", "an owl"; without article "red circle", "owl"."""
+    if thing.kind == "thing":
+        known = thing_names()[thing.name]
+        return known.phrase if article else known.word
+    if thing.kind == "text":
+        return f'{"the " if article else ""}text "{thing.name}"'
+    words = f"{thing.colour} {thing.name}"
+    return a(words) if article else words
+
+
+def zh(thing: Thing) -> str:
+    """A thing in Chinese."""
+    if thing.kind == "thing":
+        return thing_names()[thing.name].chinese
+    return f"{COLOUR_ZH[thing.colour]}的{SHAPE_ZH[thing.name]}"
+
+
+def region(thing: Thing) -> str | None:
+    """In which ninth of the picture it is; None near a border between two."""
+    parts = []
+    for value, names in zip(thing.centre, (("left", "", "right"), ("top", "", "bottom")), strict=True):
+        if min(abs(value - 1 / 3), abs(value - 2 / 3)) < MARGIN:
+            return None
+        parts.append(names[min(2, int(value * 3))])
+    return f"{parts[1]} {parts[0]}".strip() or "middle"
+
+
+def box_text(thing: Thing) -> str:
+    """Its box in thousandths, as the larger members of the family write boxes."""
+    return "<box>" + " ".join(str(round(value * 1000)) for value in thing.box) + "</box>"
+
+
+def describe(objects: Sequence[Thing]) -> str:
+    """All objects in a sentence, from top to bottom and left to right."""
+    order = sorted(objects, key=lambda thing: (int(thing.centre[1] * 3.5), thing.centre[0]))
+    words = [phrase(thing) for thing in order]
+    if len(order) == 1 and order[0].kind == "text":
+        return f'There is the text "{order[0].name}".'
+    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"There is {listed}."
+
+
+def alone(thing: Thing, objects: Sequence[Thing], *fields: str) -> bool:
+    """Whether no other object has the same values of these fields."""
+    key = lambda other: tuple(getattr(other, field) for field in fields)  # noqa: E731
+    return sum(key(other) == key(thing) for other in objects) == 1
+
+
+def missing_shape(objects: Sequence[Thing], rng: Random) -> Thing:
+    """A shape in a colour that the picture does not have, often one that shares something with what is there."""
+    taken = {(thing.name, thing.colour) for thing in objects}
+    shapes = [thing for thing in objects if thing.kind == "shape"]
+    while True:
+        name, colour = rng.choice(SHAPE_NAMES), rng.choice(NAMES)
+        if shapes and rng.random() < 0.6:
+            model = rng.choice(shapes)
+            name, colour = (model.name, colour) if rng.random() < 0.5 else (name, model.colour)
+        if (name, colour) not in taken:
+            return Thing("shape", name, colour, (0, 0, 1, 1))
+
+
+def missing_thing(objects: Sequence[Thing], rng: Random) -> Thing:
+    """A thing that the picture does not have."""
+    taken = {thing.name for thing in objects}
+    words = [word for word in thing_names() if word not in taken]
+    return Thing("thing", rng.choice(words), "", (0, 0, 1, 1))
+
+
+Maker = Callable[[Sequence[Thing], Random], "Lesson | None"]
+
+
+def colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    shapes = [thing for thing in objects if thing.kind == "shape" and alone(thing, objects, "name")]
+    if not shapes:
+        return None
+    one = rng.choice(shapes)
+    if rng.random() < 0.25:
+        single = len(objects) == 1 and rng.random() < 0.6
+        question = (
+            choose(rng, language.COLOUR_ZH) if single else choose(rng, language.COLOUR_OF_ZH, thing=SHAPE_ZH[one.name])
+        )
+        return Lesson("colour zh", question, COLOUR_ZH[one.colour])
+    if len(objects) == 1 and rng.random() < 0.5:
+        return Lesson("colour", choose(rng, language.COLOUR_ONE), one.colour)
+    return Lesson("colour", choose(rng, language.COLOUR_OF, thing=one.name), one.colour)
+
+
+def shape_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    if len(objects) == 1 and objects[0].kind == "shape":
+        if rng.random() < 0.2:
+            return Lesson("shape", choose(rng, language.SHAPE_ZH), SHAPE_ZH[objects[0].name])
+        return Lesson("shape", choose(rng, language.SHAPE_ONE), objects[0].name)
+    shapes = [thing for thing in objects if thing.kind == "shape" and alone(thing, objects, "colour")]
+    if not shapes or any(thing.kind == "thing" for thing in objects):
+        return None
+    one = rng.choice(shapes)
+    return Lesson("shape", choose(rng, language.SHAPE_OF, colour=one.colour), one.name)
+
+
+def count_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    if any(thing.kind != "shape" for thing in objects):
+        return None
+    draw = rng.random()
+    if draw < 0.15:
+        return Lesson("count", choose(rng, language.COUNT, things=rng.choice(("objects", "shapes"))), str(len(objects)))
+    if draw < 0.25:
+        colour = rng.choice(objects).colour
+        count = sum(thing.colour == colour for thing in objects)
+        return Lesson(
+            "count", choose(rng, language.COUNT, things=f"{colour} {rng.choice(('objects', 'shapes'))}"), str(count)
+        )
+    name = rng.choice(objects).name if rng.random() < 0.92 else rng.choice(SHAPE_NAMES)
+    count = sum(thing.name == name for thing in objects)
+    if rng.random() < 0.12:
+        return Lesson("count", choose(rng, language.COUNT_ZH, thing=SHAPE_ZH[name]), str(count))
+    return Lesson("count", choose(rng, language.COUNT, things=PLURALS[name]), str(count))
+
+
+def side_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    if len(objects) < 2 or any(thing.kind == "text" for thing in objects):
+        return None
+    axis = rng.choice((0, 0, 1))
+    order = sorted(objects, key=lambda thing: thing.centre[axis])
+    last = rng.random() < 0.5
+    one, other = (order[-1], order[-2]) if last else (order[0], order[1])
+    # "On the left" is asked where it is plain: apart from the next, and from the middle unless there are two.
+    if abs(one.centre[axis] - other.centre[axis]) < 0.12:
+        return None
+    side = (("left", "right"), ("top", "bottom"))[axis][last]
+    if one.kind == "thing":
+        return Lesson("position", choose(rng, (language.SIDE_WHAT, language.END_WHAT)[axis], side=side), phrase(one))
+    kind = rng.random()
+    if kind < 0.5:
+        return Lesson("position", choose(rng, (language.SIDE_COLOUR, language.END_COLOUR)[axis], side=side), one.colour)
+    if kind < 0.75:
+        return Lesson("position", choose(rng, (language.SIDE_SHAPE, language.END_SHAPE)[axis], side=side), one.name)
+    return Lesson("position", choose(rng, (language.SIDE_WHAT, language.END_WHAT)[axis], side=side), phrase(one))
+
+
+def where_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    one = rng.choice(objects)
+    place = region(one)
+    if place is None or one.kind == "text" or not alone(one, objects, "name", "colour"):
+        return None
+    name = (
+        one.name if one.kind == "shape" and alone(one, objects, "name") and rng.random() < 0.5 else phrase(one, False)
+    )
+    return Lesson("position", choose(rng, language.WHERE, thing=name), place)
+
+
+def beside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """Only where one object lies on that side, near the same line."""
+    one = rng.choice(objects)
+    if len(objects) < 2 or any(thing.kind == "text" for thing in objects) or not alone(one, objects, "name", "colour"):
+        return None
+    way = rng.choice(tuple(language.RELATIONS))
+    axis, sign = (0, -1 if way == "left" else 1) if way in ("left", "right") else (1, -1 if way == "up" else 1)
+    ahead = [
+        (sign * (thing.centre[axis] - one.centre[axis]), abs(thing.centre[1 - axis] - one.centre[1 - axis]), thing)
+        for thing in objects
+        if thing is not one
+    ]
+    close = [(gap, off, thing) for gap, off, thing in ahead if gap > 0.12 and off < 0.8 * gap]
+    if not close or any(0 < gap <= 0.12 for gap, _, _ in ahead):
+        return None
+    close.sort(key=lambda item: item[0])
+    if len(close) > 1 and close[1][0] - close[0][0] < 0.1:
+        return None
+    question = choose(rng, language.BESIDE, relation=rng.choice(language.RELATIONS[way]), thing=phrase(one, False))
+    return Lesson("position", question, phrase(close[0][2]))
+
+
+def yes_no_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    objects = [thing for thing in objects if thing.kind != "text"]
+    if not objects:
+        return None
+    yes = rng.random() < 0.5
+    if yes:
+        one = rng.choice(objects)
+    else:
+        things = any(thing.kind == "thing" for thing in objects)
+        one = missing_thing(objects, rng) if things and rng.random() < 0.7 else missing_shape(objects, rng)
+    if (
+        one.kind == "shape"
+        and rng.random() < 0.15
+        and any(alone(thing, objects, "name") for thing in objects if thing.kind == "shape")
+    ):
+        asked = rng.choice([thing for thing in objects if thing.kind == "shape" and alone(thing, objects, "name")])
+        colour = asked.colour if yes else rng.choice([name for name in NAMES if name != asked.colour])
+        return Lesson(
+            "yes or no", choose(rng, language.IS_COLOUR, thing=asked.name, colour=colour), "yes" if yes else "no"
+        )
+    if rng.random() < 0.12:
+        return Lesson("yes or no", choose(rng, language.YES_NO_ZH, thing=zh(one)), "有" if yes else "没有")
+    words = phrase(one)
+    if one.kind == "shape" and rng.random() < 0.3:
+        words = a(one.name)
+        yes = any(thing.name == one.name for thing in objects)
+    return Lesson("yes or no", choose(rng, language.IS_THERE, a_thing=words), "yes" if yes else "no")
+
+
+def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    if len(objects) != 1 or objects[0].kind == "text":
+        return None
+    one = objects[0]
+    skill = "things" if one.kind == "thing" else "describe"
+    if rng.random() < 0.25:
+        return Lesson(f"{skill} zh", choose(rng, language.WHAT_ZH), zh(one))
+    return Lesson(skill, choose(rng, language.WHAT), phrase(one))
+
+
+def read_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    texts = [thing for thing in objects if thing.kind == "text"]
+    if len(texts) != 1:
+        return None
+    if rng.random() < 0.08:
+        return Lesson("reading", choose(rng, language.READ_ZH), texts[0].name)
+    ways = language.READ_NUMBER if texts[0].name.isdigit() and rng.random() < 0.7 else language.READ
+    return Lesson("reading", choose(rng, ways), texts[0].name)
+
+
+def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    texts = [thing for thing in objects if thing.kind == "text"]
+    if len(texts) != 1 or len(objects) != 1:
+        return None
+    word = "number" if texts[0].name.isdigit() else "text"
+    return Lesson("colour", choose(rng, language.COLOUR_OF, thing=word), texts[0].colour)
+
+
+def describe_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    return Lesson("describe", choose(rng, language.DESCRIBE), describe(objects))
+
+
+def box_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    one = rng.choice(objects)
+    if one.kind == "text" or not alone(one, objects, "name", "colour"):
+        return None
+    name = (
+        one.name if one.kind == "shape" and alone(one, objects, "name") and rng.random() < 0.4 else phrase(one, False)
+    )
+    return Lesson("boxes", choose(rng, language.BOX, thing=name), box_text(one))
+
+
+def outside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    return Lesson("honesty", *language.outside(rng))
+
+
+def follow_up(before: Lesson, objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """A question that only makes sense after the one before."""
+    shapes = [thing for thing in objects if thing.kind == "shape"]
+    if before.skill == "colour":
+        asked = [thing for thing in shapes if thing.name in before.question] or (shapes if len(objects) == 1 else [])
+        if len(asked) != 1:
+            return None
+        others = [thing for thing in shapes if thing is not asked[0] and alone(thing, objects, "name")]
+        if others and rng.random() < 0.5:
+            other = rng.choice(others)
+            return Lesson("turns", choose(rng, language.FOLLOW_OTHER, thing=other.name), other.colour)
+        place = region(asked[0])
+        if place and rng.random() < 0.3:
+            return Lesson("turns", choose(rng, language.FOLLOW_WHERE), place)
+        return Lesson("turns", choose(rng, language.FOLLOW_SHAPE), asked[0].name)
+    if before.skill == "shape":
+        asked = [thing for thing in shapes if thing.name == before.answer]
+        if len(asked) != 1:
+            return None
+        return Lesson("turns", choose(rng, language.FOLLOW_COLOUR), asked[0].colour)
+    if before.skill == "position" and before.answer in NAMES:
+        asked = [thing for thing in shapes if thing.colour == before.answer]
+        return Lesson("turns", choose(rng, language.FOLLOW_SHAPE), asked[0].name) if len(asked) == 1 else None
+    return None
+
+
+# What is asked, and how often.
+MAKERS: tuple[tuple[Maker, float], ...] = (
+    (colour_lesson, 2.0),
+    (shape_lesson, 1.4),
+    (count_lesson, 1.8),
+    (side_lesson, 1.4),
+    (where_lesson, 1.2),
+    (beside_lesson, 1.2),
+    (yes_no_lesson, 1.6),
+    (what_lesson, 3.0),
+    (read_lesson, 5.0),
+    (text_colour_lesson, 0.6),
+    (describe_lesson, 1.3),
+    (box_lesson, 1.8),
+    (outside_lesson, 0.35),
+)
+
+
+def lessons(objects: Sequence[Thing], rng: Random, count: int) -> list[Lesson]:
+    """Up to `count` different questions about a picture, in random order, follow-ups after what they follow."""
+    found: list[Lesson] = []
+    makers, weights = zip(*MAKERS, strict=True)
+    for _ in range(4 * count):
+        if len(found) >= count:
+            break
+        made = rng.choices(makers, weights)[0](objects, rng)
+        # An answer that stands above already could be copied from there instead of read off the picture.
+        if made is None or any(
+            (made.skill, made.answer) == (other.skill, other.answer) for other in found if len(made.answer) > 3
+        ):
+            continue
+        if any(made.question == other.question for other in found):
+            continue
+        found.append(polite(made, rng))
+        after = follow_up(made, objects, rng) if rng.random() < 0.3 else None
+        if after:
+            found.append(after)
+    return found
+
+
+def polite(lesson: Lesson, rng: Random) -> Lesson:
+    """Now and then with words around the question that change nothing."""
+    if rng.random() > 0.06 or not lesson.question.isascii() or lesson.skill in ("honesty", "boxes"):
+        return lesson
+    return Lesson(lesson.skill, lesson.question + rng.choice(language.SUFFIXES), lesson.answer)

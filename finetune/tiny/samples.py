@@ -1,0 +1,113 @@
+"""Conversations about drawn pictures as token ids, labels and slices, written as the model's processor writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+from tokenizers import Tokenizer
+
+from app.families.minicpm_v_2_6 import LAYOUT, image_text
+from app.media.patches import cut_slices
+from app.media.slicing import SlicePlan, plan_slices
+from finetune.tiny.shape import QUERIES, SLICE_SIDE
+
+SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+OPENING = "<|im_start|>assistant\n"
+
+
+@dataclass(slots=True)
+class Picture:
+    """A picture cut for the tower.
+
+    Attributes:
+        pieces: uint8 (H, W, 3), the overview first. plan: how it was cut.
+        labels: int64 (4, N), what covers the patches of the overview; None if not known.
+    """
+
+    pieces: list[np.ndarray]
+    plan: SlicePlan
+    labels: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One question and its answer.
+
+    Attributes:
+        pictures: go before the question. learn: whether the answer counts in the loss.
+    """
+
+    question: str
+    answer: str
+    pictures: list[Picture] = field(default_factory=list)
+    learn: bool = True
+
+
+@dataclass(slots=True)
+class Sample:
+    """A conversation as the model takes it.
+
+    Attributes:
+        ids: token ids. labels: the same, -100 where nothing is learned. places: half-open (start, end) of each slice.
+    """
+
+    ids: list[int]
+    labels: list[int]
+    places: list[tuple[int, int]]
+    pieces: list[np.ndarray]
+    dense: np.ndarray | None
+
+
+def cut(image: Image.Image, most: int) -> Picture:
+    """A picture cut into an overview and at most `most` cells, by the application's own slicing."""
+    plan = plan_slices(image.size, most, SLICE_SIDE)
+    return Picture([np.asarray(piece) for piece in cut_slices(image, plan)], plan)
+
+
+def whole(pixels: np.ndarray, labels: np.ndarray | None = None) -> Picture:
+    """A picture that already has the size of its overview."""
+    height, width = pixels.shape[:2]
+    return Picture([pixels], SlicePlan((width, height), patch_size=14), labels)
+
+
+class Writer:
+    """Writes conversations with a tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        # Conversations come back with the opening of an answer only where one stands.
+        self.opening = tokenizer.encode(OPENING).ids
+        self.end = tokenizer.token_to_id("<|im_end|>")
+
+    def write(self, exchanges: Sequence[Exchange], numbered: bool = True) -> Sample:
+        """Ids, labels and slices of a conversation; `numbered` gives the pictures their ids in the prompt."""
+        text, index = SYSTEM, 0
+        for exchange in exchanges:
+            parts = []
+            for picture in exchange.pictures:
+                parts.append(image_text(picture.plan.grid, QUERIES, index if numbered else None))
+                index += 1
+            parts += [exchange.question] if exchange.question else []
+            text += f"<|im_start|>user\n{chr(10).join(parts)}<|im_end|>\n{OPENING}{exchange.answer}<|im_end|>\n"
+        ids = self.tokenizer.encode(text).ids
+        pictures = [picture for exchange in exchanges for picture in exchange.pictures]
+        places, _ = LAYOUT.bounds(ids, self.tokenizer.token_to_id)
+        pieces = [piece for picture in pictures for piece in picture.pieces]
+        dense = pictures[0].labels if len(pictures) == 1 else None
+        return Sample(ids, self._labels(ids, exchanges), places, pieces, dense)
+
+    def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> list[int]:
+        labels = [-100] * len(ids)
+        at, size = 0, len(self.opening)
+        for exchange in exchanges:
+            while ids[at : at + size] != self.opening:
+                at += 1
+            at += size
+            stop = ids.index(self.end, at)
+            if exchange.learn:
+                labels[at : stop + 1] = ids[at : stop + 1]
+            at = stop
+        return labels

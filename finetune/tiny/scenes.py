@@ -1,0 +1,192 @@
+"""Pictures to ask about: a few objects at places that can be told apart."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from finetune.tiny.canvas import Canvas, font_of
+from finetune.tiny.packed import Supplies, random_text
+from finetune.tiny.palette import COMMON, NAMES, RGB, SHAPE_NAMES
+
+# Words that are also shapes, or that two icons share, make questions ambiguous.
+AMBIGUOUS = ("star", "fish", "umbrella", "heart")
+
+
+def some_colour(canvas: Canvas, rng: Random) -> tuple[str, RGB] | None:
+    """A colour that stands out, the common ones more often."""
+    return canvas.choose_colour(COMMON if rng.random() < 0.6 else NAMES, 130)
+
+
+def radius_range(canvas: Canvas, count: int) -> tuple[float, float]:
+    """Least and most size of one of `count` objects, half its side."""
+    side = min(canvas.width, canvas.height)
+    most = side * (0.45 if count == 1 else 0.26 if count == 2 else 0.2 if count <= 4 else 0.15)
+    return max(9.0, most * (0.3 if count == 1 else 0.5)), most
+
+
+def free_place(canvas: Canvas, rng: Random, radius: float) -> tuple[float, float] | None:
+    """A place for an object of this radius that touches no other; None if there is none."""
+    if 2 * radius + 2 > min(canvas.width, canvas.height):
+        return None
+    for _ in range(25):
+        x = rng.uniform(radius + 1, canvas.width - radius - 1)
+        y = rng.uniform(radius + 1, canvas.height - radius - 1)
+        near = (_gap(canvas, thing.box, x, y) - radius for thing in canvas.objects)
+        if all(gap > 4 for gap in near):
+            return x, y
+    return None
+
+
+def _gap(canvas: Canvas, box: tuple[float, float, float, float], x: float, y: float) -> float:
+    """From a place to the nearest point of a box, in pixels."""
+    across = max(box[0] * canvas.width - x, 0, x - box[2] * canvas.width)
+    down = max(box[1] * canvas.height - y, 0, y - box[3] * canvas.height)
+    return math.hypot(across, down)
+
+
+def add_shape(canvas: Canvas, rng: Random, count: int, name: str | None = None, colour: str | None = None) -> bool:
+    """One more shape, of `count` in all; False if it found no place or no colour."""
+    rgb = canvas.shade_of(colour) if colour else None
+    chosen = (colour, rgb) if colour and rgb else None if colour else some_colour(canvas, rng)
+    radius = rng.uniform(*radius_range(canvas, count))
+    place = free_place(canvas, rng, radius)
+    if chosen is None or place is None:
+        return False
+    canvas.shape(name or rng.choice(SHAPE_NAMES), *chosen, *place, radius)
+    return True
+
+
+def add_thing(canvas: Canvas, rng: Random, supplies: Supplies, count: int) -> bool:
+    """One more thing, of `count` in all."""
+    style = rng.choice(list(supplies.sprites))
+    words = [word for word in supplies.sprites[style] if count == 1 or word not in AMBIGUOUS]
+    radius = rng.uniform(*radius_range(canvas, count)) * 1.1
+    place = free_place(canvas, rng, radius)
+    taken = {thing.name for thing in canvas.objects}
+    word = rng.choice(words)
+    if place is None or word in taken:
+        return False
+    canvas.thing(word, style, *place, 2 * radius)
+    return True
+
+
+def one_shape(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
+    """A single shape."""
+    while not add_shape(canvas, rng, 1):
+        pass
+
+
+def one_thing(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
+    """A single thing."""
+    while not add_thing(canvas, rng, supplies, 1):
+        pass
+
+
+def several(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
+    """Two to six shapes, each another in shape or colour, sometimes with things among them."""
+    count = rng.choice((2, 2, 2, 3, 3, 4, 5, 6))
+    things = rng.random() < 0.35
+    for _ in range(count):
+        if things and rng.random() < 0.6:
+            add_thing(canvas, rng, supplies, count)
+        else:
+            wanted = rng.choice(SHAPE_NAMES)
+            chosen = some_colour(canvas, rng)
+            if chosen and not any((thing.name, thing.colour) == (wanted, chosen[0]) for thing in canvas.objects):
+                add_shape(canvas, rng, count, wanted, chosen[0])
+    if not canvas.objects:
+        one_shape(canvas, rng, supplies)
+
+
+def alike(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
+    """One to six of a shape, in one colour or several, sometimes with others between them."""
+    name, count = rng.choice(SHAPE_NAMES), rng.randint(1, 6)
+    chosen = some_colour(canvas, rng)
+    colour = chosen[0] if chosen and rng.random() < 0.6 else None
+    others = rng.choice((0, 0, 0, 1, 2))
+    for _ in range(count):
+        add_shape(canvas, rng, max(3, count + others), name, colour)
+    for _ in range(others):
+        add_shape(canvas, rng, max(3, count + others), rng.choice([n for n in SHAPE_NAMES if n != name]))
+    if not canvas.objects:
+        one_shape(canvas, rng, supplies)
+
+
+def written(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
+    """A number, a code or a word."""
+    for _ in range(20):
+        text = random_text(rng, rng.choice((1, 2, 3, 3, 4, 4, 5, 6)), supplies)
+        font = rng.choice(canvas.fonts)
+        unit = font_of(font, 64).getlength(text) / 64
+        most = min(canvas.height / 1.5, (canvas.width - 8) / max(unit, 0.4))
+        size = rng.uniform(max(12.0, most * 0.45), max(13.0, most))
+        chosen = some_colour(canvas, rng)
+        x, y = canvas.width - unit * size - 3, canvas.height - size * 1.35
+        if chosen and x > 3 and y > 1:
+            canvas.text(text, font, size, *chosen, rng.uniform(3, x), rng.uniform(0, y))
+            return
+
+
+def printed_page(canvas: Canvas, rng: Random, supplies: Supplies, most: int = 300) -> str:
+    """Lines of print like a page or a screenshot; gives the text."""
+    font = rng.choice(canvas.fonts)
+    lines_wanted = rng.randint(1, 12)
+    size = canvas.height / lines_wanted / rng.uniform(1.25, 2.2)
+    size = max(canvas.height * 0.045, min(size, canvas.height * 0.2))
+    chosen = canvas.choose_colour(("black", "white", "blue", "grey") if rng.random() < 0.9 else None, 220)
+    if chosen is None:
+        return ""
+    leading = size * rng.uniform(1.2, 1.6)
+    left, y = rng.uniform(2, 0.08 * canvas.width), rng.uniform(1, 0.08 * canvas.height)
+    words = " ".join(rng.choice(supplies.lines) for _ in range(8)).split()
+    lines: list[str] = []
+    face = font_of(font, 64)
+    while y + size * 1.25 < canvas.height and sum(map(len, lines)) < most and len(lines) < lines_wanted and words:
+        line = ""
+        while words and face.getlength(f"{line} {words[0]}") / 64 * size < canvas.width - 2 * left:
+            line = f"{line} {words.pop(0)}".strip()
+            if rng.random() < 0.06:
+                break
+        if not line:
+            words.pop(0)
+            continue
+        canvas.text(line, font, size, *chosen, left, y)
+        lines.append(line)
+        y += leading
+    return "\n".join(lines)
+
+
+def photo_like(canvas: Canvas, rng: Random) -> None:
+    """Something that is none of what the model knows: noise, clouds of many scales, or a mosaic."""
+    noise = np.random.default_rng(rng.getrandbits(32))
+    height, width = canvas.image.height, canvas.image.width
+    kind = rng.random()
+    if kind < 0.2:
+        pixels = noise.integers(0, 256, (height, width, 3 if rng.random() < 0.6 else 1))
+    elif kind < 0.8:
+        slope = rng.uniform(0.8, 2.2)
+        pixels = _clouds(noise, height, width, slope)
+        mixing = np.eye(3) * 0.6 + noise.random((3, 3)) * 0.7
+        pixels = (pixels @ mixing) * rng.uniform(30, 75) + noise.integers(60, 190, 3)
+    else:
+        cells = noise.integers(0, 256, (rng.randint(6, 16), rng.randint(6, 16), 3)).astype(np.uint8)
+        way = rng.choice((Image.Resampling.BICUBIC, Image.Resampling.NEAREST))
+        pixels = np.asarray(Image.fromarray(cells).resize((width, height), way)) + noise.normal(
+            0, 6, (height, width, 3)
+        )
+    filled = np.broadcast_to(pixels.clip(0, 255).astype(np.uint8), (height, width, 3))
+    canvas.image.paste(Image.fromarray(np.ascontiguousarray(filled)))
+
+
+def _clouds(noise: np.random.Generator, height: int, width: int, slope: float) -> np.ndarray:
+    """Noise whose amplitude falls with frequency as in photographs: (height, width, 3), deviation about 1."""
+    down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    amplitude = 1 / np.maximum(np.hypot(down, across), 1 / max(height, width)) ** slope
+    spectrum = amplitude[..., None] * np.exp(2j * np.pi * noise.random((*amplitude.shape, 3)))
+    spectrum[0, 0] = 0
+    waves = np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
+    return waves / max(waves.std(), 1e-9)
