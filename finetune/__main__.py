@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(words: list[str]) -> int:
     # Imported late: what follows loads PyTorch, which takes seconds.
+    from transformers.utils.logging import disable_progress_bar
+
     from finetune.parsing import build_parser, parse_arguments
 
     if "--help-all" in words:
@@ -59,6 +61,8 @@ def _train(words: list[str]) -> int:
         if main_process:
             print(text, file=sys.stderr, flush=True)
 
+    if not (main_process and sys.stderr.isatty()):
+        disable_progress_bar()
     for note in arguments.notes:
         say(f"Note: {note}")
     if arguments.data.check:

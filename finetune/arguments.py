@@ -32,7 +32,9 @@ class DataArguments:
     data_path: str | None = flag(None, "samples to learn from: a JSON list or JSONL")
     eval_data_path: str | None = flag(None, "samples to measure on")
     media_root: str | None = flag(None, "folder that paths of media start at; by default that of the samples' file")
-    model_max_length: int = flag(2048, "tokens of a sample; longer ones lose their last turns", "--max_length", "--max-length")
+    model_max_length: int = flag(
+        2048, "tokens of a sample; longer ones lose their last turns", "--max_length", "--max-length"
+    )
     max_slice_nums: int = flag(9, "cells an image is cut into at most")
     eval_samples: int = flag(8, "evaluation samples that the model answers, for a page in OUT/samples.html")
     check: bool = flag(False, "read all samples, say what is wrong with them, and train nothing")
@@ -54,7 +56,7 @@ class LoraArguments:
     )
     lora_bias: str = flag("none", "biases that are trained: none, all or lora_only")
     lora_modules_to_save: str | None = flag(None, "further modules trained in full, such as embed_tokens,lm_head")
-    lora_layers_to_transform: list[int] | None = flag(None, "numbers of the decoder layers that get them, such as 0 1")
+    lora_layers_to_transform: list[int] | None = flag(None, "decoder layers that get them, such as 0 1")  # noqa: RUF009
     lora_layers_pattern: str | None = flag(None, "name of the list that these layers stand in, such as layers")
     lora_weight_path: str | None = flag(None, "folder of an adapter to go on training")
 

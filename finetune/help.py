@@ -28,7 +28,7 @@ def help_text() -> str:
     """The flags that most runs need, in groups."""
     parser = argparse.ArgumentParser(
         "python -m finetune",
-        usage="python -m finetune [merge] --data_path FILE --model_name_or_path MODEL --output_dir OUT [FLAG VALUE ...]",
+        usage="python -m finetune [merge] --data_path FILE --model_name_or_path MODEL --output_dir OUT [...]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=HelpFormatter,

@@ -6,9 +6,10 @@ What gets an adapter follows from the types of modules a family declares, read o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
 
@@ -28,20 +29,34 @@ def training_of(family: Family) -> Training:
     return family.training
 
 
-def prepare(model: Any, training: Training, parts: ModelArguments, lora: LoraArguments) -> Any:
+def fixed_weights(model: Any) -> set[str]:
+    """Names of the weights that never learn, such as stored positions, as the model's class says.
+
+    Loading forgets it, so a model without weights is asked.
+    """
+    with torch.device("meta"):
+        empty = type(model)(model.config)
+    return {name for name, parameter in empty.named_parameters() if not parameter.requires_grad}
+
+
+def prepare(
+    model: Any, training: Training, parts: ModelArguments, lora: LoraArguments, fixed: Collection[str] = ()
+) -> Any:
     """The model with exactly those weights trainable that the arguments say; a `PeftModel` with LoRA.
+
+    Args:
+        fixed: names of weights that never learn.
 
     Raises:
         SettingsError: nothing would learn, or a name fits no module.
     """
-    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     if lora.use_lora:
         if lora.q_lora:
             model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         model = _adapted(model, training, parts, lora)
-        keep_fixed(model, fixed)
     else:
         freeze(model, training, parts)
+    keep_fixed(model, fixed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise SettingsError("No part of the model would learn.", "Set --tune_llm, --tune_vision or --use_lora.")
     return model
@@ -70,7 +85,7 @@ def lora_config(model: nn.Module, training: Training, parts: ModelArguments, lor
             r=lora.lora_r,
             lora_alpha=lora.lora_alpha,
             lora_dropout=lora.lora_dropout,
-            bias=lora.lora_bias,
+            bias=lora.lora_bias,  # type: ignore[arg-type]
             target_modules=target_names(model, training.lora_layers, lora.lora_target_modules),
             layers_to_transform=lora.lora_layers_to_transform,
             layers_pattern=lora.lora_layers_pattern if lora.lora_layers_to_transform else None,
@@ -140,7 +155,7 @@ def _parts(training: Training, parts: ModelArguments) -> Iterator[tuple[str, boo
     yield training.resampler, parts.tune_resampler
 
 
-def keep_fixed(model: nn.Module, fixed: set[str]) -> None:
+def keep_fixed(model: nn.Module, fixed: Collection[str]) -> None:
     """PEFT makes whole modules trainable; what the model holds fixed, such as stored positions, stays so."""
     for name, parameter in model.named_parameters():
         plain = re.sub(r"^base_model\.model\.|modules_to_save\.[^.]+\.", "", name)

@@ -66,7 +66,7 @@ def merged(model: Any, adapter: AdapterWeights) -> Any:
     fields = {name: adapter.config[name] for name in APPLIED if name in adapter.config}
     try:
         tuned = get_peft_model(model, LoraConfig(target_modules=adapter.targets, **fields))
-        loaded = set_peft_model_state_dict(tuned, {PREFIX + name: one for name, one in adapter.lora.items()})
+        loaded: Any = set_peft_model_state_dict(tuned, {PREFIX + name: one for name, one in adapter.lora.items()})
     except (ValueError, RuntimeError, KeyError) as error:
         raise AdapterError(f"The adapter does not fit the model ({str(error).strip().splitlines()[0]}).",
                            "Name the model that it was trained from with --model.") from error  # fmt: skip

@@ -71,7 +71,7 @@ class Parser(HfArgumentParser):
 
 def build_parser() -> Parser:
     """Every flag there is."""
-    parser = Parser((*OWN, TrainingArguments), prog="python -m finetune", allow_abbrev=False)  # type: ignore[arg-type]
+    parser = Parser((*OWN, TrainingArguments), prog="python -m finetune", allow_abbrev=False)
     for name, (new, kind) in RENAMED.items():
         switch: dict[str, Any] = {"nargs": "?", "const": True} if kind is string_to_bool else {}
         parser.add_argument(f"--{name}", dest=new, type=kind, default=argparse.SUPPRESS, help=f"the same as --{new}",
@@ -98,7 +98,9 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     _choose_precision(values, notes)
     _choose_reporters(values, notes)
     values["deepspeed"] = choose_deepspeed(values["deepspeed"], notes)
-    values |= FIXED | {"activation_checkpointing": values["activation_checkpointing"] or values["gradient_checkpointing"]}
+    values |= FIXED | {
+        "activation_checkpointing": values["activation_checkpointing"] or values["gradient_checkpointing"]
+    }
     try:
         model, data, lora, training = parser.parse_dict(values, allow_extra_keys=True)
     except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from finetune.dataset import SampleDataset
 from finetune.encoding import Encoder
 from finetune.errors import SampleError
 from finetune.loading import Learner, compute_dtype, keep_trainable_exact, load_learner, shares_weights
-from finetune.lora import count_parameters, keep_fixed, prepare, training_of
+from finetune.lora import count_parameters, fixed_weights, keep_fixed, prepare, training_of
 from finetune.parsing import Arguments
 from finetune.progress import Progress
 from finetune.report import write_page
@@ -44,9 +43,10 @@ class FineTuner(Trainer):
         super().__init__(*args, **kwargs)
         self.source = source
         self.fixed = fixed
-        if self.label_smoother is not None:
+        smoother: Any = self.label_smoother  # type: ignore[has-type]
+        if smoother is not None:
             # The library does this for its own language models, which it knows by name.
-            self.label_smoother = partial(self.label_smoother, shift_labels=True)
+            self.label_smoother = partial(smoother, shift_labels=True)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         target = Path(output_dir or self.args.output_dir)
@@ -73,9 +73,7 @@ class Pages(TrainerCallback):
         self.answerer = answerer
         self.samples = samples
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Ask and write."""
         if state.is_world_process_zero and self.samples:
             title = f"Answers after step {state.global_step}"
@@ -130,8 +128,8 @@ def build_trainer(
     encoder = Encoder(learner.processor, learner.family, length, data.max_slice_nums)
     train_data = SampleDataset(samples, encoder, on_skip)
     eval_data = SampleDataset(judged, encoder, on_skip) if judged else None
-    fixed = {name for name, parameter in learner.model.named_parameters() if not parameter.requires_grad}
-    model = prepare(learner.model, training_of(learner.family), arguments.model, arguments.lora)
+    fixed = fixed_weights(learner.model)
+    model = prepare(learner.model, training_of(learner.family), arguments.model, arguments.lora, fixed)
     keep_trainable_exact(model, training)
     if training.world_size > 1 and training.ddp_find_unused_parameters is None:
         # A batch of text alone uses neither tower nor resampler.
@@ -194,9 +192,9 @@ class _readable_failures:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, AppError) or not isinstance(error, Exception):
-            return False
+            return
         text = str(error).strip().splitlines()
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "out of memory" in str(error).lower():
             raise OutOfMemoryError(
@@ -205,8 +203,3 @@ class _readable_failures:
                 " --max_slice_nums, --use_lora true or --q_lora true.",
             ) from error
         raise GenerationError(f"The run failed ({type(error).__name__}: {text[0] if text else ''}).") from error
-
-
-def say_on_stderr(text: str) -> None:
-    """A sentence for the user."""
-    print(text, file=sys.stderr, flush=True)
