@@ -37,11 +37,12 @@ def make(model: str, shape: str, path: Path, seed: int = 0) -> Path:
 
 def trained(model: str, seed: int = 0, **options: Any) -> PeftModel:
     """A model with an adapter whose weights all differ from those it began with."""
-    adapted = get_peft_model(fresh(model), LoraConfig(r=4, lora_alpha=16, **options))
-    generator = torch.Generator().manual_seed(seed)
-    for name, weight in adapted.named_parameters():
-        if "lora_" in name or "modules_to_save" in name:
-            weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapted = get_peft_model(fresh(model), LoraConfig(r=4, lora_alpha=16, **options))
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                weight.data += 0.1 * torch.randn_like(weight)
     return adapted
 
 
@@ -66,7 +67,10 @@ def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
 def _plain(model: str, shape: str, path: Path, seed: int) -> None:
     options: dict[str, dict[str, Any]] = {
         "official": {"target_modules": OFFICIAL_TARGETS, "modules_to_save": ["embed_tokens", "resampler"]},
-        "official_vision": {"target_modules": OFFICIAL_TARGETS, "modules_to_save": ["embed_tokens", "resampler", "vpm"]},
+        "official_vision": {
+            "target_modules": OFFICIAL_TARGETS,
+            "modules_to_save": ["embed_tokens", "resampler", "vpm"],
+        },
         "ours": {"target_modules": [*LINEAR, "resampler.kv_proj", "resampler.attn.out_proj"]},
         "ours_dora": {"target_modules": ["q_proj", "v_proj"], "use_dora": True, "use_rslora": True},
     }
@@ -97,7 +101,9 @@ def _swift_own(model: str, shape: str, path: Path, seed: int) -> None:
     _swift(model, shape, path / "default", seed)
     weights = weights_of(path / "default")
     (path / "default" / "adapter_model.safetensors").unlink()
-    names = {name: name.removeprefix(PREFIX).replace(".weight", ".default.weight") for name in weights if "lora" in name}
+    names = {
+        name: name.removeprefix(PREFIX).replace(".weight", ".default.weight") for name in weights if "lora" in name
+    }
     torch.save({new: weights[name] for name, new in names.items()}, path / "default" / "adapter_model.bin")
     change_config(path / "default", peft_type=None, swift_type="LORA", target_modules=LINEAR)
     (path / "configuration.json").write_text("{}")

@@ -20,6 +20,7 @@ from PIL import Image
 
 from app.errors import AppError, ImageError, ModelNotFoundError, OptionError, RequestError, SettingsError
 from chat import MiniCPMVChat, OmniLMMChat, img2base64
+from tests.adapters import make
 from tests.checkpoints import CHECKPOINTS, family_of, folder
 
 ROOT = Path(__file__).parents[1]
@@ -344,3 +345,42 @@ def test_it_needs_no_page() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.stdout.split() == ["True", "False"], done.stderr
+
+
+# --- adapters
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> MiniCPMVChat:
+    root = tmp_path_factory.mktemp("adapters")
+    folders = {"first": make("minicpm-v-2_6", "official", root), "second": make("minicpm-v-2_6", "ours", root)}
+    return MiniCPMVChat(folder("minicpm-v-2_6"), device="cpu", dtype="fp32", adapters=folders)
+
+
+def test_a_call_names_its_adapter_and_the_first_is_the_default(adapted: MiniCPMVChat) -> None:
+    question = {"image": encoded(), "question": json.dumps([say("user", "What is it?")]), **GREEDY}
+    alone = api("minicpm-v-2_6").chat(question)
+    first, second = (adapted.chat({**question, "adapter": name}) for name in ("first", "second"))
+    assert len({alone, first, second}) == 3
+    assert adapted.chat({**question, "adapter": "base"}) == alone
+    assert adapted.chat(question) == first
+    assert adapted.chat({**question, "params": {"adapter": "second"}}) == second
+    likeliest = question | LIKELIEST
+    assert "".join(adapted.stream({**likeliest, "adapter": "second"})) == adapted.chat(
+        {**likeliest, "adapter": "second"}
+    )
+
+
+def test_an_adapter_that_is_not_there_is_named_with_the_others(adapted: MiniCPMVChat) -> None:
+    question = {"question": json.dumps([say("user", "Hello")]), "adapter": "third"}
+    with pytest.raises(OptionError, match="got 'third', allowed is base, first, second"):
+        adapted.chat(question)
+    with pytest.raises(OptionError, match="takes no adapter"):
+        api("minicpm-v-2_6").chat(question)
+
+
+@pytest.mark.parametrize("form", [str, Path, lambda path: [path], lambda path: [f"mine={path}"]])
+def test_adapters_in_other_forms(tmp_path: Path, form: Any) -> None:
+    path = make("minicpm-v-2_6", "ours", tmp_path)
+    model = MiniCPMVChat(folder("minicpm-v-2_6"), device="cpu", dtype="fp32", adapters=form(path))
+    assert model._adapters.names in ((path.name,), ("mine",))

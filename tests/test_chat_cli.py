@@ -20,6 +20,7 @@ from app.backends.local import LocalBackend
 from app.messages import Image, Message, Text, Video
 from app.sampling import OPTIONS, SamplingParams
 from app.settings import Settings
+from tests.adapters import make
 from tests.checkpoints import CHECKPOINTS, family_of, folder
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,25 @@ def ask(*argv: str) -> int:
 
 
 # --- the command line
+
+
+@pytest.mark.parametrize(
+    ("flags", "adapter"),
+    [
+        ("", ""),
+        ("--adapter out/a", "a"),
+        ("--adapter a=x --adapter b=y", "a"),
+        ("--adapter a=x --adapter b=y --use-adapter b", "b"),
+        ("--adapter a=x --use-adapter base", ""),
+    ],
+)
+def test_which_adapter_answers(flags: str, adapter: str) -> None:
+    assert parse_question([*flags.split(), "Why?"]).adapter == adapter
+
+
+def test_the_adapter_reaches_the_backend(capsys: Capture) -> None:
+    assert ask("--adapter", "menu=x", "Why?") == 0
+    assert "adapter='menu'" in capsys.readouterr().out
 
 
 def test_help_has_every_option_and_is_light() -> None:
@@ -102,6 +122,7 @@ def test_a_file_may_be_the_whole_question() -> None:
         (["--image", __file__, "hi"], ["--image 1", "text"]),
         (["--image", str(ROOT), "hi"], ["--image 1", "directory"]),
         (["  "], ["empty"]),
+        (["--adapter", "a=x", "--use-adapter", "b", "hi"], ["--use-adapter", "'b'", "base, a", "--adapter"]),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_exit_code_2(argv: list[str], words: list[str], capsys: Capture) -> None:
@@ -249,3 +270,19 @@ def test_the_documented_command() -> None:
     done = python(*command.split(), "What is in the image?")
     assert done.returncode == 0 and done.stdout.endswith("\n")
     assert "random" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_adapter_changes_the_answer(tmp_path: Path, capsys: Capture) -> None:
+    flags = ["--model", str(folder("minicpm-v-2_6")), "--device", "cpu", "--dtype", "fp32", *SHORT]
+    flags += ["--adapter", f"mine={make('minicpm-v-2_6', 'official', tmp_path)}", "--image", PICTURE, "Why?"]
+    answers = []
+    for chosen in ([], ["--use-adapter", "base"], ["--use-adapter", "mine"]):
+        assert main([*flags, *chosen]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[2] != answers[1]
+
+
+def test_a_folder_without_an_adapter_is_said_before_the_model_loads(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["--model", str(folder("minicpm-v-2_6")), "--adapter", str(tmp_path), "Why?"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "adapter_config.json is missing" in error

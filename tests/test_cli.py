@@ -67,6 +67,12 @@ def test_every_flag_arrives():
     )  # fmt: skip
 
 
+def test_adapters_are_given_one_by_one():
+    assert parse().adapters == {}
+    assert parse("--adapter", "out/menu", "--adapter", "b=c").adapters == {"menu": "out/menu", "b": "c"}
+    assert parse().adapters == {}
+
+
 def test_an_option_flag_becomes_the_default_of_both_decode_types():
     defaults = parse("--repetition-penalty", "1.5").option_defaults
     for do_sample in (True, False):
@@ -103,6 +109,8 @@ def test_the_login_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatc
         (["--temperature", "9"], ["--temperature", "0.01 to 2.0"]),
         (["--max-new-tokens", "1.5"], ["--max-new-tokens", "1.5"]),
         (["--max-file-size", "big"], ["--max-file-size", "big"]),
+        (["--adapter", "a=x", "--adapter", "a=y"], ["--adapter", "'a'", "NAME=DIR"]),
+        (["--adapter", "base=x"], ["--adapter", "'base'"]),
     ],
 )
 def test_a_wrong_flag_is_one_line_and_exit_code_2(argv: list[str], words: list[str]):

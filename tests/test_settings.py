@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, parse_auth, parse_size
+from app.settings import Settings, parse_adapters, parse_auth, parse_size
 
 
 def make(**changes: Any) -> Settings:
@@ -42,6 +43,8 @@ def test_settings_are_frozen():
         ({"option_defaults": {"temperature": 9}}, ["--temperature", "9", "0.01 to 2.0"]),
         ({"option_defaults": {"beam.max_new_tokens": 0}}, ["--max-new-tokens", "1 to 8192"]),
         ({"option_defaults": {"heat": 1}}, ["heat", "temperature"]),
+        ({"adapters": {"base": "out"}}, ["--adapter", "'base'", "NAME=DIR"]),
+        ({"adapters": {" ": "out"}}, ["--adapter", "any name but base"]),
     ],
 )
 def test_a_bad_value_names_the_flag_and_what_is_allowed(changes: dict[str, Any], words: list[str]):
@@ -99,6 +102,32 @@ def test_a_login_needs_both_and_is_not_repeated(text: str):
 )
 def test_sizes(text: str, size: int):
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("texts", "folders"),
+    [
+        ([], {}),
+        (["out/menu"], {"menu": "out/menu"}),
+        (["out/menu/"], {"menu": "out/menu/"}),
+        (["menu=out/a", "other=b=c"], {"menu": "out/a", "other": "b=c"}),
+        (["runs/lr=1e-4"], {"lr=1e-4": "runs/lr=1e-4"}),
+    ],
+)
+def test_adapters_by_name(texts: list[str], folders: dict[str, str]):
+    assert parse_adapters(texts) == folders
+
+
+def test_a_folder_with_the_mark_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "lr=1e-4").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert parse_adapters(["lr=1e-4"]) == {"lr=1e-4": "lr=1e-4"}
+
+
+@pytest.mark.parametrize("texts", [["a=x", "a=y"], ["out/checkpoint-5", "other/checkpoint-5"]])
+def test_two_adapters_of_one_name(texts: list[str]):
+    with pytest.raises(SettingsError, match=r"--adapter: got two of the name .* NAME=DIR"):
+        parse_adapters(texts)
 
 
 @pytest.mark.parametrize("text", ["", "big", "-1mb", "1tb", "1m b"])

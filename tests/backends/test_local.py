@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import torch
 from app.backends.base import Backend
 from app.backends.local import LocalBackend, _joined
 from app.backends.table import make_backend
-from app.errors import DeviceError, ModelError, ModelNotFoundError
+from app.errors import AdapterError, DeviceError, ModelError, ModelNotFoundError, RequestError
 from app.messages import Chunk, Message, Progress
 from app.sampling import SamplingParams
 from app.session import Session
 from app.settings import Settings
+from tests.adapters import make
 from tests.modeling.golden import MODELS, checkpoint
 
 PARAMS = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=12)
@@ -143,3 +145,36 @@ def test_neighbouring_chunks_become_one_and_lose_nothing() -> None:
     joined = list(_joined([Chunk(thinking="a"), Chunk(thinking="b"), Chunk("c", progress=step), Chunk("d"), end]))
     assert joined == [Chunk("cd", progress=step, thinking="ab"), end]
     assert list(_joined([Chunk()])) == []
+
+
+def test_adapters_are_known_and_checked_before_loading(tmp_path: Path) -> None:
+    adapter = make(MODELS[0], "ours", tmp_path)
+    backend = make_backend(settings(checkpoint(MODELS[0]), adapters={"mine": str(adapter)}))
+    assert backend.capabilities.adapters == ("mine",)
+    with pytest.raises(AdapterError, match="there is none"):
+        make_backend(settings(checkpoint(MODELS[0]), adapters={"mine": str(tmp_path / "nothing")}))
+
+
+def test_an_adapter_that_does_not_fit_fails_the_load(tmp_path: Path) -> None:
+    adapter = make(MODELS[0], "official", tmp_path)
+    backend = make_backend(settings(checkpoint(MODELS[1]), adapters={"mine": str(adapter)}))
+    backend.start()
+    with pytest.raises(AdapterError, match="'mine' does not fit"):
+        list(backend.stream(QUESTION, PARAMS))
+    assert backend.status().state == "failed"
+    backend.close()
+
+
+def test_a_conversation_goes_on_with_another_adapter(tmp_path: Path) -> None:
+    backend = make_backend(settings(checkpoint(MODELS[0]), adapters={"mine": str(make(MODELS[0], "ours", tmp_path))}))
+    backend.start()
+    session, answers = Session(), []
+    for adapter in ("", "mine", "base"):
+        for _ in session.send(QUESTION[0].content, replace(PARAMS, adapter=adapter), backend):
+            pass
+        answers.append(session.turns[-1].answer)
+        session.clear()
+    assert answers[0] == answers[2] != answers[1]
+    with pytest.raises(RequestError, match=r"Adapter 'other' was asked; MiniCPM-V 2\.6 has base, mine"):
+        list(session.send(QUESTION[0].content, replace(PARAMS, adapter="other"), backend))
+    backend.close()

@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    demo = build_demo(EchoBackend(delay=0.001), Settings(model="none", port=8000, backend="echo"))
+    demo = build_demo(EchoBackend(delay=0.001, adapters=["menu"]), Settings(model="none", port=8000, backend="echo"))
     demo.queue(default_concurrency_limit=CONCURRENT)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_port=None)
     yield Client(url, verbose=False)
@@ -59,6 +59,11 @@ def test_history_counts(client: Client) -> None:
     assert client.predict("c", [], history, {}, api_name="/chat").startswith("Message 2:")
 
 
+def test_a_call_names_its_adapter(client: Client) -> None:
+    assert "adapter='menu'" in client.predict("hi", [], [], {"adapter": "menu"}, api_name="/chat")
+    assert "adapter" not in client.predict("hi", [], [], {"adapter": "base"}, api_name="/chat")
+
+
 def test_defaults(client: Client) -> None:
     assert "all at their defaults" in client.predict(message="hi", api_name="/chat")
 
@@ -68,6 +73,8 @@ def test_defaults(client: Client) -> None:
     [
         (("hi", [], [], {"top_q": 1}), "Unknown option top_q"),
         (("hi", [], [], {"top_p": 7}), "top_p: got 7"),
+        (("hi", [], [], {"adapter": "ocr"}), "Adapter 'ocr' was asked; Echo has base, menu"),
+        (("hi", [], [], {"adapter": 3}), "adapter: got 3"),
         (("", [], [], {}), "empty"),
         (("hi", [], [{"role": "assistant", "content": "x"}], {}), "history has the roles"),
         (("hi", [{"path": "/etc/passwd"}], [], {}), "not uploaded"),

@@ -8,7 +8,7 @@ import pytest
 from app.backends.base import Capabilities
 from app.errors import OptionError
 from app.sampling import BY_NAME, OPTIONS
-from app.ui.decoding_panel import CONTROLS, DecodingPanel, applies
+from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, applies
 from app.ui.labels import make_label
 
 EVERYTHING = Capabilities(model="Test", hidden_options=frozenset())
@@ -20,7 +20,7 @@ def build(capabilities: Capabilities = EVERYTHING, **overrides) -> DecodingPanel
 
 
 def values_of(panel: DecodingPanel, **changed) -> list:
-    names = ["do_sample", *(option.name for option in CONTROLS)]
+    names = ["do_sample", *(option.name for option in CONTROLS), *(["adapter"] if panel.adapter else [])]
     return [changed.get(name, control.value) for name, control in zip(names, panel.inputs, strict=True)]
 
 
@@ -119,3 +119,22 @@ def test_switches_and_choices_are_read() -> None:
     assert params.enable_thinking is True and params.downsample_mode == "4x"
     hidden = build(Capabilities(model="Test"))
     assert hidden.params(values_of(hidden, enable_thinking=True)).enable_thinking is False
+
+
+def test_adapters_are_a_choice_that_begins_with_the_model_alone() -> None:
+    panel = build(Capabilities(model="Test", adapters=("menu", "ocr")))
+    values = values_of(panel)
+    assert panel.inputs[-1] is panel.adapter[0]
+    assert panel.adapter[0].value == "base"
+    assert panel.params(values).adapter == ""
+    assert panel.params([*values[:-1], "ocr"]).adapter == "ocr"
+
+
+def test_without_adapters_there_is_no_choice() -> None:
+    panel = build()
+    assert panel.adapter == [] and panel.params(values_of(panel)).adapter == ""
+
+
+def test_the_choices_in_both_languages() -> None:
+    assert adapter_choices(["menu"], "en") == [("Base model", "base"), ("menu", "menu")]
+    assert adapter_choices(["menu"], "zh") == [("基础模型", "base"), ("menu", "menu")]

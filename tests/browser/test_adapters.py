@@ -1,0 +1,91 @@
+"""The page with adapters: each conversation chooses one, or the model alone, and may go on with another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Locator, expect
+
+from tests.adapters import make
+from tests.browser.conftest import DEMO, SERVERS
+from tests.checkpoints import folder
+
+pytestmark = pytest.mark.browser
+
+MODEL = "minicpm-v-2_6"
+QUESTION = "What is on the table?"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One with an adapter of the official scripts and one of ours; its answers are the likeliest ones."""
+    root = tmp_path_factory.mktemp("adapters")
+    SERVERS["adapters"] = [
+        *(*DEMO, "--model", str(folder(MODEL)), "--device", "cpu", "--dtype", "fp32"),
+        *("--no-do-sample", "--num-beams", "1", "--max-new-tokens", "24"),
+        *("--adapter", f"menu={make(MODEL, 'official', root)}", "--adapter", f"ocr={make(MODEL, 'ours', root)}"),
+    ]
+
+
+def box(chat, name: str = "Adapter") -> Locator:
+    return chat.page.get_by_role("listbox", name=name)
+
+
+def choose(chat, name: str) -> None:
+    box(chat).click()
+    chat.page.get_by_role("option", name=name).click()
+    expect(box(chat)).to_have_value(name)
+
+
+def text_of(answer: Locator) -> str:
+    return answer.locator(".ms-gr-pro-chatbot-message-content").inner_text()
+
+
+def test_choosing_an_adapter_changes_the_answer_and_base_returns_it(open_chat, examples: Path) -> None:
+    chat = open_chat("adapters")
+    expect(box(chat)).to_have_value("Base model")
+    base = text_of(chat.ask(QUESTION, examples / "table.jpg"))
+    answers = {}
+    for name in ("menu", "ocr", "Base model", "menu"):
+        choose(chat, name)
+        chat.button("Clear history").click()
+        expect(chat.messages).to_have_count(0)
+        answer = text_of(chat.ask(QUESTION, examples / "table.jpg"))
+        assert answers.setdefault(name, answer) == answer
+    assert answers["Base model"] == base
+    assert len({base, answers["menu"], answers["ocr"]}) == 3
+
+
+def test_a_conversation_goes_on_with_another_adapter(open_chat) -> None:
+    chat = open_chat("adapters")
+    before = text_of(chat.ask("Hello"))
+    choose(chat, "ocr")
+    chat.button("Regenerate").click()
+    expect(chat.messages.last.locator(".ms-gr-pro-chatbot-message-content")).not_to_have_text(before)
+    chat.idle()
+    chat.ask("And now?")
+    expect(chat.messages).to_have_count(4)
+
+
+def test_two_pages_choose_by_themselves(open_chat, servers: dict[str, str]) -> None:
+    first, second = open_chat("adapters"), open_chat("adapters")
+    choose(first, "ocr")
+    expect(box(second)).to_have_value("Base model")
+    mine, theirs = text_of(first.ask("Hello")), text_of(second.ask("Hello"))
+    assert mine != theirs
+    client = Client(servers["adapters"], verbose=False)
+    answers = [client.predict("Hello", params={"adapter": name}, api_name="/chat") for name in ("ocr", "base")]
+    assert [" ".join(answer.split()) for answer in answers] == [" ".join(text.split()) for text in (mine, theirs)]
+
+
+def test_the_choice_in_chinese(open_chat) -> None:
+    chat = open_chat("adapters", locale="zh-CN")
+    expect(box(chat, "适配器")).to_have_value("基础模型")
+
+
+def test_no_adapters_no_choice(open_chat) -> None:
+    chat = open_chat("echo")
+    expect(chat.page.get_by_role("slider", name="Temperature")).to_be_visible()
+    expect(box(chat)).to_have_count(0)
