@@ -87,20 +87,9 @@ def compute_dtype(training: TrainingArguments) -> torch.dtype:
 
 
 def shares_weights(training: TrainingArguments) -> bool:
-    """Whether the weights are shared out over processes, and kept in the right precision there."""
+    """Whether DeepSpeed or FSDP shares the weights out, and sees to their precision."""
     launched = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
     return launched or bool(training.fsdp) or training.deepspeed is not None
-
-
-def keep_trainable_exact(model: torch.nn.Module, training: TrainingArguments) -> None:
-    """What learns is held in fp32, whatever is computed in: small steps would be lost otherwise.
-
-    Where weights are shared out, DeepSpeed and FSDP see to that.
-    """
-    if not shares_weights(training):
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
 
 
 def _device(training: TrainingArguments) -> torch.device | int:

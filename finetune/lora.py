@@ -40,12 +40,18 @@ def fixed_weights(model: Any) -> set[str]:
 
 
 def prepare(
-    model: Any, training: Training, parts: ModelArguments, lora: LoraArguments, fixed: Collection[str] = ()
+    model: Any,
+    training: Training,
+    parts: ModelArguments,
+    lora: LoraArguments,
+    fixed: Collection[str] = (),
+    exact: bool = True,
 ) -> Any:
     """The model with exactly those weights trainable that the arguments say; a `PeftModel` with LoRA.
 
     Args:
         fixed: names of weights that never learn.
+        exact: hold what learns in fp32, whatever is computed in; small steps would be lost otherwise.
 
     Raises:
         SettingsError: nothing would learn, or a name fits no module.
@@ -53,12 +59,15 @@ def prepare(
     if lora.use_lora:
         if lora.q_lora:
             model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        model = _adapted(model, training, parts, lora)
+        model = _adapted(model, training, parts, lora, exact)
     else:
         freeze(model, training, parts)
     keep_fixed(model, fixed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise SettingsError("No part of the model would learn.", "Set --tune_llm, --tune_vision or --use_lora.")
+    for parameter in model.parameters():
+        if exact and parameter.requires_grad:
+            parameter.data = parameter.data.float()
     return model
 
 
@@ -129,11 +138,13 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes)
 
 
-def _adapted(model: Any, training: Training, parts: ModelArguments, lora: LoraArguments) -> PeftModel:
+def _adapted(model: Any, training: Training, parts: ModelArguments, lora: LoraArguments, exact: bool) -> PeftModel:
     """The model with a new adapter, or with the one to go on with."""
     if lora.lora_weight_path:
         try:
-            return PeftModel.from_pretrained(model, lora.lora_weight_path, is_trainable=True)
+            return PeftModel.from_pretrained(
+                model, lora.lora_weight_path, is_trainable=True, autocast_adapter_dtype=exact
+            )
         except (OSError, ValueError, RuntimeError) as error:
             raise SettingsError(
                 f"--lora_weight_path: {lora.lora_weight_path} cannot be loaded"
@@ -143,7 +154,7 @@ def _adapted(model: Any, training: Training, parts: ModelArguments, lora: LoraAr
     config = lora_config(model, training, parts, lora)
     config.base_model_name_or_path = parts.model_name_or_path
     try:
-        return get_peft_model(model, config)
+        return get_peft_model(model, config, autocast_adapter_dtype=exact)
     except ValueError as error:
         raise SettingsError(f"The LoRA flags cannot be used: {str(error).splitlines()[0]}") from error
 

@@ -20,7 +20,7 @@ from finetune.collate import Collator
 from finetune.dataset import SampleDataset
 from finetune.encoding import Encoder
 from finetune.errors import SampleError
-from finetune.loading import Learner, compute_dtype, keep_trainable_exact, load_learner, shares_weights
+from finetune.loading import Learner, compute_dtype, load_learner, shares_weights
 from finetune.lora import count_parameters, fixed_weights, keep_fixed, prepare, training_of
 from finetune.parsing import Arguments
 from finetune.progress import Progress
@@ -129,8 +129,14 @@ def build_trainer(
     train_data = SampleDataset(samples, encoder, on_skip)
     eval_data = SampleDataset(judged, encoder, on_skip) if judged else None
     fixed = fixed_weights(learner.model)
-    model = prepare(learner.model, training_of(learner.family), arguments.model, arguments.lora, fixed)
-    keep_trainable_exact(model, training)
+    model = prepare(
+        learner.model,
+        training_of(learner.family),
+        arguments.model,
+        arguments.lora,
+        fixed,
+        exact=not shares_weights(training),
+    )
     if training.world_size > 1 and training.ddp_find_unused_parameters is None:
         # A batch of text alone uses neither tower nor resampler.
         training.ddp_find_unused_parameters = True

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from finetune.__main__ import main
+from finetune.parsing import parse_arguments
 from tests.checkpoints import folder
 from tests.finetune.runs import data, run
 
@@ -93,3 +96,17 @@ def test_merge_by_the_command_line(data: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(argv) == 0
     assert "has the merged model" in capsys.readouterr().out
     assert (tmp_path / "merged" / "config.json").is_file()
+
+
+def commands(page: str) -> list[list[str]]:
+    """What follows `python -m finetune` wherever a page has it with all its flags."""
+    text = (ROOT / page).read_text("utf-8").replace("\\\n", " ")
+    return [shlex.split(line) for line in re.findall(r"python -m finetune (--.*?data_path[^`\n]*)", text)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/finetune.md"])
+def test_commands_of_the_pages_are_understood(page: str) -> None:
+    found = commands(page)
+    assert found
+    for words in found:
+        assert parse_arguments([*words, "--use_cpu", "true"]).data.data_path == "train.json"
