@@ -93,6 +93,7 @@ def read_adapter(folder: Path) -> AdapterWeights:
         AdapterError: as `check_adapter`, or the weights cannot be read.
     """
     config, home = check_adapter(folder), _home(folder)
+    _check_variants(config, folder)
     weights = _read_weights(next(home / name for name in WEIGHTS if (home / name).is_file()))
     if (home / WHOLE_PARTS).is_file():
         weights = weights | _read_weights(home / WHOLE_PARTS)
@@ -150,11 +151,10 @@ def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
             f"{folder}: bias is {config['bias']!r}, allowed is 'none': biases would change the model for everyone.",
             "Train it with bias='none', or merge it into the model.",
         )
-    _check_variants(config, folder)
 
 
 def _check_variants(config: Mapping[str, Any], folder: Path) -> None:
-    # Imported late: PEFT takes seconds.
+    # Imported here, where the weights are read: PEFT takes seconds, in which the page can be served already.
     from peft import LoraConfig
 
     known = {name for name in LoraConfig.__dataclass_fields__ if name not in APPLIED and name not in WITHOUT_EFFECT}
