@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from random import Random
+from typing import Generic, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
-from tokenizers import Tokenizer
 
 from finetune.tiny import language, scenes
 from finetune.tiny.canvas import Canvas
@@ -16,12 +16,13 @@ from finetune.tiny.language import choose
 from finetune.tiny.lessons import Lesson, describe, lessons, missing_shape, phrase, zh
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
-from finetune.tiny.samples import Exchange, Picture, Sample, Writer, cut, whole
+from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
 
 QUESTIONS = 5
 # Slices in one process's batch, about: what a step costs.
 SLICES = 32
 Scene = Callable[[Canvas, Random, Supplies], None]
+Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
     (scenes.one_shape, 1.6),
     (scenes.one_thing, 2.2),
@@ -31,15 +32,18 @@ SCENES: tuple[tuple[Scene, float], ...] = (
 )
 
 
-class Curriculum:
+Sample = TypeVar("Sample")
+
+
+class Curriculum(Generic[Sample]):
     """Draws batches.
 
     Args:
-        supplies: what is drawn with. tokenizer: the model's.
+        supplies: what is drawn with. writer: turns conversations into samples.
     """
 
-    def __init__(self, supplies: Supplies, tokenizer: Tokenizer) -> None:
-        self.supplies, self.writer = supplies, Writer(tokenizer)
+    def __init__(self, supplies: Supplies, writer: Writer[Sample]) -> None:
+        self.supplies, self.writer = supplies, writer
 
     def batch(self, rng: Random, kind: float, easy: float) -> list[Sample]:
         """Samples of one kind.
@@ -121,64 +125,78 @@ class Curriculum:
 
     def pairs(self, rng: Random, easy: float) -> list[Sample]:
         """Two pictures, or three, and questions that compare them."""
-        grid = rng.choice(GRIDS)
-        return [self._pair(rng, grid) for _ in range(SLICES // 2)]
-
-    def _pair(self, rng: Random, grid: tuple[int, int]) -> Sample:
-        canvases = [canvas_for(grid, rng, self.supplies) for _ in range(2)]
-        few = rng.random() < 0.6
-        for canvas in canvases:
-            scene = rng.choice((scenes.one_shape, scenes.one_thing)) if few else scenes.several
-            scene(canvas, rng, self.supplies)
-        asked: list[Lesson] = []
-        numbers = ("first", "second")
-        for _ in range(6):
-            index = rng.randrange(2)
-            one = rng.choice(canvases[index].objects)
-            others = canvases[1 - index].objects
-            if not any((one.name, one.colour) == (other.name, other.colour) for other in others):
-                words = phrase(one)
-                fields = {"a_thing": words if rng.random() < 0.5 else f"the {phrase(one, False)}"}
-                fields["A_thing"] = fields["a_thing"].capitalize()
-                question = choose(rng, language.WHICH_IMAGE, **fields)
-                asked.append(Lesson("several images", question, f"the {numbers[index]}"))
-            if len(canvases[index].objects) == 1:
-                what = f"What is in the {numbers[index]} {rng.choice(('image', 'picture'))}?"
-                asked.append(Lesson("several images", what, phrase(canvases[index].objects[0])))
-            else:
-                what = f"Describe the {numbers[index]} {rng.choice(('image', 'picture'))}."
-                asked.append(Lesson("several images", what, describe(canvases[index].objects)))
-        asked = list({lesson.question: lesson for lesson in asked}.values())[:QUESTIONS]
-        rng.shuffle(asked)
-        pictures = [whole(canvas.finish()) for canvas in canvases]
-        return self.writer.write(_about(pictures, asked))
+        return self._rounds(rng, self._pair)
 
     def shots(self, rng: Random, easy: float) -> list[Sample]:
         """Two or three examples of an answer's form, then a picture to answer in that form."""
-        grid = rng.choice(GRIDS)
-        return [self._shots(rng, grid) for _ in range(SLICES // 3)]
+        return self._rounds(rng, self._shots)
 
-    def _shots(self, rng: Random, grid: tuple[int, int]) -> Sample:
+    def _rounds(self, rng: Random, make: Callable[[Random, Draw], Sample]) -> list[Sample]:
+        """Samples of several pictures of one size each: whole ones, or large ones that are cut."""
+        grid = rng.choice(GRIDS)
+        large = rng.random() < 0.4
+        scale = math.sqrt(rng.choice((1.5, 2, 3, 4, 6, 9))) if large else None
+        limit = 9 if large else 1
+
+        def draw(scene: Scene) -> tuple[Canvas, Picture]:
+            nonlocal spent
+            canvas = canvas_for(grid, rng, self.supplies, scale)
+            scene(canvas, rng, self.supplies)
+            large_cut = cut(Image.fromarray(canvas.picture(shrink=False)), limit) if large else None
+            picture = large_cut or whole(canvas.finish())
+            spent += len(picture.pieces)
+            return canvas, picture
+
+        samples: list[Sample] = []
+        spent = 0
+        while spent < SLICES:
+            samples.append(make(rng, draw))
+        return samples
+
+    def _pair(self, rng: Random, draw: Draw) -> Sample:
+        numbers = ("first", "second", "third")[: 2 if rng.random() < 0.8 else 3]
+        few = rng.random() < 0.6
+        drawn = [draw(rng.choice((scenes.one_shape, scenes.one_thing)) if few else scenes.several) for _ in numbers]
+        objects = [canvas.objects for canvas, _ in drawn]
+        asked: list[Lesson] = []
+        for _ in range(6):
+            index = rng.randrange(len(numbers))
+            one = rng.choice(objects[index])
+            others = [other for at, some in enumerate(objects) if at != index for other in some]
+            if not any((one.name, one.colour) == (other.name, other.colour) for other in others):
+                words = phrase(one) if rng.random() < 0.5 else f"the {phrase(one, False)}"
+                options = f"the {', the '.join(numbers[:-1])} or the {numbers[-1]}"
+                fields = {"a_thing": words, "A_thing": words[0].upper() + words[1:], "options": options}
+                question = choose(rng, language.WHICH_IMAGE, **fields)
+                asked.append(Lesson("several images", question, f"the {numbers[index]}"))
+            picture = f"the {numbers[index]} {rng.choice(('image', 'picture'))}"
+            if len(objects[index]) == 1:
+                asked.append(Lesson("several images", f"What is in {picture}?", phrase(objects[index][0])))
+            else:
+                asked.append(Lesson("several images", f"Describe {picture}.", describe(objects[index])))
+        asked = list({lesson.question: lesson for lesson in asked}.values())[:QUESTIONS]
+        rng.shuffle(asked)
+        return self.writer.write(_about([picture for _, picture in drawn], asked))
+
+    def _shots(self, rng: Random, draw: Draw) -> Sample:
         things = rng.random() < 0.25
-        form = rng.choice(("word", "phrase", "chinese") if things else ("colour", "shape", "both", "colour", "shape", "both",
-                                                                        "phrase", "reverse", "chinese"))  # fmt: skip
+        shape_forms = ("colour", "shape", "both", "colour", "shape", "both", "phrase", "reverse", "chinese")
+        form = rng.choice(("word", "phrase", "chinese") if things else shape_forms)
         question = rng.choice(language.SHOT) if rng.random() < 0.9 else ""
         exchanges = []
         for index in range(3 if rng.random() < 0.8 else 4):
-            canvas = canvas_for(grid, rng, self.supplies)
-            (scenes.one_thing if things else scenes.one_shape)(canvas, rng, self.supplies)
+            canvas, picture = draw(scenes.one_thing if things else scenes.one_shape)
             one = canvas.objects[0]
-            answers = {
-                "word": one.name, "phrase": phrase(one), "chinese": zh(one), "colour": one.colour, "shape": one.name,
-                "both": f"{one.colour} {one.name}", "reverse": f"{one.name}, {one.colour}",
-            }  # fmt: skip
-            exchanges.append(Exchange(question, answers[form], [whole(canvas.finish())], index > 0))
+            answers = {"word": one.name, "phrase": phrase(one), "chinese": zh(one), "colour": one.colour,
+                       "shape": one.name, "both": f"{one.colour} {one.name}",
+                       "reverse": f"{one.name}, {one.colour}"}  # fmt: skip
+            exchanges.append(Exchange(question, answers[form], [picture], index > 0))
         return self.writer.write(exchanges)
 
     def clips(self, rng: Random, easy: float) -> list[Sample]:
         """Frames of something that moves."""
         grid = rng.choice(GRIDS)
-        cells = rng.random() < 0.15
+        cells = rng.random() < 0.3
         samples: list[Sample] = []
         spent = 0
         while spent < SLICES * 1.5:
@@ -217,7 +235,7 @@ class Curriculum:
         spoken = "ball" if name == "circle" else name
         asked = [
             Lesson("video", choose(rng, language.VIDEO_COLOUR, thing=spoken), chosen[0]),
-            Lesson("video", choose(rng, language.VIDEO_MOVE, thing=spoken), way),
+            Lesson("video", choose(rng, language.VIDEO_MOVE + language.VIDEO_AXIS[axis], thing=spoken), way),
         ]
         if rng.random() < 0.4:
             asked.append(Lesson("video", rng.choice(("What is moving?", "What moves?", "What do you see in the video?")),

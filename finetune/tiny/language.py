@@ -97,10 +97,10 @@ BOX = (
     "Draw a box around the {thing}.",
 )  # fmt: skip
 WHICH_IMAGE = (
-    "Which image has {a_thing}, the first or the second?", "Which image has {a_thing}, the first or the second?",
-    "Which picture has {a_thing}, the first or the second?", "Which image shows {a_thing}?",
-    "Which has {a_thing}?", "In which image is there {a_thing}?", "{A_thing} is in which image?",
-    "Is {a_thing} in the first or the second image?",
+    "Which image has {a_thing}, {options}?", "Which image has {a_thing}, {options}?", "Which has {a_thing}?",
+    "Which picture has {a_thing}, {options}?", "Which image shows {a_thing}?", "Which picture shows {a_thing}, {options}?",
+    "In which image is there {a_thing}?", "{A_thing} is in which image?", "Is {a_thing} in {options} image?",
+    "Which has {a_thing}, {options}?",
 )  # fmt: skip
 FOLLOW_SHAPE = ("And its shape?", "And its shape?", "And what shape is it?", "What about its shape?", "And the shape?")
 FOLLOW_COLOUR = (
@@ -119,7 +119,11 @@ VIDEO_MOVE = (
     "Where does the {thing} move?", "In which direction does the {thing} move?", "Which way does the {thing} go?",
     "Does the {thing} move left or right, up or down?", "Does the {thing} move left, right, up or down?",
 )  # fmt: skip
-SHOT = ("What is it?", "Look at this.", "Picture:", "Next.", "And this?", "?", "What do you see?", "Answer as before.",
+VIDEO_AXIS = (
+    ("Does the {thing} move left or right?", "Does it move left or right?", "Does the {thing} go left or right?"),
+    ("Does the {thing} move up or down?", "Does it move up or down?", "Does the {thing} go up or down?"),
+)
+SHOT = ("What is it?", "Look at this.", "Picture:", "Question:", "Name it.", "Next.", "And this?", "?", "What do you see?", "Answer as before.",
         "What is in the picture?", "Describe the picture.", "What is this?")  # fmt: skip
 
 NUMBERS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")

@@ -340,9 +340,7 @@ def lessons(objects: Sequence[Thing], rng: Random, count: int) -> list[Lesson]:
             break
         made = rng.choices(makers, weights)[0](objects, rng)
         # An answer that stands above already could be copied from there instead of read off the picture.
-        if made is None or any(
-            (made.skill, made.answer) == (other.skill, other.answer) for other in found if len(made.answer) > 3
-        ):
+        if made is None or any(_same_answer(made, other) for other in found):
             continue
         if any(made.question == other.question for other in found):
             continue
@@ -351,6 +349,10 @@ def lessons(objects: Sequence[Thing], rng: Random, count: int) -> list[Lesson]:
         if after:
             found.append(after)
     return found
+
+
+def _same_answer(one: Lesson, other: Lesson) -> bool:
+    return (one.skill, one.answer) == (other.skill, other.answer) and one.skill not in ("count", "yes or no")
 
 
 def polite(lesson: Lesson, rng: Random) -> Lesson:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,13 +24,14 @@ class Picture:
     """A picture cut for the tower.
 
     Attributes:
-        pieces: uint8 (H, W, 3), the overview first. plan: how it was cut.
+        pieces: uint8 (H, W, 3), the overview first. plan: how it was cut. image: as it was drawn, if it was cut.
         labels: int64 (4, N), what covers the patches of the overview; None if not known.
     """
 
     pieces: list[np.ndarray]
     plan: SlicePlan
     labels: np.ndarray | None = None
+    image: Image.Image | None = None
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class Sample:
 def cut(image: Image.Image, most: int) -> Picture:
     """A picture cut into an overview and at most `most` cells, by the application's own slicing."""
     plan = plan_slices(image.size, most, SLICE_SIDE)
-    return Picture([np.asarray(piece) for piece in cut_slices(image, plan)], plan)
+    return Picture([np.asarray(piece) for piece in cut_slices(image, plan)], plan, image=image)
 
 
 def whole(pixels: np.ndarray, labels: np.ndarray | None = None) -> Picture:
@@ -73,7 +75,18 @@ def whole(pixels: np.ndarray, labels: np.ndarray | None = None) -> Picture:
     return Picture([pixels], SlicePlan((width, height), patch_size=14), labels)
 
 
-class Writer:
+Written = TypeVar("Written", covariant=True)
+
+
+class Writer(Protocol[Written]):
+    """What turns conversations into samples."""
+
+    def write(self, exchanges: Sequence[Exchange], numbered: bool = True) -> Written:
+        """One conversation; `numbered` gives the pictures their ids in the prompt."""
+        ...
+
+
+class TokenWriter:
     """Writes conversations with a tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:

@@ -122,6 +122,11 @@ def thing_words() -> Vocabulary:
     return Vocabulary({thing.word: (thing.word, thing.chinese) for thing in things()})
 
 
+@lru_cache(maxsize=1)
+def _describing() -> Vocabulary:
+    return thing_words() | NUMBER_WORDS | COLOUR_WORDS | SHAPE_WORDS  # "green apple" before "green"
+
+
 def names(vocabulary: Vocabulary, *expected: str, asked: Iterable[str] = ()) -> Score:
     """The answer names these words and no others, those of the question aside, and does not ramble on."""
     wanted, free = set(expected), set(asked) - set(expected)
@@ -177,9 +182,8 @@ def lists(*expected: tuple[str, str]) -> Score:
 
 def _pairs(answer: str) -> list[tuple[str, str]]:
     """(colour, name) of what an answer names; "two red circles" gives two."""
-    vocabulary = thing_words() | NUMBER_WORDS | COLOUR_WORDS | SHAPE_WORDS  # "green apple" before "green"
     number, colour, pairs = 1, "", []
-    for word in vocabulary.found(answer):
+    for word in _describing().found(answer):
         if word.isdigit():
             number = int(word)
         elif COLOUR_WORDS.found(word) == [word]:
