@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from app.families.minicpm_v_2_6 import MiniCPMV26
 from app.modeling.positions import grid_position_ids
-from finetune.tiny import tokens
+from finetune.tiny import record, tokens
 from finetune.tiny.curriculum import QUESTIONS, SLICES, Curriculum
 from finetune.tiny.embedded import new_model, write
 from finetune.tiny.lessons import lessons
@@ -138,14 +138,15 @@ def main() -> None:
     named = [(name.removeprefix("model."), p) for name, p in both.named_parameters()]
     optimizers = Optimizers(named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE})
     done, seconds, step = 0, 0.0, 0
+    tower = torch.load(arguments.out / "tower.pt", weights_only=True)
     if path.exists():
         state = torch.load(path, weights_only=True)
         both.load_state_dict(state["model"])
         optimizers.load_state_dict(state["optimizers"])
         done, seconds, step = state["done"], state["seconds"], state["step"]
     else:
-        tower = torch.load(arguments.out / "tower.pt", weights_only=True)["model"]
-        both.load_state_dict({name.replace("vpm.", "model.vpm."): value for name, value in tower.items()}, strict=False)
+        learned = {name.replace("vpm.", "model.vpm."): value for name, value in tower["model"].items()}
+        both.load_state_dict(learned, strict=False)
     team.agree(optimizers.parameters)
     if arguments.compile:
         for part in (*model.llm.model.layers, model.llm.model.norm, *model.vpm.encoder.layers):
@@ -186,6 +187,8 @@ def main() -> None:
             state = {"done": done, "seconds": seconds, "step": step}
             save(path, model=both.state_dict(), optimizers=optimizers.state_dict(), **state)
             write(model, tokenizer, arguments.out / "checkpoint")
+            stages = [("tower", tower["done"], tower["seconds"]), ("answers", done, seconds)]
+            record.write(arguments.out / "record.json", arguments.seed, stages)
             last, losses, denses = monotonic(), [], []
 
 

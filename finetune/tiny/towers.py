@@ -24,8 +24,8 @@ from app.modeling.positions import grid_position_ids
 from finetune.tiny.canvas import CHARACTERS
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.packed import GRIDS, Supplies, packed
-from finetune.tiny.parallel import join
 from finetune.tiny.palette import COLOURS, SHAPES
+from finetune.tiny.parallel import join
 from finetune.tiny.shape import new_tower
 from finetune.tiny.supplies import gather
 
