@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,15 +90,16 @@ def lora_config(model: nn.Module, training: Training, parts: ModelArguments, lor
     for name in saved:
         if not any(one == name or one.endswith(f".{name}") for one, _ in model.named_modules()):
             raise SettingsError(f"--lora_modules_to_save: the model has no module {name}.", "See its weight names.")
+    targets = target_names(model, training.lora_layers, lora.lora_target_modules)
+    if lora.lora_layers_to_transform is not None:
+        targets = of_layers(targets, lora.lora_layers_to_transform, lora.lora_layers_pattern)
     try:
         return LoraConfig(
             r=lora.lora_r,
             lora_alpha=lora.lora_alpha,
             lora_dropout=lora.lora_dropout,
             bias=lora.lora_bias,  # type: ignore[arg-type]
-            target_modules=target_names(model, training.lora_layers, lora.lora_target_modules),
-            layers_to_transform=lora.lora_layers_to_transform,
-            layers_pattern=lora.lora_layers_pattern if lora.lora_layers_to_transform else None,
+            target_modules=targets,
             modules_to_save=saved or None,
         )
     except ValueError as error:
@@ -132,6 +134,24 @@ def target_names(model: nn.Module, layers: Sequence[type[nn.Module]], pattern: s
     return found
 
 
+def of_layers(names: Sequence[str], layers: Sequence[int], pattern: str | None) -> list[str]:
+    """Those names that lie in layers of the given numbers.
+
+    Args:
+        pattern: name of the list that the layers stand in; None is any list.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    number = re.compile(rf"(?:^|\.){re.escape(pattern) if pattern else '[^.]+'}\.(\d+)\.")
+    found = [name for name in names if (at := number.search(name)) and int(at[1]) in layers]
+    if not found:
+        last = max((int(at[1]) for name in names if (at := number.search(name))), default=None)
+        allowed = "the model has no such list" if last is None else f"allowed is 0 to {last}"
+        raise SettingsError(f"--lora_layers_to_transform: got {' '.join(map(str, layers))}; {allowed}.")
+    return found
+
+
 def count_parameters(model: nn.Module) -> tuple[int, int]:
     """How many numbers learn, and how many there are; as many as were there before DeepSpeed shared them out."""
     sizes = [(getattr(one, "ds_numel", one.numel()), one.requires_grad) for one in model.parameters()]
@@ -152,7 +172,9 @@ def _adapted(model: Any, training: Training, parts: ModelArguments, lora: LoraAr
                 "Name a folder with adapter_config.json and adapter_model.safetensors.",
             ) from error
     config = lora_config(model, training, parts, lora)
-    config.base_model_name_or_path = parts.model_name_or_path
+    # PEFT notes the folder of a model; what the user called it holds on other machines too.
+    name = parts.model_name_or_path
+    model.name_or_path = str(Path(name).resolve()) if Path(name).is_dir() else name
     try:
         return get_peft_model(model, config, autocast_adapter_dtype=exact)
     except ValueError as error:

@@ -92,7 +92,7 @@ def test_other_spellings() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--lora_rank 8", ["--lora_rank is no flag", "Is --lora_"]),
+        ("--lora_rr 8", ["--lora_rr is no flag", "Is --lora_r meant"]),
         ("--learning_rat=3", ["--learning_rat is no flag", "--learning_rate meant"]),
         ("stray", ["'stray' belongs to no flag"]),
         ("--lora_r three", ["--lora_r", "invalid int value: 'three'"]),

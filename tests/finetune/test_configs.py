@@ -9,7 +9,7 @@ import pytest
 import yaml
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
-from transformers.integrations.deepspeed import HfDeepSpeedConfig
+from accelerate.utils.deepspeed import HfDeepSpeedConfig
 
 from finetune.deepspeed import SHIPPED
 

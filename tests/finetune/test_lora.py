@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,25 @@ def test_layers_to_transform() -> None:
     tuned = prepare(one.model, training_of(one.family), parts(), lora)
     adapted = {name for name, _ in tuned.named_parameters() if "lora_A" in name}
     assert len(adapted) == 7 and all(".layers.1." in name for name in adapted)
+
+
+@pytest.mark.parametrize(
+    ("layers", "pattern", "words"), [([2, 9], None, "allowed is 0 to 1"), ([0], "blocks", "no such list")]
+)
+def test_layers_that_are_not_there(layers: list[int], pattern: str | None, words: str) -> None:
+    one = tiny("minicpm-v-2_6")
+    lora = LoraArguments(lora_layers_to_transform=layers, lora_layers_pattern=pattern)
+    with pytest.raises(SettingsError, match=words):
+        lora_config(one.model, training_of(one.family), parts(), lora)
+
+
+def test_the_adapter_names_the_model_as_the_user_did(tmp_path: Path) -> None:
+    for given, noted in (("owner/model", "owner/model"), (str(tmp_path), str(tmp_path.resolve()))):
+        one = fresh()
+        tuned = prepare(
+            one.model, training_of(one.family), parts(model_name_or_path=given), LoraArguments(use_lora=True)
+        )
+        assert tuned.peft_config["default"].base_model_name_or_path == noted
 
 
 def test_unknown_modules_to_save() -> None:
