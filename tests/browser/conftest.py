@@ -27,6 +27,7 @@ FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-ba
     --disable-component-update --disable-sync --disable-dev-shm-usage""".split()
 DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
 PATIENCE = 30_000  # ms, on a busy machine
+START = 90  # seconds a server may take to come up there
 DEMO = ["web_demo_2.6.py", "--port", "{port}"]
 SERVERS = {
     "echo": [*DEMO, "--backend", "echo"],
@@ -162,7 +163,7 @@ def serving(command: list[str], log: Path) -> Iterator[str]:
 
 
 def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = monotonic() + PATIENCE / 1000
+    deadline = monotonic() + START
     while True:
         if process.poll() is not None or monotonic() > deadline:
             raise RuntimeError(f"The server did not start:\n{log.read_text()[-2000:]}")
