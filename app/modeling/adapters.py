@@ -9,6 +9,7 @@ versions) and SWIFT (PEFT folders with a regular expression as target; its own t
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -154,6 +155,8 @@ def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
 
 
 def _check_variants(config: Mapping[str, Any], folder: Path) -> None:
+    # It says when imported that it lacks kernels for int4 on a CPU, whether or not anything is int4.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # Imported here, where the weights are read: PEFT takes seconds, in which the page can be served already.
     from peft import LoraConfig
 
