@@ -18,12 +18,14 @@ class Skill:
     Attributes:
         name: as on the command line. aim: mean score wanted. example: a question, for the model card.
         needs_things: it draws everyday things, so it needs the icon sets.
+        held_out: the training generator never draws it.
     """
 
     name: str
     aim: float
     example: str
     needs_things: bool = False
+    held_out: bool = False
 
 
 SKILLS = (
@@ -35,7 +37,7 @@ SKILLS = (
     Skill("yes_no", 0.92, "Is there a blue square?"),
     Skill("things", 0.97, "What is this? (drawing styles seen in training)", needs_things=True),
     Skill("things_zh", 0.97, "这是什么？ (drawing styles seen in training)", needs_things=True),
-    Skill("things_twemoji", 0.75, "What is this? (a drawing style never seen)", needs_things=True),
+    Skill("things_twemoji", 0.75, "What is this? (a drawing style never seen)", needs_things=True, held_out=True),
     Skill("reading", 0.9, "Read the number. Read the text. (1 to 6 characters)"),
     Skill("page", 0.9, "Read the text. (20 to 300 characters; 1 minus the character error rate)"),
     Skill("images", 0.85, "Which image has the red circle, the first or the second?"),

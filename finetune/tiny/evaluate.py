@@ -115,8 +115,9 @@ def cases_of(source: CaseSource, skill: str, count: int, seed: int) -> list[Case
 def sources(cache: Path) -> dict[str, CaseSource]:
     """The generators by name."""
     from finetune.tiny.drawer2_cases import Drawer2
+    from finetune.tiny.seen import Seen
 
-    return {"drawer2": Drawer2(cache)}
+    return {"seen": Seen(cache), "drawer2": Drawer2(cache)}
 
 
 def skills_named(names: Sequence[str] | None) -> tuple[Skill, ...]:
@@ -168,6 +169,8 @@ def evaluate(
     """Ask every skill of every generator; yields (skill, generator, what was asked) as it goes."""
     for skill in skills:
         for name, source in given.items():
+            if name == "seen" and skill.held_out:
+                continue
             yield skill, name, list(examinee.ask(cases_of(source, skill.name, count, seed)))
 
 
