@@ -22,9 +22,10 @@ from finetune.entries import InlineImage
 Size = tuple[int, int]
 
 # Formats whose header says all: the size, and which side is up.
-_BY_HEADER = ("JPEG", "MPO", "PNG", "WEBP")
+_BY_HEADER = ("JPEG", "PNG", "WEBP")
 _SIDEWAYS = (5, 6, 7, 8)
 _ORIENTATION_TAG = 0x0112
+_PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"com.adobe.xmp")
 _JPEG_END = b"\xff\xd9"
 _TAIL_BYTES = 1 << 16  # cameras write some of their own behind a picture's end
 
@@ -115,12 +116,21 @@ def _size_by_header(source: Path | bytes, verify: bool) -> Size | None:
     try:
         with PILImage.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_BY_HEADER) as picture:
             width, height = picture.size
-            sideways = picture.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
-            if width * height > MAX_PIXELS or (verify and not _is_whole(picture, source)):
+            # PNG's own getexif would decode the pixels to see what stands behind them.
+            sideways = PILImage.Image.getexif(picture).get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+            if width * height > MAX_PIXELS or (picture.format == "PNG" and _turned_at_the_end(source)):
+                return None
+            if verify and not _is_whole(picture, source):
                 return None
     except Exception:  # decoders raise errors of many types on a damaged header
         return None
     return (height, width) if sideways else (width, height)
+
+
+def _turned_at_the_end(source: Path | bytes) -> bool:
+    """Whether a PNG may say behind its pixels which side is up."""
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    return any(name in data[data.find(b"IDAT") :] for name in _PNG_ORIENTATION)
 
 
 def _is_whole(picture: PILImage.Image, source: Path | bytes) -> bool:

@@ -274,7 +274,7 @@ def test_an_outline_has_a_size_and_no_memory() -> None:
 @pytest.mark.parametrize("frames", [4, 24])
 def test_videos_are_those_of_inference(write_data: Write, draw: Draw, tmp_path: Path, name: str, frames: int) -> None:
     member = tiny(name)
-    write_clip(tmp_path / "c.mp4", frames=30 * 10, size=(640, 480))
+    write_clip(tmp_path / "c.mp4", frames=26, fps=1, size=(640, 480))
     entry = talk("<image>\n<video>\nQ", "A", "And?", "B", image=draw(), video={"video": "c.mp4", "max_frames": frames})
     sample = read_samples(write_data(entry))[0]
     assert_is_inference(sample, member.encoder(), member.runner)
