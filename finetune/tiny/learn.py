@@ -28,10 +28,12 @@ from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.parallel import join
 from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.supplies import gather
-from finetune.tiny.towers import Heads, plain_attention, save, to_slices
+from finetune.tiny.towers import Heads, PackedPictures, features_of, plain_attention, save, to_slices
 
 VOCABULARY = 2000
-TOWER_SHARE = 0.15
+TOWER_SHARE = 0.25
+# Share of steps that teach the tower alone, by packed pictures, so that it goes on learning.
+PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
 # Answer tokens from which on a batch counts in full.
 FULL = 300
@@ -152,27 +154,31 @@ def main() -> None:
         for part in (*model.llm.model.layers, model.llm.model.norm, *model.vpm.encoder.layers):
             part.compile(dynamic=True)
     curriculum, pad = Curriculum(supplies, TokenWriter(tokenizer)), tokenizer.token_to_id("<|endoftext|>")
+    packed_pictures = PackedPictures(supplies, arguments.seed, SLICES)
     started = last = monotonic()
     spent, losses, denses = seconds, [], []
     while done < arguments.pictures:
-        # Both processes draw the same kind of batch, so that neither waits for the other.
+        # All processes draw the same kind of batch, so that none waits for the others.
         kind = Random(f"{arguments.seed} {step}").random()
         rng = Random(f"{arguments.seed} {step} {team.rank}")
-        samples = curriculum.batch(rng, kind, max(0.0, 1 - done / arguments.easy))
-        batch = Batch(samples, pad)
-        with torch.autocast("cpu", torch.bfloat16):
-            embeds, features = encode(model, batch, step % 2 == 0 and batch.dense is not None)
-            loss = total = answer_loss(model, embeds, batch.labels)
-            if features is not None and features.requires_grad and batch.dense is not None:
-                dense = heads.loss(features, batch.dense)
-                total = loss + DENSE_SHARE * dense
-                denses.append(dense.item())
+        if Random(f"packed {arguments.seed} {step}").random() < PACKED_SHARE:
+            pixels, labels = packed_pictures.batch(step * team.size + team.rank)
+            with plain_attention(), torch.autocast("cpu", torch.bfloat16):
+                total = heads.loss(features_of(model.vpm, pixels), labels)
+            denses.append(total.item())
+        else:
+            batch = Batch(curriculum.batch(rng, kind, max(0.0, 1 - done / arguments.easy)), pad)
+            with torch.autocast("cpu", torch.bfloat16):
+                embeds, features = encode(model, batch, step % 2 == 0 and batch.dense is not None)
+                total = answer_loss(model, embeds, batch.labels)
+                losses.append(total.item())
+                if features is not None and features.requires_grad and batch.dense is not None:
+                    total = total + DENSE_SHARE * heads.loss(features, batch.dense)
         total.backward()
         team.average(optimizers.parameters)
         optimizers.step(schedule(done, 6000, arguments.pictures, arguments.cooling))
         done += SLICES * team.size
         step += 1
-        losses.append(loss.item())
         if team.first and (monotonic() - last > 120 or done >= arguments.pictures):
             seconds = spent + monotonic() - started
             mean = lambda values: round(sum(values) / max(1, len(values)), 3)  # noqa: E731

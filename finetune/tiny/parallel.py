@@ -26,21 +26,19 @@ class Team:
         return self.rank == 0
 
     def average(self, parameters: Sequence[Tensor]) -> None:
-        """Replace every gradient by its mean over the processes; a missing one counts as zero."""
-        if self.size == 1:
+        """Replace every gradient by its mean over the processes; all must have gradients of the same parameters.
+
+        What has no gradient keeps none: an optimizer would move it by its momentum otherwise.
+        """
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if self.size == 1 or not gradients:
             return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
         flat /= self.size
-        start = 0
-        for parameter in parameters:
-            if parameter.grad is not None:
-                stop = start + parameter.grad.numel()
-                parameter.grad.copy_(flat[start:stop].view_as(parameter.grad))
-                start = stop
+        pieces = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, pieces, strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def agree(self, parameters: Sequence[Tensor]) -> None:
         """Start all processes from the first one's values."""
