@@ -72,11 +72,13 @@ def prepare(
     return model
 
 
-def freeze(model: nn.Module, training: Training, parts: ModelArguments) -> None:
+def freeze(model: Any, training: Training, parts: ModelArguments) -> None:
     """Take the parts that shall not learn out of training."""
     for name, tuned in _parts(training, parts):
         if not tuned:
             model.get_submodule(name).requires_grad_(False)
+            if name == training.llm:
+                model.get_output_embeddings().requires_grad_(False)
 
 
 def lora_config(model: nn.Module, training: Training, parts: ModelArguments, lora: LoraArguments) -> LoraConfig:

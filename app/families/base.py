@@ -16,7 +16,8 @@ class Training:
 
     Attributes:
         lora_layers: types of the modules in which every linear layer gets an adapter.
-        llm, vision, resampler: names of the modules that are the language model, the tower and the resampler.
+        llm, vision, resampler: names of the modules that are the language model, the tower and the resampler; a head
+            outside the language model belongs to it.
     """
 
     lora_layers: tuple[type[nn.Module], ...]

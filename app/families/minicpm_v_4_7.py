@@ -8,7 +8,7 @@ from typing import Any
 from transformers import MiniCPMV4_7Config, MiniCPMV4_7ForConditionalGeneration
 
 from app.families.base import Family
-from app.families.minicpm_v_4_6 import INT4_SKIP_MODULES, OPTIONS
+from app.families.minicpm_v_4_6 import INT4_SKIP_MODULES, OPTIONS, TRAINING
 from app.modeling.native_runner import CanvasRunner
 
 
@@ -25,6 +25,7 @@ FAMILY = Family(
     terminators=("<|im_end|>", "<|endoftext|>"),
     int4_skip_modules=INT4_SKIP_MODULES,
     options=OPTIONS,
+    training=TRAINING,
     runner=CanvasRunner,
     in_library=True,
     hub_id="openbmb/MiniCPM-V-4.7-1B",

@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 import app.modeling  # noqa: F401  (registers the models)
+from finetune.merge import merge
 from tests.checkpoints import folder
+from tests.families.tiny_native import NAMES, build
 from tests.finetune.conftest import MUST
 from tests.finetune.runs import COLOURS, QUESTION, data, losses, run, state_of
 
@@ -64,6 +66,20 @@ def test_full_training_changes_what_is_asked_and_keeps_the_official_layout(
         assert (out / file.name).read_bytes() == file.read_bytes()
     again = AutoModel.from_pretrained(out)
     assert not changed(after, state_of(again))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_of_the_librarys_own(name: str, data: Path, tmp_path: Path) -> None:
+    base = build(tmp_path / "base", name)
+    rows = run(base, data, tmp_path / "lora", use_lora="true", lora_r=4, eval_data_path=data)
+    assert losses(rows)[-1] < losses(rows)[0]
+    merge(tmp_path / "lora", tmp_path / "merged")
+    assert {key.split(".")[1] for key in changed(checkpoint(base), checkpoint(tmp_path / "merged"))} == {
+        "language_model", "merger"
+    }  # fmt: skip
+    rows = run(base, data, tmp_path / "full", tune_llm="false", tune_vision="false", max_steps=3)
+    moved = changed(checkpoint(base), checkpoint(tmp_path / "full"))
+    assert moved and all(key.startswith("model.merger.") for key in moved)
 
 
 def test_the_parts_can_be_chosen(data: Path, tmp_path: Path) -> None:
