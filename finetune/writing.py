@@ -136,13 +136,20 @@ class ConversationWriter:
             text = text.replace(stand, token)
         return text.split(border), mark
 
-    def _next(self, ids: Sequence[int], text: str, piece: str, mark: str) -> list[int]:
+    def _next(self, ids: list[int], text: str, piece: str, mark: str) -> list[int]:
         """The tokens of a piece behind a text that has the given tokens already."""
-        encode = self.processor.encoder.encode
+        encode, tokenizer = self.processor.encoder.encode, self.processor.tokenizer
+        start = len(encode(""))
+        # Text is tokenised apart on both sides of a special token, so what stands before the last picture's end is
+        # left out: it is most of a prompt.
+        at, token = max((text.rfind(token), token) for token in self.processor.layout.ends)
+        if at >= 0:
+            place = len(ids) - 1 - ids[::-1].index(tokenizer.convert_tokens_to_ids(token))
+            text, ids = text[at:], ids[:start] + ids[place:]
         whole = encode(text + piece, mark)
         if whole[: len(ids)] == ids:
             return whole[len(ids) :]
-        return encode(piece, mark)[len(encode("")) :]
+        return encode(piece, mark)[start:]
 
     def _end(self, written: Written, follow: list[int], index: int, learn_from: int, last: bool) -> None:
         """Go on with what follows an answer, beginning with its end token.
