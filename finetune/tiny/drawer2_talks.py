@@ -138,7 +138,7 @@ def video(rng: Random, supplies: Supplies) -> Case:
         score, expected = names(COLOUR_WORDS, colour), colour
     else:
         pair = "left or right" if move in ("left", "right") else "up or down"
-        usual = [f"Does the ball move {pair}?", f"Does it move {pair}?"]
+        usual = ["Does it move left or right, up or down?", f"Does the ball move {pair}?", f"Does it move {pair}?"]
         question, kind = either(rng, usual, ["Which way does the ball move?"]), "movement"
         score, expected = names(MOVES, move), move
     return Case("video", [user(*frames, question)], score, expected, kind, options=VIDEO_OPTIONS)
