@@ -15,7 +15,7 @@ from tests.checkpoints import folder
 pytestmark = pytest.mark.browser
 
 MODEL = "minicpm-v-2_6"
-QUESTION = "What is on the table?"
+QUESTION = "What is in the picture?"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,16 +43,25 @@ def text_of(answer: Locator) -> str:
     return answer.locator(".ms-gr-pro-chatbot-message-content").inner_text()
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_options_stand_below_the_choice(open_chat, width: int) -> None:
+    chat = open_chat("adapters", viewport={"width": width, "height": 900})
+    top, below = (place.bounding_box() for place in (box(chat), chat.page.get_by_role("button", name="Decoding")))
+    assert top and below
+    assert below["y"] > top["y"] + top["height"]
+    assert below["x"] + below["width"] <= width
+
+
 def test_choosing_an_adapter_changes_the_answer_and_base_returns_it(open_chat, examples: Path) -> None:
     chat = open_chat("adapters")
     expect(box(chat)).to_have_value("Base model")
-    base = text_of(chat.ask(QUESTION, examples / "table.jpg"))
+    base = text_of(chat.ask(QUESTION, examples / "shapes.png"))
     answers = {}
     for name in ("menu", "ocr", "Base model", "menu"):
         choose(chat, name)
         chat.button("Clear history").click()
         expect(chat.messages).to_have_count(0)
-        answer = text_of(chat.ask(QUESTION, examples / "table.jpg"))
+        answer = text_of(chat.ask(QUESTION, examples / "shapes.png"))
         assert answers.setdefault(name, answer) == answer
     assert answers["Base model"] == base
     assert len({base, answers["menu"], answers["ocr"]}) == 3
