@@ -17,8 +17,6 @@ from app.modeling.runner import Turn, flat, has_video
 from app.sampling import SamplingParams
 
 IGNORED = -100
-# What a model says about places in a picture. In answers these are its tokens; other markup in them stays text.
-GROUNDING = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", "<point>", "</point>")
 
 
 @dataclass(slots=True)
@@ -116,15 +114,12 @@ class ConversationWriter:
     def _pieces(self, turns: Sequence[Turn]) -> tuple[list[str], str]:
         """The prompt's text, cut at the beginning and end of each answer, and the guard in it."""
         texts = [part for turn in turns for part in turn.content if isinstance(part, str)]
-        border, *stands = private_characters(texts, 1 + len(GROUNDING))
+        border = private_character(texts)
 
         def content(turn: Turn) -> list[Any]:
             if turn.role != "assistant":
                 return flat(turn.content)
-            text = answer_text(turn)
-            for token, stand in zip(GROUNDING, stands, strict=True):
-                text = text.replace(token, stand)
-            return [border + text + border]
+            return [border + answer_text(turn) + border]
 
         conversation = [{"role": turn.role, "content": content(turn)} for turn in turns]
         mark = self.processor.encoder.choose_mark(
@@ -132,8 +127,6 @@ class ConversationWriter:
         )
         prompt = self.processor.render(conversation, mark, add_generation_prompt=False)
         text = self.processor.expand(prompt, self._plans(turns), False if has_video(turns) else None)
-        for token, stand in zip(GROUNDING, stands, strict=True):
-            text = text.replace(stand, token)
         return text.split(border), mark
 
     def _next(self, ids: list[int], text: str, piece: str, mark: str) -> list[int]:
@@ -218,8 +211,7 @@ def answer_text(turn: Turn) -> str:
     return "\n".join(part for part in turn.content if isinstance(part, str)).strip()
 
 
-def private_characters(texts: Iterable[str], count: int) -> list[str]:
-    """Private-use characters that none of the texts has."""
+def private_character(texts: Iterable[str]) -> str:
+    """A private-use character that none of the texts has."""
     used = {character for text in texts for character in text}
-    free = (chr(code) for code in range(0xF8FF, 0xDFFF, -1) if chr(code) not in used)
-    return [next(free) for _ in range(count)]
+    return next(chr(code) for code in range(0xF8FF, 0xDFFF, -1) if chr(code) not in used)

@@ -3,7 +3,8 @@
 A prompt is rendered to one string and tokenised as a whole, as the models were trained. So what a user typed as
 `<image>`, `<|im_end|>` or an image placeholder would become the real thing. A guard, one private-use character
 inside every such string, keeps it apart while the prompt is rendered, and is taken out when the real markup has
-been found. Prompts without such strings take the ordinary way, so their ids are the tokenizer's own.
+been found. Prompts without such strings take the ordinary way, so their ids are the tokenizer's own. Boxes and names
+of objects (`GROUNDING`) are meant when they are written, by the user or in an answer of before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 IMAGE_PLACEHOLDER = "(<image>./</image>)"
+# Names and places of objects: the models were trained on them in answers and questions, and they open nothing.
+GROUNDING = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", "<point>", "</point>")
 
 
 def _alternatives(strings: Iterable[str]) -> str:
@@ -33,9 +36,8 @@ class PromptEncoder:
         self.tokenizer = tokenizer
         self._special: dict[str, int] = dict(tokenizer.added_tokens_encoder)
         # A single character ("!" as padding) means itself anyway.
-        self._markup = re.compile(
-            _alternatives([*(token for token in self._special if len(token) > 1), IMAGE_PLACEHOLDER])
-        )
+        guarded = [token for token in self._special if len(token) > 1 and token not in GROUNDING]
+        self._markup = re.compile(_alternatives([*guarded, IMAGE_PLACEHOLDER]))
         self._plain: Tokenizer | None = None
 
     def choose_mark(self, texts: Iterable[str]) -> str:

@@ -196,11 +196,11 @@ def test_boxes_in_answers_are_the_models_tokens(member: Tiny, write_data: Write,
         assert labels.count(member.tokenizer.convert_tokens_to_ids(token)) == 1
 
 
-def test_boxes_in_questions_are_text_as_in_inference(member: Tiny, write_data: Write, draw: Draw) -> None:
+def test_boxes_in_questions_are_tokens_as_in_inference(member: Tiny, write_data: Write, draw: Draw) -> None:
     sample = read_samples(write_data(talk("<image>\nWhat is in <box>1 2</box>?", "A dog.", image=draw())))[0]
     assert_is_inference(sample, member.encoder(), member.runner)
     box = member.tokenizer.convert_tokens_to_ids("<box>")
-    assert box not in member.encoder().encode(sample).input_ids.tolist()
+    assert member.encoder().encode(sample).input_ids.tolist().count(box) == 1
 
 
 def test_fewer_slices_are_asked_for_as_in_inference(member: Tiny, write_data: Write, draw: Draw) -> None:

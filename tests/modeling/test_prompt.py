@@ -99,3 +99,18 @@ def test_a_post_processor_that_adds_a_bos_is_followed() -> None:
     encoder = PromptEncoder(tokenizer)
     assert encoder.encode("some text", mark="\ue000") == encoder.encode("some text")
     assert encoder.encode("some text")[0] == tokenizer.bos_token_id
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("beside", ["", "<image>"])
+def test_boxes_are_meant_as_they_are_written(model: str, beside: str) -> None:
+    _, tokenizer, processor = load(model)
+    turns = [
+        {"role": "user", "content": [f"What is in <box>1 2 3 4</box>? {beside}"]},
+        {"role": "assistant", "content": ["<ref>a dog</ref><box>1 2 3 4</box>"]},
+        {"role": "user", "content": ["And now?"]},
+    ]
+    ids = processor.chat_inputs([turns])["input_ids"][0].tolist()
+    assert ids.count(tokenizer.convert_tokens_to_ids("<box>")) == 2
+    assert ids.count(tokenizer.convert_tokens_to_ids("</ref>")) == 1
+    assert tokenizer.convert_tokens_to_ids("<image>") not in ids
