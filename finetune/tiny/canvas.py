@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -10,13 +11,16 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from finetune.tiny.palette import COLOURS, RGB, SHAPE_NAMES, clamp, distance, outline, shade
+from finetune.tiny.palette import COLOURS, RGB, SHAPE_NAMES, Points, clamp, distance, outline, shade
 
 PATCH = 14
+Box = tuple[float, float, float, float]
 CHARACTERS = "".join(map(chr, range(33, 127)))
-# The mask that tells how much of a patch is covered has this many points along a patch's side.
+# How much of a patch is covered is counted on so many points along its side; from this share on it has a label.
 POINTS = 4
 COVERED = 0.35
+# Label of a patch that no loss counts.
+IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Thing:
     kind: str
     name: str
     colour: str
-    box: tuple[float, float, float, float]
+    box: Box
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -36,11 +40,12 @@ class Thing:
 
 @dataclass(slots=True)
 class Labels:
-    """Per patch of the grid: 0 is nothing.
+    """What covers each patch, int64 (rows, cols) each; 0 is nothing.
 
     Attributes:
-        colour: 1 + index into COLOURS. what: 1 + index into shapes, then things. left, right: 1 + index into
-            CHARACTERS, for the two halves of a patch.
+        colour: 1 + index into COLOURS; IGNORED on things, which have many.
+        what: 1 + index into shapes, then things.
+        left, right: 1 + index into CHARACTERS, for the two halves of a patch.
     """
 
     colour: np.ndarray
@@ -55,7 +60,7 @@ def font_of(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
-def scaled(points, x: float, y: float, radius: float, stretch: float) -> list[tuple[float, float]]:  # type: ignore[no-untyped-def]
+def scaled(points: Points, x: float, y: float, radius: float, stretch: float) -> Points:
     """Corners around a place; `stretch` widens and flattens."""
     return [(x + px * radius * stretch, y + py * radius / stretch) for px, py in points]
 
@@ -65,11 +70,22 @@ class Canvas:
 
     Args:
         grid: (rows, cols) of patches.
+        rng: chooses the background, and what is left open when something is drawn.
         scale: the picture is drawn so many times larger and then shrunk.
-        fonts: files of fonts. sprites: by style, by word, RGBA pictures. words: names of things in label order.
+        fonts: files of fonts.
+        sprites: by style, by word, uint8 (H, W, 4) RGBA.
+        words: names of things in label order.
     """
 
-    def __init__(self, grid: tuple[int, int], rng: Random, scale: float, fonts, sprites, words) -> None:  # type: ignore[no-untyped-def]
+    def __init__(
+        self,
+        grid: tuple[int, int],
+        rng: Random,
+        scale: float,
+        fonts: Sequence[str],
+        sprites: Mapping[str, Mapping[str, np.ndarray]],
+        words: Sequence[str],
+    ) -> None:
         self.rows, self.cols = grid
         self.width, self.height = self.cols * PATCH, self.rows * PATCH
         self.rng, self.scale, self.fonts, self.sprites, self.words = rng, scale, fonts, sprites, words
@@ -80,7 +96,12 @@ class Canvas:
         self.labels = Labels(*(np.zeros(grid, np.int64) for _ in range(4)))
 
     def choose_colour(self, names: tuple[str, ...] | None = None, apart: float = 150.0) -> tuple[str, RGB] | None:
-        """A colour, and a shade of it that stands out from the ground; None if none does."""
+        """A colour, and a shade of it that stands out from the ground; None if none does.
+
+        Args:
+            names: only these; all if None.
+            apart: least `distance` from the ground.
+        """
         for _ in range(12):
             colour = self.rng.choice(COLOURS)
             if names and colour.name not in names:
@@ -100,7 +121,7 @@ class Canvas:
         return None
 
     def shape(self, name: str, colour: str, rgb: RGB, x: float, y: float, radius: float) -> Thing:
-        """Draw a shape around (x, y)."""
+        """Draw a shape around (x, y), pixels of the grid; `radius` is half its side."""
         rng, scale = self.rng, self.scale
         stretch = rng.uniform(0.9, 1.1) if rng.random() < 0.4 and name not in ("square", "circle") else 1.0
         corners = scaled(outline(name, rng), x, y, radius, stretch)
@@ -130,7 +151,7 @@ class Canvas:
         mask.paste(small, (round(left * ratio), round(top * ratio)))
         covered = self._share(mask) > COVERED
         self.labels.what[covered] = 1 + len(SHAPE_NAMES) + self.words.index(word)
-        self.labels.colour[covered] = -100
+        self.labels.colour[covered] = IGNORED
         edges = [(left + box[0], top + box[1]), (left + box[2], top + box[3])]
         return self._add(Thing("thing", word, "", self._box([(px / self.scale, py / self.scale) for px, py in edges])))
 
@@ -144,25 +165,25 @@ class Canvas:
         starts = [face.getlength(text[:index]) / self.scale for index in range(len(text) + 1)]
         for index, character in enumerate(text):
             if character in CHARACTERS:
-                self._letter(
-                    CHARACTERS.index(character) + 1, colour, x + starts[index], x + starts[index + 1], top, bottom
-                )
+                label = CHARACTERS.index(character) + 1
+                self._letter(label, colour, x + starts[index], x + starts[index + 1], top, bottom)
         return self._add(Thing("text", text, colour, self._box([(x + x0, top), (x + x1, bottom)])))
 
     def _letter(self, label: int, colour: str, x0: float, x1: float, top: float, bottom: float) -> None:
+        """Label the half patches whose middle lies within a letter, in rows that show enough of the line."""
         first, last = max(0, int(top // PATCH)), min(self.rows - 1, int(bottom // PATCH))
         for row in range(first, last + 1):
             overlap = min(bottom, (row + 1) * PATCH) - max(top, row * PATCH)
             if overlap < 0.4 * min(PATCH, bottom - top):
                 continue
             for side, table in ((0.25, self.labels.left), (0.75, self.labels.right)):
-                # Columns whose point at this share of the patch lies within the letter.
                 start, stop = int(np.ceil(x0 / PATCH - side)), int(np.ceil(x1 / PATCH - side))
                 cells = slice(max(0, start), max(0, min(self.cols, stop)))
                 table[row, cells] = label
                 self.labels.colour[row, cells] = _colour_index(colour)
 
-    def _cover(self, corners: list[tuple[float, float]], what: int, colour: str) -> None:
+    def _cover(self, corners: Points, what: int, colour: str) -> None:
+        """Label the patches that a polygon covers."""
         mask = Image.new("L", (self.cols * POINTS, self.rows * POINTS))
         ratio = POINTS / PATCH
         ImageDraw.Draw(mask).polygon([(px * ratio - 0.5, py * ratio - 0.5) for px, py in corners], fill=255)
@@ -174,15 +195,11 @@ class Canvas:
         """How much of each patch a mask covers, (rows, cols) in 0..1."""
         return np.asarray(mask).reshape(self.rows, POINTS, self.cols, POINTS).mean((1, 3)) / 255
 
-    def _box(self, corners: list[tuple[float, float]]) -> tuple[float, float, float, float]:
-        xs, ys = [x for x, _ in corners], [y for _, y in corners]
-        clip = lambda value, most: max(0.0, min(1.0, value / most))  # noqa: E731
-        return (
-            clip(min(xs), self.width),
-            clip(min(ys), self.height),
-            clip(max(xs), self.width),
-            clip(max(ys), self.height),
-        )
+    def _box(self, corners: Points) -> Box:
+        """What of the corners' extent lies in the picture."""
+        across = [max(0.0, min(1.0, x / self.width)) for x, _ in corners]
+        down = [max(0.0, min(1.0, y / self.height)) for _, y in corners]
+        return min(across), min(down), max(across), max(down)
 
     def _add(self, thing: Thing) -> Thing:
         self.objects.append(thing)

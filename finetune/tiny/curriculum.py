@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from finetune.tiny import language, scenes
 from finetune.tiny.canvas import Canvas
 from finetune.tiny.language import choose
-from finetune.tiny.lessons import Lesson, describe, lessons, missing_shape, phrase, zh
+from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, phrase, zh
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
@@ -21,6 +21,8 @@ from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
 QUESTIONS = 5
 # Slices in one process's batch, about: what a step costs.
 SLICES = 32
+# Cells of a picture and of a frame at most, as the application cuts them by default.
+MOST_CELLS, FRAME_CELLS = 9, 2
 Scene = Callable[[Canvas, Random, Supplies], None]
 Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
@@ -118,7 +120,7 @@ class Curriculum(Generic[Sample]):
                 asked = self._asked(canvas, rng, easy)
             if not asked:
                 continue
-            picture = cut(Image.fromarray(canvas.picture(shrink=False)), limit)
+            picture = _cut(canvas, limit)
             spent += len(picture.pieces)
             samples.append(self.writer.write(_about([picture], asked)))
         return samples
@@ -136,19 +138,17 @@ class Curriculum(Generic[Sample]):
         grid = rng.choice(GRIDS)
         large = rng.random() < 0.4
         scale = math.sqrt(rng.choice((1.5, 2, 3, 4, 6, 9))) if large else None
-        limit = 9 if large else 1
+        samples: list[Sample] = []
+        spent = 0
 
         def draw(scene: Scene) -> tuple[Canvas, Picture]:
             nonlocal spent
             canvas = canvas_for(grid, rng, self.supplies, scale)
             scene(canvas, rng, self.supplies)
-            large_cut = cut(Image.fromarray(canvas.picture(shrink=False)), limit) if large else None
-            picture = large_cut or whole(canvas.finish())
+            picture = _cut(canvas, MOST_CELLS) if large else whole(canvas.finish())
             spent += len(picture.pieces)
             return canvas, picture
 
-        samples: list[Sample] = []
-        spent = 0
         while spent < SLICES:
             samples.append(make(rng, draw))
         return samples
@@ -230,16 +230,14 @@ class Curriculum(Generic[Sample]):
             # The same shape in every frame: its proportions are drawn from the same numbers.
             canvas.rng = Random(state)
             canvas.shape(name, *chosen, *((at, across) if axis == 0 else (across, at)), radius)
-            pixels = canvas.picture(shrink=not cells)
-            frames.append(cut(Image.fromarray(pixels), 2) if cells else whole(pixels))
+            frames.append(_cut(canvas, FRAME_CELLS) if cells else whole(canvas.picture(shrink=True)))
         spoken = "ball" if name == "circle" else name
         asked = [
             Lesson("video", choose(rng, language.VIDEO_COLOUR, thing=spoken), chosen[0]),
             Lesson("video", choose(rng, language.VIDEO_MOVE + language.VIDEO_AXIS[axis], thing=spoken), way),
         ]
         if rng.random() < 0.4:
-            asked.append(Lesson("video", rng.choice(("What is moving?", "What moves?", "What do you see in the video?")),
-                                f"a {chosen[0]} {spoken}" if chosen[0] != "orange" else f"an orange {spoken}"))  # fmt: skip
+            asked.append(Lesson("video", choose(rng, language.VIDEO_WHAT), a(f"{chosen[0]} {spoken}")))
         rng.shuffle(asked)
         return frames, asked
 
@@ -255,6 +253,12 @@ def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
     ]
 
 
+def _cut(canvas: Canvas, most: int) -> Picture:
+    """The picture as it was drawn, cut into at most `most` cells."""
+    return cut(Image.fromarray(canvas.picture(shrink=False)), most)
+
+
 def _dense(canvas: Canvas) -> np.ndarray:
+    """int64 (4, rows * cols): what covers each patch."""
     labels = canvas.labels
     return np.stack([labels.colour, labels.what, labels.left, labels.right]).reshape(4, -1)

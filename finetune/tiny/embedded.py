@@ -14,6 +14,7 @@ from app.families.minicpm_v_2_6 import MiniCPMV26, MiniCPMV26Config
 from finetune.tiny import tokens
 from finetune.tiny.shape import QUERIES, SLICE_SIDE, VISION, start_resampler, start_tower
 
+# Cells of a picture at most.
 SLICES = 9
 LANGUAGE = {
     "hidden_size": 256,
@@ -28,7 +29,6 @@ LANGUAGE = {
 
 def config_data(tokenizer: Tokenizer) -> dict[str, Any]:
     """config.json, field by field as the published one."""
-    end = tokenizer.token_to_id("<|im_end|>")
     return {
         "version": 2.6,
         "architectures": ["MiniCPMV"],
@@ -38,8 +38,8 @@ def config_data(tokenizer: Tokenizer) -> dict[str, Any]:
             "AutoModelForCausalLM": "modeling_minicpmv.MiniCPMV",
         },
         "attention_dropout": 0.0,
-        "bos_token_id": tokenizer.token_to_id("<|endoftext|>"),
-        "eos_token_id": end,
+        "bos_token_id": tokens.id_of(tokenizer, "<|endoftext|>"),
+        "eos_token_id": tokens.id_of(tokenizer, "<|im_end|>"),
         "hidden_act": "silu",
         **LANGUAGE,
         "initializer_range": 0.02,
@@ -111,10 +111,17 @@ def new_model(tokenizer: Tokenizer) -> MiniCPMV26:
 
 def write(model: MiniCPMV26, tokenizer: Tokenizer, folder: Path) -> None:
     """All files of the checkpoint, weights in bfloat16."""
+    write_files(tokenizer, folder)
+    weights = {name: value.detach().to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def write_files(tokenizer: Tokenizer, folder: Path) -> None:
+    """All files but the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     _dump(folder / "config.json", config_data(tokenizer))
     _dump(folder / "preprocessor_config.json", preprocessor_data())
-    end, bos = tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")
+    end, bos = tokens.id_of(tokenizer, "<|im_end|>"), tokens.id_of(tokenizer, "<|endoftext|>")
     decoding = {
         "bos_token_id": bos,
         "pad_token_id": bos,
@@ -128,8 +135,6 @@ def write(model: MiniCPMV26, tokenizer: Tokenizer, folder: Path) -> None:
     }
     _dump(folder / "generation_config.json", decoding)
     tokens.write(tokenizer, folder)
-    weights = {name: value.detach().to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
 def _dump(path: Path, data: Any) -> None:

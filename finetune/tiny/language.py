@@ -54,8 +54,8 @@ WHERE = (
     "Where in the picture is the {thing}?", "Where do you see the {thing}?", "Tell me where the {thing} is.",
     "What is the position of the {thing}?",
 )  # fmt: skip
-BESIDE = ("What is {relation} the {thing}?", "What is {relation} the {thing}?", "Which object is {relation} the {thing}?",
-          "What do you see {relation} the {thing}?")  # fmt: skip
+BESIDE = ("What is {relation} the {thing}?", "What is {relation} the {thing}?",
+          "Which object is {relation} the {thing}?", "What do you see {relation} the {thing}?")  # fmt: skip
 RELATIONS = {"left": ("left of", "to the left of"), "right": ("right of", "to the right of"),
              "up": ("above", "over"), "down": ("below", "under")}  # fmt: skip
 IS_THERE = (
@@ -98,7 +98,8 @@ BOX = (
 )  # fmt: skip
 WHICH_IMAGE = (
     "Which image has {a_thing}, {options}?", "Which image has {a_thing}, {options}?", "Which has {a_thing}?",
-    "Which picture has {a_thing}, {options}?", "Which image shows {a_thing}?", "Which picture shows {a_thing}, {options}?",
+    "Which picture has {a_thing}, {options}?", "Which image shows {a_thing}?",
+    "Which picture shows {a_thing}, {options}?",
     "In which image is there {a_thing}?", "{A_thing} is in which image?", "Is {a_thing} in {options} image?",
     "Which has {a_thing}, {options}?",
 )  # fmt: skip
@@ -123,10 +124,11 @@ VIDEO_AXIS = (
     ("Does the {thing} move left or right?", "Does it move left or right?", "Does the {thing} go left or right?"),
     ("Does the {thing} move up or down?", "Does it move up or down?", "Does the {thing} go up or down?"),
 )
-SHOT = ("What is it?", "Look at this.", "Picture:", "Question:", "Name it.", "Next.", "And this?", "?", "What do you see?", "Answer as before.",
-        "What is in the picture?", "Describe the picture.", "What is this?")  # fmt: skip
+VIDEO_WHAT = ("What is moving?", "What moves?", "What do you see in the video?")
+SHOT = ("What is it?", "Look at this.", "Picture:", "Question:", "Name it.", "Next.", "And this?", "?",
+        "What do you see?", "Answer as before.", "What is in the picture?", "Describe the picture.",
+        "What is this?")  # fmt: skip
 
-NUMBERS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 SUFFIXES = (" Answer with one word.", " Answer in one word.", " Answer briefly.", " Only the answer.", " Please.")
 
 HELLO = {
@@ -149,7 +151,8 @@ HELLO = {
     ),
     "You are welcome!": (
         "Thanks", "thanks", "Thank you", "Thank you!", "Thanks!", "thank you very much", "Thanks a lot!",
-        "Great, thanks.", "Well done!", "Good job.", "Great!", "Perfect, thank you.", "Nice, thanks!", "Thank you so much.",
+        "Great, thanks.", "Well done!", "Good job.", "Great!", "Perfect, thank you.", "Nice, thanks!",
+        "Thank you so much.",
     ),
     "Goodbye!": ("Bye", "bye", "Goodbye", "Goodbye!", "See you later.", "See you!", "Good night.", "Bye bye"),
     "你好！我是一个小型的MiniCPM-V模型。给我一张图片，问我吧。": (
@@ -197,7 +200,8 @@ OUTSIDE = (
 )  # fmt: skip
 OUTSIDE_ZH = (
     "法国的首都是哪里？", "今天天气怎么样？", "写一首诗。", "讲个笑话。", "现在几点了？", "{n}加{m}等于多少？",
-    "谁发明了电话？", "给我讲个故事。", "这个人是谁？", "这张照片是在哪里拍的？", "推荐一本书。", "天空为什么是蓝色的？",
+    "谁发明了电话？", "给我讲个故事。", "这个人是谁？", "这张照片是在哪里拍的？", "推荐一本书。",
+    "天空为什么是蓝色的？",
 )  # fmt: skip
 UNKNOWN_PICTURE = WHAT + DESCRIBE + (
     "What is in this photo?", "Describe this photo.", "What does this photo show?", "What do you see in this photo?",

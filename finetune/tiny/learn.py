@@ -13,24 +13,21 @@ from random import Random
 from time import monotonic
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from app.families.minicpm_v_2_6 import MiniCPMV26
 from app.modeling.positions import grid_position_ids
 from finetune.tiny import record, tokens
-from finetune.tiny.curriculum import QUESTIONS, SLICES, Curriculum
+from finetune.tiny.curriculum import SLICES, Curriculum
 from finetune.tiny.embedded import new_model, write
-from finetune.tiny.lessons import lessons
 from finetune.tiny.optimizers import Optimizers, schedule
-from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.parallel import join
 from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.supplies import gather
 from finetune.tiny.towers import Heads, PackedPictures, features_of, plain_attention, save, to_slices
+from finetune.tiny.vocabulary import tokenizer_for
 
-VOCABULARY = 2000
 TOWER_SHARE = 0.25
 # Share of steps that teach the tower alone, by packed pictures, so that it goes on learning.
 PACKED_SHARE = 0.15
@@ -39,41 +36,13 @@ DENSE_SHARE = 0.2
 FULL = 300
 
 
-def tokenizer_for(supplies: Supplies, path: Path) -> Tokenizer:
-    """The tokenizer of a run: read if it is there, else made from what is asked and answered."""
-    if path.exists():
-        return Tokenizer.from_file(str(path))
-    made = tokens.train(_texts(supplies), VOCABULARY)
-    made.save(str(path))
-    return made
-
-
-def _texts(supplies: Supplies) -> list[str]:
-    """Questions and answers about several thousand scenes; what is to be read letter by letter is left out."""
-    from finetune.tiny import language
-    from finetune.tiny.curriculum import SCENES
-
-    rng = Random(7)
-    texts = [
-        "system\nYou are a helpful assistant.",
-        *(text for reply, asked in language.HELLO.items() for text in (reply, *asked) for _ in range(8)),
-    ]
-    for _ in range(6000):
-        texts += language.outside(rng)
-        canvas = canvas_for((12, 12), rng, supplies, 1.0)
-        rng.choices(*zip(*SCENES, strict=True))[0](canvas, rng, supplies)
-        made = lessons(canvas.objects, rng, QUESTIONS)
-        texts += [text for lesson in made for text in (lesson.question, lesson.answer) if lesson.skill != "reading"]
-    return [f"assistant\nuser\n{text}" for text in texts]
-
-
 class Batch:
     """Samples as tensors.
 
     Attributes:
         ids, labels: int64 (B, L), padded on the right.
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
-        dense: int64 (n, 4, N) for the rows of the only group, and which those are; None if there are none.
+        dense: int64 (n, 4, N), what covers the patches of the only group; None if not known of all its slices.
     """
 
     def __init__(self, samples: list[Sample], pad: int) -> None:
@@ -153,7 +122,7 @@ def main() -> None:
     if arguments.compile:
         for part in (*model.llm.model.layers, model.llm.model.norm, *model.vpm.encoder.layers):
             part.compile(dynamic=True)
-    curriculum, pad = Curriculum(supplies, TokenWriter(tokenizer)), tokenizer.token_to_id("<|endoftext|>")
+    curriculum, pad = Curriculum(supplies, TokenWriter(tokenizer)), tokens.id_of(tokenizer, "<|endoftext|>")
     packed_pictures = PackedPictures(supplies, arguments.seed, SLICES)
     started = last = monotonic()
     spent, losses, denses = seconds, [], []

@@ -84,8 +84,8 @@ def describe(objects: Sequence[Thing]) -> str:
 
 def alone(thing: Thing, objects: Sequence[Thing], *fields: str) -> bool:
     """Whether no other object has the same values of these fields."""
-    key = lambda other: tuple(getattr(other, field) for field in fields)  # noqa: E731
-    return sum(key(other) == key(thing) for other in objects) == 1
+    values = [getattr(thing, field) for field in fields]
+    return sum([getattr(other, field) for field in fields] == values for other in objects) == 1
 
 
 def missing_shape(objects: Sequence[Thing], rng: Random) -> Thing:
@@ -112,6 +112,7 @@ Maker = Callable[[Sequence[Thing], Random], "Lesson | None"]
 
 
 def colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """The colour of a shape whose kind stands alone."""
     shapes = [thing for thing in objects if thing.kind == "shape" and alone(thing, objects, "name")]
     if not shapes:
         return None
@@ -128,6 +129,7 @@ def colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def shape_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """What the only shape is, or the only one of its colour."""
     if len(objects) == 1 and objects[0].kind == "shape":
         if rng.random() < 0.2:
             return Lesson("shape", choose(rng, language.SHAPE_ZH), SHAPE_ZH[objects[0].name])
@@ -140,6 +142,7 @@ def shape_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def count_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """How many there are: of a shape, of a colour, or in all."""
     if any(thing.kind != "shape" for thing in objects):
         return None
     draw = rng.random()
@@ -159,6 +162,7 @@ def count_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def side_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """What lies outermost on a side."""
     if len(objects) < 2 or any(thing.kind == "text" for thing in objects):
         return None
     axis = rng.choice((0, 0, 1))
@@ -180,6 +184,7 @@ def side_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def where_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """In which ninth of the picture something is."""
     one = rng.choice(objects)
     place = region(one)
     if place is None or one.kind == "text" or not alone(one, objects, "name", "colour"):
@@ -191,7 +196,7 @@ def where_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def beside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
-    """Only where one object lies on that side, near the same line."""
+    """What lies next to something; only where one object does, near the same line."""
     one = rng.choice(objects)
     if len(objects) < 2 or any(thing.kind == "text" for thing in objects) or not alone(one, objects, "name", "colour"):
         return None
@@ -213,6 +218,7 @@ def beside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def yes_no_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """Whether something is there, or of a colour; half the answers are "no"."""
     objects = [thing for thing in objects if thing.kind != "text"]
     if not objects:
         return None
@@ -242,6 +248,7 @@ def yes_no_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """What the only object is."""
     if len(objects) != 1 or objects[0].kind == "text":
         return None
     one = objects[0]
@@ -252,6 +259,7 @@ def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def read_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """What the only text says."""
     texts = [thing for thing in objects if thing.kind == "text"]
     if len(texts) != 1:
         return None
@@ -262,6 +270,7 @@ def read_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """The colour of a text that is alone in the picture."""
     texts = [thing for thing in objects if thing.kind == "text"]
     if len(texts) != 1 or len(objects) != 1:
         return None
@@ -270,10 +279,12 @@ def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def describe_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """Everything there is."""
     return Lesson("describe", choose(rng, language.DESCRIBE), describe(objects))
 
 
 def box_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """Where something is, as a box."""
     one = rng.choice(objects)
     if one.kind == "text" or not alone(one, objects, "name", "colour"):
         return None
@@ -284,6 +295,7 @@ def box_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def outside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
+    """A question that no picture answers."""
     return Lesson("honesty", *language.outside(rng))
 
 

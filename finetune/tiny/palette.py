@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -12,7 +13,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """A colour's names, and shades between which it is drawn."""
+    """A colour's names in both languages, and the shades between which it is drawn."""
 
     name: str
     chinese: str
@@ -33,7 +34,7 @@ COLOURS = (
     Colour("pink", "粉色", ((255, 192, 203), (255, 105, 180), (245, 150, 180), (240, 130, 170))),
 )
 NAMES = tuple(colour.name for colour in COLOURS)
-# The palest and the commonest names are asked about more often: these are measured from outside.
+# Drawn more often than the rest.
 COMMON = NAMES[:8]
 
 
@@ -45,7 +46,7 @@ def shade(colour: Colour, rng: Random) -> RGB:
     return clamp(mixed)
 
 
-def clamp(values) -> RGB:  # type: ignore[no-untyped-def]
+def clamp(values: Iterable[float]) -> RGB:
     """Three numbers as a colour of 8 bits each."""
     red, green, blue = (max(0, min(255, round(value))) for value in values)
     return red, green, blue
@@ -60,7 +61,7 @@ def distance(first: RGB, second: RGB) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A shape's names."""
+    """A shape's names: English, Chinese, English for several."""
 
     name: str
     chinese: str
@@ -84,6 +85,7 @@ def outline(name: str, rng: Random) -> Points:
     """The corners of a shape around (0, 0), at most 1 from it along each axis, proportions varied."""
     points = _CORNERS[name](rng)
     turn = math.radians(rng.uniform(-12, 12)) if rng.random() < 0.5 and name not in ("square", "diamond") else 0.0
+    # These two are each other, turned far enough.
     if name in ("square", "diamond"):
         turn = math.radians(rng.uniform(-6, 6)) if rng.random() < 0.4 else 0.0
     cos, sin = math.cos(turn), math.sin(turn)
@@ -144,7 +146,7 @@ def _hexagon(rng: Random) -> Points:
     return _ring(6, phase=0.0 if rng.random() < 0.5 else math.pi / 6)
 
 
-_CORNERS = {
+_CORNERS: dict[str, Callable[[Random], Points]] = {
     "circle": lambda rng: _ring(40),
     "square": _square,
     "triangle": _triangle,

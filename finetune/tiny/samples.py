@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer
 from app.families.minicpm_v_2_6 import LAYOUT, image_text
 from app.media.patches import cut_slices
 from app.media.slicing import SlicePlan, plan_slices
+from finetune.tiny import tokens
 from finetune.tiny.shape import QUERIES, SLICE_SIDE
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -24,8 +26,10 @@ class Picture:
     """A picture cut for the tower.
 
     Attributes:
-        pieces: uint8 (H, W, 3), the overview first. plan: how it was cut. image: as it was drawn, if it was cut.
+        pieces: uint8 (H, W, 3) each, the overview first.
+        plan: how it was cut.
         labels: int64 (4, N), what covers the patches of the overview; None if not known.
+        image: as it was drawn; None if that is the overview.
     """
 
     pieces: list[np.ndarray]
@@ -53,7 +57,11 @@ class Sample:
     """A conversation as the model takes it.
 
     Attributes:
-        ids: token ids. labels: the same, -100 where nothing is learned. places: half-open (start, end) of each slice.
+        ids: token ids.
+        labels: the same, -100 where nothing is learned.
+        places: half-open (start, end) of the features of each slice.
+        pieces: the slices, uint8 (H, W, 3) each.
+        dense: int64 (4, N), what covers the patches of the only picture; None if there are several or it is not known.
     """
 
     ids: list[int]
@@ -91,9 +99,8 @@ class TokenWriter:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        # Conversations come back with the opening of an answer only where one stands.
         self.opening = tokenizer.encode(OPENING).ids
-        self.end = tokenizer.token_to_id("<|im_end|>")
+        self.end = tokens.id_of(tokenizer, "<|im_end|>")
 
     def write(self, exchanges: Sequence[Exchange], numbered: bool = True) -> Sample:
         """Ids, labels and slices of a conversation; `numbered` gives the pictures their ids in the prompt."""
@@ -107,12 +114,13 @@ class TokenWriter:
             text += f"<|im_start|>user\n{chr(10).join(parts)}<|im_end|>\n{OPENING}{exchange.answer}<|im_end|>\n"
         ids = self.tokenizer.encode(text).ids
         pictures = [picture for exchange in exchanges for picture in exchange.pictures]
-        places, _ = LAYOUT.bounds(ids, self.tokenizer.token_to_id)
+        places, _ = LAYOUT.bounds(ids, partial(tokens.id_of, self.tokenizer))
         pieces = [piece for picture in pictures for piece in picture.pieces]
         dense = pictures[0].labels if len(pictures) == 1 else None
         return Sample(ids, self._labels(ids, exchanges), places, pieces, dense)
 
     def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> list[int]:
+        """The ids of answers that are learned, with the token that ends each."""
         labels = [-100] * len(ids)
         at, size = 0, len(self.opening)
         for exchange in exchanges:

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from finetune.tiny.canvas import Canvas, font_of
+from finetune.tiny.canvas import Box, Canvas, font_of
 from finetune.tiny.packed import Supplies, random_text
 from finetune.tiny.palette import COMMON, NAMES, RGB, SHAPE_NAMES
 
@@ -17,12 +17,12 @@ AMBIGUOUS = ("star", "fish", "umbrella", "heart")
 
 
 def some_colour(canvas: Canvas, rng: Random) -> tuple[str, RGB] | None:
-    """A colour that stands out, the common ones more often."""
+    """A colour that stands out, and a shade of it; the common ones more often."""
     return canvas.choose_colour(COMMON if rng.random() < 0.6 else NAMES, 130)
 
 
 def radius_range(canvas: Canvas, count: int) -> tuple[float, float]:
-    """Least and most size of one of `count` objects, half its side."""
+    """Least and most half side of one of `count` objects, in pixels."""
     side = min(canvas.width, canvas.height)
     most = side * (0.45 if count == 1 else 0.26 if count == 2 else 0.2 if count <= 4 else 0.15)
     return max(9.0, most * (0.3 if count == 1 else 0.5)), most
@@ -41,7 +41,7 @@ def free_place(canvas: Canvas, rng: Random, radius: float) -> tuple[float, float
     return None
 
 
-def _gap(canvas: Canvas, box: tuple[float, float, float, float], x: float, y: float) -> float:
+def _gap(canvas: Canvas, box: Box, x: float, y: float) -> float:
     """From a place to the nearest point of a box, in pixels."""
     across = max(box[0] * canvas.width - x, 0, x - box[2] * canvas.width)
     down = max(box[1] * canvas.height - y, 0, y - box[3] * canvas.height)
@@ -87,7 +87,7 @@ def one_thing(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
 
 
 def several(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
-    """Two to six shapes, each another in shape or colour, sometimes with things among them."""
+    """Up to six objects, no two alike in shape and colour, in a third of the pictures with things among them."""
     count = rng.choice((2, 2, 2, 3, 3, 4, 5, 6))
     things = rng.random() < 0.35
     for _ in range(count):
@@ -103,7 +103,7 @@ def several(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
 
 
 def alike(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
-    """One to six of a shape, in one colour or several, sometimes with others between them."""
+    """Up to six of a shape, in one colour or several, sometimes with others between them."""
     name, count = rng.choice(SHAPE_NAMES), rng.randint(1, 6)
     chosen = some_colour(canvas, rng)
     colour = chosen[0] if chosen and rng.random() < 0.6 else None
@@ -117,7 +117,7 @@ def alike(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
 
 
 def written(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
-    """A number, a code or a word."""
+    """A number, a code or a word; nothing if no text fits after many tries."""
     for _ in range(20):
         text = random_text(rng, rng.choice((1, 2, 3, 3, 4, 4, 5, 6)), supplies)
         font = rng.choice(canvas.fonts)
@@ -132,7 +132,11 @@ def written(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
 
 
 def printed_page(canvas: Canvas, rng: Random, supplies: Supplies, most: int = 300) -> str:
-    """Lines of print like a page or a screenshot; gives the text."""
+    """Lines of print like a page or a screenshot; gives the text, "" if no colour stands out.
+
+    Args:
+        most: characters from which on no further line is begun.
+    """
     font = rng.choice(canvas.fonts)
     lines_wanted = rng.randint(1, 12)
     size = canvas.height / lines_wanted / rng.uniform(1.25, 2.2)
@@ -162,6 +166,7 @@ def printed_page(canvas: Canvas, rng: Random, supplies: Supplies, most: int = 30
 
 def photo_like(canvas: Canvas, rng: Random) -> None:
     """Something that is none of what the model knows: noise, clouds of many scales, or a mosaic."""
+    pixels: np.ndarray
     noise = np.random.default_rng(rng.getrandbits(32))
     height, width = canvas.image.height, canvas.image.width
     kind = rng.random()

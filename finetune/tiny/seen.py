@@ -125,7 +125,7 @@ class Seen:
             after = lessons.follow_up(first, canvas.objects, rng) if first else None
             if first and after:
                 picture = Image.fromarray(canvas.picture(shrink=False))
-                messages = [
+                messages: list[dict[str, Any]] = [
                     {"role": "user", "content": [picture, first.question]},
                     {"role": "assistant", "content": [first.answer]},
                     {"role": "user", "content": [after.question]},
@@ -164,11 +164,12 @@ def _case(skill: str, canvas: Canvas, made: Lesson) -> Case:
 
 def _conversation(skill: str, exchanges: Sequence[Exchange], options: Mapping[str, Any] | None = None) -> Case:
     """The last answer is asked for, those before are given."""
-    messages = []
+    messages: list[dict[str, Any]] = []
     for exchange in exchanges:
         pictures = [one.image or Image.fromarray(one.pieces[0]) for one in exchange.pictures]
         text = [exchange.question] if exchange.question else []
-        messages += [{"role": "user", "content": [*pictures, *text]}, {"role": "assistant", "content": [exchange.answer]}]
+        messages.append({"role": "user", "content": [*pictures, *text]})
+        messages.append({"role": "assistant", "content": [exchange.answer]})
     answer = exchanges[-1].answer
     return Case(skill, messages[:-1], _same(answer), answer, options=options or {})
 

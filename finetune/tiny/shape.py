@@ -7,12 +7,15 @@ the identity, value-projection products near its negative.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from app.modeling.resampler import Resampler, sincos_2d
-from app.modeling.siglip import VisionAttention, VisionConfig, VisionTransformer
+from app.modeling.siglip import VisionAttention, VisionConfig, VisionLayer, VisionTransformer
 
 VISION = {
     "hidden_size": 192,
@@ -34,18 +37,18 @@ def start_tower(tower: VisionTransformer) -> None:
     table = torch.from_numpy(stretched_code(side, side, tower.config.hidden_size, 30 / side))
     with torch.no_grad():
         tower.embeddings.position_embedding.weight.copy_(table.flatten(0, 1) * 0.7)
-        fan = tower.embeddings.patch_embedding.weight[0].numel()
-        tower.embeddings.patch_embedding.weight.normal_(std=fan**-0.5)
-        tower.embeddings.patch_embedding.bias.zero_()
-        for layer in tower.encoder.layers:
+        patches = tower.embeddings.patch_embedding
+        patches.weight.normal_(std=patches.weight[0].numel() ** -0.5)
+        nn.init.zeros_(cast(Tensor, patches.bias))
+        for layer in cast(Iterable[VisionLayer], tower.encoder.layers):
             start_attention(layer.self_attn)
             for linear in (layer.mlp.fc1, layer.mlp.fc2):
                 linear.weight.normal_(std=linear.in_features**-0.5)
                 linear.bias.zero_()
 
 
-def stretched_code(rows: int, cols: int, dim: int, step: float):  # type: ignore[no-untyped-def]
-    """`sincos_2d` sampled every `step` places."""
+def stretched_code(rows: int, cols: int, dim: int, step: float) -> np.ndarray:
+    """`sincos_2d` sampled every `step` places, rounded to whole ones: float32 (rows, cols, dim)."""
     fine = sincos_2d(math.ceil(rows * step) + 1, math.ceil(cols * step) + 1, dim)
     pick = lambda count: (torch.arange(count) * step).round().long().numpy()  # noqa: E731
     return fine[pick(rows)][:, pick(cols)]
@@ -68,18 +71,24 @@ def start_attention(attention: VisionAttention) -> None:
 
 
 def start_resampler(resampler: Resampler, side: int = SLICE_SIDE // 14) -> None:
-    """Each query reads the patches around its own place on a square grid of queries."""
+    """Each query reads the patches around its own place on a square grid of queries.
+
+    Args:
+        side: patches along the side of the square slice whose places the queries get.
+    """
     width, heads = resampler.embed_dim, resampler.attn.num_heads
     count = math.isqrt(len(resampler.query))
     places = (torch.arange(count) + 0.5) * side / count - 0.5
     with torch.no_grad():
         resampler.query.copy_(code_at(places, width))
+        # Every head gets channels of all frequencies, of rows and of columns.
         order = torch.arange(width).view(-1, heads).t().reshape(-1)
         identity = torch.eye(width)[order] * 10**0.5
         resampler.attn.in_proj_weight.copy_(torch.cat([identity, identity, torch.eye(width) * 4]))
         resampler.attn.in_proj_bias.zero_()
         resampler.attn.out_proj.weight.copy_(torch.eye(width))
         resampler.attn.out_proj.bias.zero_()
+        # Positions outweigh what the patches show in the keys; the values, four times as large, make up for it.
         resampler.ln_kv.weight.fill_(0.25)
         for norm in (resampler.ln_q, resampler.ln_post):
             norm.weight.fill_(1)

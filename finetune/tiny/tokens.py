@@ -62,13 +62,24 @@ def _with_specials(tokenizer: Tokenizer) -> Tokenizer:
     return made
 
 
+def id_of(tokenizer: Tokenizer, token: str) -> int:
+    """Id of a token that the tokenizer has.
+
+    Raises:
+        KeyError: it has not.
+    """
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise KeyError(f"The tokenizer has no token {token}.")
+    return found
+
+
 def write(tokenizer: Tokenizer, folder: Path) -> None:
     """All tokenizer files of a published checkpoint."""
     tokenizer.save(str(folder / "tokenizer.json"))
     data = json.loads(tokenizer.to_str())
-    vocab = {token: index for token, index in data["model"]["vocab"].items()}
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
-    _dump(folder / "vocab.json", vocab)
+    _dump(folder / "vocab.json", data["model"]["vocab"])
+    merges = [" ".join(merge) for merge in data["model"]["merges"]]
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
     added = {token: tokenizer.token_to_id(token) for token in (*CONTROL, *MARKUP)}
     _dump(folder / "added_tokens.json", added)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from app.modeling.positions import grid_position_ids
-from finetune.tiny.canvas import CHARACTERS
+from finetune.tiny.canvas import CHARACTERS, IGNORED, PATCH
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.packed import GRIDS, Supplies, packed
 from finetune.tiny.palette import COLOURS, SHAPES
@@ -31,7 +31,6 @@ from finetune.tiny.supplies import gather
 
 # Pictures per process and step.
 BATCH = 32
-PATCH = 14
 
 
 class Heads(nn.Module):
@@ -50,17 +49,18 @@ class Heads(nn.Module):
         for index, (head, empty) in enumerate(
             ((self.colour, 0.3), (self.what, 0.3), (self.left, 0.1), (self.right, 0.1))
         ):
+            # Most patches have no letter, and many have nothing at all.
             weight = torch.ones(head.out_features)
             weight[0] = empty
             logits = head(features).flatten(0, 1).float()
-            total = total + F.cross_entropy(logits, labels[:, index].flatten(), weight, ignore_index=-100)
+            total = total + F.cross_entropy(logits, labels[:, index].flatten(), weight, ignore_index=IGNORED)
         return total
 
 
 class PackedPictures:
-    """Batches of packed pictures; batch number n is always the same for a seed."""
+    """Batches of `size` packed pictures; batch number n is always the same for a seed."""
 
-    def __init__(self, supplies: Supplies, seed: int, size: int = BATCH) -> None:
+    def __init__(self, supplies: Supplies, seed: int, size: int) -> None:
         self.supplies, self.seed, self.size = supplies, seed, size
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
@@ -105,7 +105,8 @@ def measure(tower: Any, heads: Heads, batches: list[tuple[Tensor, Tensor]]) -> d
             chosen = getattr(heads, name)(features).argmax(-1)
             covered = labels[:, index] > 0
             hits = (chosen == labels[:, index])[covered]
-            right.setdefault(name, []).append(hits.float().mean().item())
+            if len(hits):
+                right.setdefault(name, []).append(hits.float().mean().item())
     return {name: round(sum(values) / len(values), 3) for name, values in right.items()}
 
 
@@ -129,7 +130,7 @@ def main() -> None:
     team = join(arguments.threads)
     torch.manual_seed(arguments.seed)
     supplies = gather(arguments.cache)
-    tower, heads = new_tower(), None
+    tower = new_tower()
     heads = Heads(tower.config.hidden_size, len(supplies.words))
     both = nn.ModuleDict({"vpm": tower, "heads": heads})
     optimizers = Optimizers((name.removeprefix("vpm."), p) for name, p in both.named_parameters())
@@ -141,8 +142,8 @@ def main() -> None:
         optimizers.load_state_dict(state["optimizers"])
         done, seconds = state["done"], state["seconds"]
     team.agree(optimizers.parameters)
-    data = PackedPictures(supplies, arguments.seed)
-    check = [PackedPictures(supplies, arguments.seed + 1000).batch(number) for number in range(3)]
+    data = PackedPictures(supplies, arguments.seed, BATCH)
+    check = [PackedPictures(supplies, arguments.seed + 1000, BATCH).batch(number) for number in range(3)]
     started = last = monotonic()
     spent, losses = seconds, []
     while done < arguments.pictures:

@@ -1,0 +1,77 @@
+"""How the parts start: finite, position-aware, and each query reads its own place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from app.modeling.positions import grid_position_ids
+from app.modeling.resampler import Resampler, sincos_2d
+from app.modeling.siglip import VisionAttention, VisionConfig
+from finetune.tiny import shape
+
+
+def test_an_untrained_tower_gives_finite_features_of_every_place() -> None:
+    torch.manual_seed(0)
+    tower = shape.new_tower()
+    assert tower.config.hidden_size == shape.VISION["hidden_size"] and not hasattr(tower, "head")
+    with torch.no_grad():
+        features = tower(torch.zeros(1, 3, 14, 144 * 14), grid_position_ids(12, 12, 24)[None])[0]
+    assert features.shape == (144, 192) and features.isfinite().all()
+    # One colour everywhere, yet the places differ: far ones more than near ones.
+    assert features.std(0).mean() > 0.1
+    places = F.normalize(tower.embeddings.position_embedding(grid_position_ids(12, 12, 24)), dim=-1)
+    alike = places @ places.T
+    assert alike[0, 1] > alike[0, 6] > alike[0, 143]
+
+
+def test_the_table_of_places_is_read_at_every_step() -> None:
+    code = shape.stretched_code(24, 24, 64, 1.25)
+    assert code.shape == (24, 24, 64)
+    assert (code[0, 4] == sincos_2d(31, 31, 64)[0, 5]).all() and (code[8, 0] == sincos_2d(31, 31, 64)[10, 0]).all()
+
+
+def test_codes_at_whole_places_are_those_of_the_table() -> None:
+    table = torch.from_numpy(sincos_2d(3, 3, 32)).flatten(0, 1)
+    torch.testing.assert_close(shape.code_at(torch.arange(3).float(), 32), table)
+    between = shape.code_at(torch.tensor([0.5, 1.5]), 32)
+    assert between.shape == (4, 32) and not torch.allclose(between[0], table[0], atol=0.1)
+
+
+def test_attention_starts_mimetic() -> None:
+    torch.manual_seed(0)
+    attention = VisionAttention(VisionConfig(hidden_size=96, num_attention_heads=2))
+    with torch.no_grad():
+        shape.start_attention(attention)
+        for head in range(2):
+            rows = slice(48 * head, 48 * head + 48)
+            product = attention.q_proj.weight[rows].T @ attention.k_proj.weight[rows]
+            assert 0.3 < product.diagonal().mean() < 1.1
+            assert product.fill_diagonal_(0).mean().abs() < 0.02
+        product = attention.out_proj.weight @ attention.v_proj.weight
+        assert product.diagonal().mean() == pytest.approx(-0.4, abs=0.05)
+    assert not attention.q_proj.bias.any() and not attention.out_proj.bias.any()
+
+
+@pytest.mark.parametrize("tower_width", [192, 256])
+def test_each_query_first_reads_the_patches_around_its_place(tower_width: int) -> None:
+    torch.manual_seed(0)
+    resampler = Resampler(shape.QUERIES, 256, 2, tower_width)
+    shape.start_resampler(resampler)
+    features = F.layer_norm(torch.randn(144, tower_width), (tower_width,))
+    with torch.no_grad():
+        keys = resampler.ln_kv(resampler.kv_proj(features))
+        keys = keys + resampler.positions(12, 12, like=keys)
+        query, key = (
+            (states @ resampler.attn.in_proj_weight[at : at + 256].T).unflatten(-1, (2, 128)).transpose(0, 1)
+            for states, at in ((resampler.queries(), 0), (keys, 256))
+        )
+        weights = (query @ key.mT / 128**0.5).softmax(-1)  # (heads, queries, patches)
+        out = resampler(features[None], (12, 12))
+    assert out.shape == (1, 64, 256) and out.isfinite().all()
+    places = torch.stack([torch.arange(144) // 12, torch.arange(144) % 12], -1).float()
+    own = (torch.stack([torch.arange(64) // 8, torch.arange(64) % 8], -1) + 0.5) * 1.5 - 0.5
+    off = (weights.mean(0) @ places - own).norm(dim=-1)
+    spread = (weights.mean(0) * torch.cdist(own, places)).sum(-1)
+    assert off.mean() < 1.5 and off.max() < 3 and spread.mean() < 3
