@@ -1,32 +1,97 @@
-"""Draw the pictures and encode the clip of the tab "How to use" into assets/examples/."""
+"""Draw the pictures and encode the clip of the tab "How to use" into assets/examples/: python -m scripts.make_examples
+
+They show what the embedded model knows, so that it answers them right: shapes in plain colours, a printed word, a
+ball that moves.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import av
-import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from finetune.tiny.palette import outline
 
 OUT = Path(__file__).resolve().parents[1] / "assets" / "examples"
 SCALE = 3  # drawn larger, then reduced: smooth edges
+COLOURS = {"red": "#dc2a36", "blue": "#2f62d9", "green": "#2ba545", "orange": "#f58a1c", "purple": "#8a3ab4"}
+UPRIGHT = 81  # a seed with which no shape is turned
+PAPER, SKY, SAND = ("#fdfcf8", "#f1ece0"), ("#eef5fa", "#dbe7f0"), ("#fbf3e4", "#f0e2c8")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A shape around (x, y), `radius` from its middle to its edge, in pixels."""
+
+    colour: str
+    name: str
+    x: float
+    y: float
+    radius: float
 
 
 def main() -> None:
     """Write all files."""
     OUT.mkdir(parents=True, exist_ok=True)
-    table().save(OUT / "table.jpg", quality=85)
-    room(lamp_on=False, cat=True).save(OUT / "before.png", optimize=True)
-    room(lamp_on=True, cat=False).save(OUT / "after.png", optimize=True)
-    for number, (circles, squares) in enumerate(((3, 0), (1, 2), (2, 3)), start=1):
-        shapes(circles, squares, seed=number).save(OUT / f"shapes_{number}.png", optimize=True)
+    for name, picture in pictures():
+        picture.save(OUT / name, optimize=True, quality=90)
     ball(OUT / "ball.mp4")
 
 
-def canvas(width: int, height: int, colour: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """A picture of `SCALE` times the size and its pencil."""
-    picture = Image.new("RGB", (width * SCALE, height * SCALE), colour)
+def pictures() -> Iterable[tuple[str, Image.Image]]:
+    """File names and pictures."""
+    yield (
+        "shapes.png",
+        drawn(
+            (640, 480),
+            PAPER,
+            Mark("red", "circle", 150, 140, 76),
+            Mark("blue", "star", 470, 130, 84),
+            Mark("green", "square", 190, 350, 68),
+            Mark("orange", "triangle", 480, 350, 76),
+        ),
+    )
+    yield (
+        "pair_1.png",
+        drawn((480, 360), SKY, Mark("blue", "star", 130, 130, 72), Mark("orange", "heart", 345, 230, 66)),
+    )
+    yield (
+        "pair_2.png",
+        drawn((480, 360), SKY, Mark("green", "square", 130, 230, 62), Mark("red", "circle", 340, 130, 68)),
+    )
+    shots = (("red", "circle"), ("blue", "star"), ("green", "heart"))
+    for number, (colour, name) in enumerate(shots, start=1):
+        yield f"shot_{number}.png", drawn((320, 240), SAND, Mark(colour, name, 160, 120, 78))
+    yield "word.jpg", printed((480, 240), "HELLO")
+
+
+def canvas(size: tuple[int, int], ground: tuple[str, str]) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """A picture of `SCALE` times the size that fades from one colour down to another, and its pencil."""
+    shade = Image.linear_gradient("L").resize((size[0] * SCALE, size[1] * SCALE))
+    picture = ImageOps.colorize(shade, *ground)
     return picture, ImageDraw.Draw(picture)
+
+
+def drawn(size: tuple[int, int], ground: tuple[str, str], *marks: Mark) -> Image.Image:
+    """Shapes on a ground."""
+    picture, pencil = canvas(size, ground)
+    for mark in marks:
+        corners = outline(mark.name, Random(UPRIGHT))
+        places = [(SCALE * (mark.x + mark.radius * x), SCALE * (mark.y + mark.radius * y)) for x, y in corners]
+        pencil.polygon(places, fill=COLOURS[mark.colour])
+    return finished(picture)
+
+
+def printed(size: tuple[int, int], text: str) -> Image.Image:
+    """A word in the middle, in the font that Pillow brings along."""
+    picture, pencil = canvas(size, PAPER)
+    font = ImageFont.load_default(size=100 * SCALE)
+    pencil.text((picture.width / 2, picture.height / 2), text, fill="#14213d", font=font, anchor="mm")
+    return finished(picture)
 
 
 def finished(picture: Image.Image) -> Image.Image:
@@ -34,85 +99,17 @@ def finished(picture: Image.Image) -> Image.Image:
     return picture.resize((picture.width // SCALE, picture.height // SCALE), Image.Resampling.LANCZOS)
 
 
-def box(*corners: float) -> list[float]:
-    """Corners in the scale of the canvas."""
-    return [corner * SCALE for corner in corners]
-
-
-def table() -> Image.Image:
-    """A cup, two apples and a book on a table in front of a wall."""
-    picture, pencil = canvas(640, 480, "#d9e4ec")
-    pencil.rectangle(box(0, 300, 640, 480), fill="#a9784e")
-    for y in range(320, 480, 40):
-        pencil.line(box(0, y, 640, y), fill="#9a6b43", width=2 * SCALE)
-    shadow = Image.new("L", picture.size, 0)
-    shade = ImageDraw.Draw(shadow)
-    for corners in ((80, 380, 260, 410), (300, 385, 470, 415), (470, 400, 620, 425)):
-        shade.ellipse(box(*corners), fill=110)
-    picture.paste("#5a3c22", mask=shadow.filter(ImageFilter.GaussianBlur(8 * SCALE)))
-    pencil.rectangle(box(90, 350, 250, 395), fill="#2f5d8a")
-    pencil.rectangle(box(90, 385, 250, 393), fill="#f3efe4")
-    pencil.rectangle(box(100, 320, 240, 350), fill="#b23a48")
-    pencil.rectangle(box(320, 270, 430, 400), fill="#f7f7f2")
-    pencil.ellipse(box(320, 255, 430, 285), fill="#e8e6df")
-    pencil.ellipse(box(330, 260, 420, 280), fill="#4b2e1e")
-    pencil.arc(box(415, 295, 465, 365), -90, 90, fill="#f7f7f2", width=12 * SCALE)
-    for x, colour in ((480, "#c8322b"), (545, "#7fa33a")):
-        pencil.ellipse(box(x, 345, x + 70, 415), fill=colour)
-        pencil.line(box(x + 35, 350, x + 40, 332), fill="#5a3c22", width=4 * SCALE)
-        pencil.ellipse(box(x + 15, 358, x + 28, 372), fill="#ffffff")
-    return finished(picture)
-
-
-def room(*, lamp_on: bool, cat: bool) -> Image.Image:
-    """A room with a lamp and a sofa; a cat sits on it or does not."""
-    picture, pencil = canvas(480, 360, "#f2dfae" if lamp_on else "#8d96a8")
-    pencil.rectangle(box(0, 280, 480, 360), fill="#7a5a43")
-    pencil.rectangle(box(120, 190, 400, 300), fill="#4a7a6d")
-    pencil.rectangle(box(100, 220, 130, 305), fill="#3d665b")
-    pencil.rectangle(box(390, 220, 420, 305), fill="#3d665b")
-    pencil.line(box(60, 290, 60, 120), fill="#333333", width=5 * SCALE)
-    pencil.polygon(box(35, 130, 85, 130, 72, 85, 48, 85), fill="#ffd84d" if lamp_on else "#555b66")
-    pencil.rectangle(box(300, 50, 420, 140), fill="#1f2f4f", outline="#ffffff", width=5 * SCALE)
-    if cat:
-        pencil.ellipse(box(210, 200, 300, 255), fill="#222222")
-        pencil.ellipse(box(275, 175, 325, 220), fill="#222222")
-        pencil.polygon(box(281, 185, 285, 160, 297, 178), fill="#222222")
-        pencil.polygon(box(303, 178, 317, 160, 320, 185), fill="#222222")
-        for x in (290, 306):
-            pencil.ellipse(box(x, 190, x + 6, 198), fill="#e8d44d")
-    return finished(picture)
-
-
-def shapes(circles: int, squares: int, seed: int) -> Image.Image:
-    """Circles and squares on a grid, at places that the seed chooses."""
-    picture, pencil = canvas(320, 240, "#ffffff")
-    cells = np.random.default_rng(seed).permutation(6)[: circles + squares]
-    for number, cell in enumerate(cells):
-        x, y = 25 + int(cell) % 3 * 100, 25 + int(cell) // 3 * 105
-        draw = pencil.ellipse if number < circles else pencil.rectangle
-        draw(box(x, y, x + 70, y + 70), fill="#d1495b" if number < circles else "#2e6f95")
-    return finished(picture)
-
-
-def ball(path: Path, seconds: int = 5, rate: int = 12) -> None:
-    """A ball that rolls from left to right and turns from red to blue half way."""
+def ball(path: Path, seconds: int = 10, rate: int = 12) -> None:
+    """A red ball that goes from left to right."""
+    width, height, radius = 320, 240, 34
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "28", "preset": "slow"})
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "23", "preset": "slow"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(seconds * rate):
-            frame = av.VideoFrame.from_image(_ball_frame(index / (seconds * rate - 1)))
-            container.mux(stream.encode(frame))
+            x = 46 + (width - 92) * index / (seconds * rate - 1)
+            frame = drawn((width, height), SKY, Mark("red", "circle", x, height / 2, radius))
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
         container.mux(stream.encode(None))
-
-
-def _ball_frame(part: float) -> Image.Image:
-    picture, pencil = canvas(320, 240, "#e6eef2")
-    pencil.rectangle(box(0, 180, 320, 240), fill="#6b8f5e")
-    x = 20 + part * 240
-    colour = "#d1495b" if part < 0.5 else "#2e6f95"
-    pencil.ellipse(box(x, 140, x + 44, 184), fill=colour)
-    return finished(picture)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ def folder(name: str) -> Path:
 
 def config_of(name: str) -> dict[str, Any]:
     return json.loads((folder(name) / "config.json").read_text("utf-8"))
+
+
+def untrained(path: Path) -> Path:
+    """A checkpoint whose config.json says that its weights are random, written into a folder below `path`."""
+    copy = Path(shutil.copytree(folder("minicpm-v-2_6"), path / "untrained"))
+    (copy / "config.json").write_text(json.dumps(config_of("minicpm-v-2_6") | {"random_weights": True}))
+    return copy
 
 
 def family_of(name: str) -> Family:

@@ -74,12 +74,12 @@ def test_bf16_on_mps_is_said_and_fp16_used(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("model", CHECKPOINTS)
 def test_every_script_serves_every_member(script: str, model: str, tmp_path: Path) -> None:
     """The real command, asked through the page's endpoint about a real picture; test_members.py uses the page."""
-    picture = Path(__file__).parents[1] / "assets" / "examples" / "table.jpg"
+    picture = Path(__file__).parents[1] / "assets" / "examples" / "shapes.png"
     command = [script, "--port", "{port}", "--model", str(folder(model)), "--device", "cpu"]
     with serving(command, tmp_path / "log") as url:
         params = {"do_sample": False, "num_beams": 1, "max_new_tokens": 12}
         answers = Client(url, verbose=False).submit(
-            "What is on the table?", [handle_file(str(picture))], [], params, api_name="/chat"
+            "What is in the picture?", [handle_file(str(picture))], [], params, api_name="/chat"
         )
         assert list(answers)[-1].strip()
     assert "Traceback" not in (tmp_path / "log").read_text()

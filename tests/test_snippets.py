@@ -82,7 +82,7 @@ def test_one_image_beside_the_messages(model_name: str) -> None:
         msgs = [{"role": "user", "content": "What is in the image?"}]
         torch.manual_seed(seed)
         answer = model.chat(
-            image=picture("table.jpg"), msgs=msgs, tokenizer=tokenizer, sampling=True, temperature=0.7, **SHORT
+            image=picture("shapes.png"), msgs=msgs, tokenizer=tokenizer, sampling=True, temperature=0.7, **SHORT
         )
         return answer[0] if isinstance(answer, tuple) else answer
 
@@ -94,7 +94,7 @@ def test_one_image_beside_the_messages(model_name: str) -> None:
 @by_model
 def test_the_chat_class_over_two_rounds(model_name: str) -> None:
     chat_model = MiniCPMVChat(folder(model_name), device="cpu", dtype="fp32")
-    image = img2base64(EXAMPLES / "shapes_1.png")
+    image = img2base64(EXAMPLES / "shot_1.png")
     msgs = [{"role": "user", "content": "Which shapes are there?"}]
     first = chat_model.chat({"image": image, "question": json.dumps(msgs), **LIKELIEST})
 
@@ -103,7 +103,7 @@ def test_the_chat_class_over_two_rounds(model_name: str) -> None:
     second = chat_model.chat({"image": image, "question": json.dumps(msgs), **LIKELIEST})
 
     model, tokenizer = load(model_name)
-    file = Image.open(EXAMPLES / "shapes_1.png").convert("RGB")
+    file = Image.open(EXAMPLES / "shot_1.png").convert("RGB")
     expected = model.chat(image=file, msgs=msgs, tokenizer=tokenizer, **LIKELIEST)
     assert second == (expected[0] if isinstance(expected, tuple) else expected)
 
@@ -114,7 +114,7 @@ def test_the_chat_class_over_two_rounds(model_name: str) -> None:
 @with_several_images
 def test_image_and_question_in_one_content(model_name: str) -> None:
     model, tokenizer = load(model_name)
-    image, question = picture("table.jpg"), "What is in the image?"
+    image, question = picture("shapes.png"), "What is in the image?"
     msgs = [{"role": "user", "content": [image, question]}]
 
     answer = model.chat(image=None, msgs=msgs, tokenizer=tokenizer, **LIKELIEST)
@@ -126,7 +126,7 @@ def test_image_and_question_in_one_content(model_name: str) -> None:
 @with_several_images
 def test_sampling_with_streaming(model_name: str) -> None:
     model, tokenizer = load(model_name)
-    msgs = [{"role": "user", "content": [picture("table.jpg"), "What is in the image?"]}]
+    msgs = [{"role": "user", "content": [picture("shapes.png"), "What is in the image?"]}]
 
     torch.manual_seed(3)
     pieces = model.chat(image=None, msgs=msgs, tokenizer=tokenizer, sampling=True, stream=True, **SHORT)
@@ -143,7 +143,7 @@ def test_sampling_with_streaming(model_name: str) -> None:
 @with_several_images
 def test_several_rounds(model_name: str) -> None:
     model, tokenizer = load(model_name)
-    msgs: list[dict[str, Any]] = [{"role": "user", "content": [picture("table.jpg"), "What is in the image?"]}]
+    msgs: list[dict[str, Any]] = [{"role": "user", "content": [picture("shapes.png"), "What is in the image?"]}]
     answer = model.chat(image=None, msgs=msgs, tokenizer=tokenizer, **LIKELIEST)
 
     msgs.append({"role": "assistant", "content": [answer]})
@@ -159,7 +159,7 @@ def test_several_rounds(model_name: str) -> None:
 @with_several_images
 def test_several_images(model_name: str) -> None:
     model, tokenizer = load(model_name)
-    before, after = picture("before.png"), picture("after.png")
+    before, after = picture("pair_1.png"), picture("pair_2.png")
     question = "Compare image 1 and image 2, tell me about the differences between image 1 and image 2."
 
     def msgs(*images: Image.Image) -> list[dict[str, Any]]:

@@ -37,11 +37,12 @@ class Example:
 
 
 DRAFTS = (
-    Example("one_image", ("table.jpg",)),
-    Example("images", ("before.png", "after.png")),
+    Example("one_image", ("shapes.png",)),
+    Example("images", ("pair_1.png", "pair_2.png")),
+    Example("reading", ("word.jpg",)),
     Example("video", ("ball.mp4",)),
 )
-FEW_SHOT = Example("examples", ("shapes_1.png", "shapes_2.png", "shapes_3.png"))
+FEW_SHOT = Example("examples", ("shot_1.png", "shot_2.png", "shot_3.png"))
 
 
 def add_howto(label: Label) -> list[gr.Button]:

@@ -102,31 +102,35 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Attach an image with the link sign, paste it or drop it anywhere on the page. Then ask.",
         "点击链接图标添加图片，也可以粘贴或拖入页面，然后提问。",
     ),
-    "one_image_ask": ("What is on the table?", "桌上有什么？"),
+    "one_image_ask": ("What colour is the star?", "星形是什么颜色？"),
     "images": ("Several images", "多张图片"),
     "images_help": (
         "Attachments are numbered. Write [image 1] or [image 2] to put that one at this place of your text; "
         "those you do not mention come first.",
         "附件按顺序编号。在文字中写 [图 1]、[图 2] 可把图片放到该处；未提及的图片排在最前。",
     ),
-    "images_ask": (
-        "Compare [image 1] with [image 2]. What has changed?",
-        "比较 [图 1] 和 [图 2]，有什么变化？",
+    # In English everywhere: the checkpoint that ships has learned to compare, and to watch, in English alone.
+    "images_ask": ("Which image has the red circle, the first or the second?",) * 2,
+    "reading": ("Text in a picture", "图中文字"),
+    "reading_help": (
+        "Numbers, words and whole pages of print. Large pictures are cut into slices, at most Max Slices.",
+        "数字、单词以及整页印刷文字都可以。大图会被切片，最多“最大切片数”片。",
     ),
+    "reading_ask": ("Read the text.", "读出文字。"),
     "video": ("A video", "视频"),
     "video_help": (
         "One frame per second is taken, at most Max Frames; longer videos are sampled evenly.",
         "每秒取一帧，最多取“最大帧数”帧；更长的视频均匀取帧。",
     ),
-    "video_ask": ("What happens in this video?", "视频里发生了什么？"),
+    "video_ask": ("Does the ball move left or right?",) * 2,
     "examples": ("Few-shot examples", "少样本示例"),
     "examples_help": (
         "Examples of question and answer teach the model a format. This puts two into the chat and opens Few Shot.",
         "问答示例可以教会模型一种格式。点击后会在对话中加入两个示例并打开“少样本”。",
     ),
-    "examples_ask": ("Count the shapes.", "数一数图形。"),
-    "examples_answer_1": ("circles: 3, squares: 0", "圆形：3,方形：0"),
-    "examples_answer_2": ("circles: 1, squares: 2", "圆形：1,方形：2"),
+    "examples_ask": ("What is this?", "这是什么？"),
+    "examples_answer_1": ("red circle", "红色的圆形"),
+    "examples_answer_2": ("blue star", "蓝色的星形"),
     "tips": (
         "**Stop** ends an answer at once and keeps what was written. **Regenerate** answers the last question again. "
         "Below each message are copy, edit and delete; an edited question is answered anew. "

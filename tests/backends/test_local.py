@@ -21,6 +21,7 @@ from app.sampling import SamplingParams
 from app.session import Session
 from app.settings import Settings
 from tests.adapters import make
+from tests.checkpoints import untrained
 from tests.modeling.golden import MODELS, checkpoint
 
 PARAMS = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=12)
@@ -134,9 +135,8 @@ def test_a_session_stops_and_goes_on(backend: Backend) -> None:
     assert [turn.state for turn in session.turns] == ["stopped", "done"]
 
 
-def test_the_embedded_checkpoint_says_that_it_is_random() -> None:
-    embedded = Path(__file__).parents[2] / "assets" / "tiny-minicpm-v"
-    assert make_backend(settings(embedded)).capabilities.random_weights
+def test_a_checkpoint_says_itself_that_it_is_random(tmp_path: Path) -> None:
+    assert make_backend(settings(untrained(tmp_path))).capabilities.random_weights
     assert not make_backend(settings(checkpoint(MODELS[0]))).capabilities.random_weights
 
 

@@ -18,6 +18,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
+from tests.checkpoints import untrained
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "assets" / "examples"
 TINY = ROOT / "assets" / "tiny-minicpm-v"
@@ -178,6 +180,7 @@ def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """URLs of the servers by name, started when first asked for."""
     logs = tmp_path_factory.mktemp("servers")
+    SERVERS["untrained"] = [*DEMO, "--model", str(untrained(logs)), "--device", "cpu", "--max-new-tokens", "24"]
     running: dict[str, str] = {}
     with _Started(logs) as start:
 
@@ -261,6 +264,12 @@ def chat(open_chat) -> ChatPage:
 @pytest.fixture(params=["echo", "tiny"])
 def any_chat(open_chat, request: pytest.FixtureRequest) -> ChatPage:
     """A page of the echo server, then one of the tiny model."""
+    return open_chat(request.param)
+
+
+@pytest.fixture(params=["echo", "untrained"])
+def endless_chat(open_chat, request: pytest.FixtureRequest) -> ChatPage:
+    """A page of the echo server, then one of a model that never comes to an end."""
     return open_chat(request.param)
 
 

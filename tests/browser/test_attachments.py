@@ -12,12 +12,12 @@ pytestmark = pytest.mark.browser
 
 
 def test_marks_in_the_text_place_the_files(chat, examples: Path) -> None:
-    answer = chat.ask("Compare [image 2] with this.", examples / "before.png", examples / "after.png")
+    answer = chat.ask("Compare [image 2] with this.", examples / "pair_1.png", examples / "pair_2.png")
     expect(answer).to_contain_text('image 1 of 480x360 px, text "Compare", image 2 of 480x360 px, text "with this."')
 
 
 def test_attachments_are_numbered_before_they_are_sent(chat, examples: Path) -> None:
-    chat.attach(examples / "before.png", examples / "ball.mp4", examples / "after.png")
+    chat.attach(examples / "pair_1.png", examples / "ball.mp4", examples / "pair_2.png")
     numbers = chat.page.locator("[data-number]").evaluate_all("cards => cards.map(card => card.dataset.number)")
     assert numbers == ["[image 1]", "[video 1]", "[image 2]"]
 
@@ -25,7 +25,7 @@ def test_attachments_are_numbered_before_they_are_sent(chat, examples: Path) -> 
 def test_a_message_sent_during_an_upload_waits_for_it(chat, examples: Path) -> None:
     uploads: list = []
     chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
-    chat.choose(examples / "before.png")
+    chat.choose(examples / "pair_1.png")
     expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
     chat.box.press_sequentially("typed meanwhile")
     chat.box.press("Enter")
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_picture_is_not_sent(any_chat, tmp_path: Path) -> None
 def test_a_broken_picture_fails_its_turn_alone(any_chat, tmp_path: Path, examples: Path) -> None:
     any_chat.ask("before")
     broken = tmp_path / "broken.png"
-    broken.write_bytes((examples / "before.png").read_bytes()[:16])
+    broken.write_bytes((examples / "pair_1.png").read_bytes()[:16])
     any_chat.attach(broken)
     any_chat.send("What is this?")
     expect(any_chat.message(3)).to_contain_text("Failed")
@@ -84,7 +84,7 @@ def test_a_failed_turn_can_be_regenerated_and_edited(chat) -> None:
 def test_text_typed_during_an_upload_stays_unsent(chat, examples: Path) -> None:
     uploads: list = []
     chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
-    chat.choose(examples / "before.png")
+    chat.choose(examples / "pair_1.png")
     expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
     chat.box.press_sequentially("typed meanwhile")
     uploads[0].continue_()
@@ -94,7 +94,7 @@ def test_text_typed_during_an_upload_stays_unsent(chat, examples: Path) -> None:
 
 
 def test_many_files_chosen_at_once_arrive_in_their_order(chat, examples: Path) -> None:
-    names = ["before.png", "after.png", "shapes_1.png", "ball.mp4", "shapes_2.png"]
+    names = ["pair_1.png", "pair_2.png", "shot_1.png", "ball.mp4", "shot_2.png"]
     answer = chat.ask("All of them.", *(examples / name for name in names))
-    sizes = ["image 1 of 480x360 px", "image 2 of 480x360 px", "image 3 of 320x240 px", "video 1 of 5 frames"]
+    sizes = ["image 1 of 480x360 px", "image 2 of 480x360 px", "image 3 of 320x240 px", "video 1 of 10 frames"]
     expect(answer).to_contain_text(", ".join([*sizes, "image 4 of 320x240 px"]))

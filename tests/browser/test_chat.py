@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_two_images_and_text(any_chat, examples: Path) -> None:
-    answer = any_chat.ask("What has changed?", examples / "before.png", examples / "after.png")
+    answer = any_chat.ask("What has changed?", examples / "pair_1.png", examples / "pair_2.png")
 
     pictures = any_chat.message(0).get_by_role("img")
     names = [picture.get_attribute("alt") for picture in pictures.all() if picture.get_attribute("alt")]
@@ -68,34 +68,34 @@ def set_number(chat, name: str, value: str) -> None:
     chat.page.keyboard.press("Tab")
 
 
-def test_stop_then_go_on(any_chat) -> None:
-    write_without_end(any_chat)
-    expect(any_chat.message(1)).to_contain_text(re.compile(r"\S"))
-    any_chat.stop_button.click()
-    any_chat.idle()
-    expect(any_chat.message(1)).to_contain_text("Stopped")
+def test_stop_then_go_on(endless_chat) -> None:
+    write_without_end(endless_chat)
+    expect(endless_chat.message(1)).to_contain_text(re.compile(r"\S"))
+    endless_chat.stop_button.click()
+    endless_chat.idle()
+    expect(endless_chat.message(1)).to_contain_text("Stopped")
 
-    set_number(any_chat, "Max New Tokens", "24")
-    any_chat.ask("and now")
-    expect(any_chat.messages).to_have_count(4)
-    expect(any_chat.message(1)).to_contain_text("Stopped")
+    set_number(endless_chat, "Max New Tokens", "24")
+    endless_chat.ask("and now")
+    expect(endless_chat.messages).to_have_count(4)
+    expect(endless_chat.message(1)).to_contain_text("Stopped")
 
 
-def test_regenerate(any_chat) -> None:
-    any_chat.ask("first")
-    any_chat.ask("second")
-    old = any_chat.message(3).inner_text()
-    any_chat.page.get_by_label("Seed").fill("5")
-    any_chat.button("Regenerate").click()
-    expect(any_chat.message(3)).not_to_have_text(old, use_inner_text=True)
-    any_chat.idle()
-    expect(any_chat.footers).to_have_count(2)
-    expect(any_chat.messages).to_have_count(4)
-    expect(any_chat.message(2)).to_contain_text("second")
+def test_regenerate(endless_chat) -> None:
+    endless_chat.ask("first")
+    endless_chat.ask("second")
+    old = endless_chat.message(3).inner_text()
+    endless_chat.page.get_by_label("Seed").fill("5")
+    endless_chat.button("Regenerate").click()
+    expect(endless_chat.message(3)).not_to_have_text(old, use_inner_text=True)
+    endless_chat.idle()
+    expect(endless_chat.footers).to_have_count(2)
+    expect(endless_chat.messages).to_have_count(4)
+    expect(endless_chat.message(2)).to_contain_text("second")
 
 
 def test_edit_a_question(any_chat, examples: Path) -> None:
-    any_chat.ask("see", examples / "before.png")
+    any_chat.ask("see", examples / "pair_1.png")
     any_chat.ask("later")
     question = any_chat.message(0)
     question.get_by_role("button", name="Edit").click()
@@ -135,14 +135,14 @@ def test_copy_gives_what_the_model_wrote(open_chat) -> None:
     assert chat.page.evaluate("navigator.clipboard.readText()") == "a `<b>` and <ref>"
 
 
-def test_clear_while_an_answer_is_written(any_chat) -> None:
-    write_without_end(any_chat)
-    any_chat.button("Clear history").click()
-    expect(any_chat.messages).to_have_count(0)
-    any_chat.idle()
-    set_number(any_chat, "Max New Tokens", "24")
-    any_chat.ask("again")
-    expect(any_chat.messages).to_have_count(2)
+def test_clear_while_an_answer_is_written(endless_chat) -> None:
+    write_without_end(endless_chat)
+    endless_chat.button("Clear history").click()
+    expect(endless_chat.messages).to_have_count(0)
+    endless_chat.idle()
+    set_number(endless_chat, "Max New Tokens", "24")
+    endless_chat.ask("again")
+    expect(endless_chat.messages).to_have_count(2)
 
 
 def test_beam_search(any_chat) -> None:
@@ -184,8 +184,8 @@ def test_options_reach_the_model(chat) -> None:
         expect(answer).to_contain_text(option)
 
 
-def test_reload_gives_an_empty_page_and_a_free_model(any_chat) -> None:
-    write_without_end(any_chat)
-    any_chat.reload()
-    expect(any_chat.messages).to_have_count(0)
-    any_chat.ask("still there?")
+def test_reload_gives_an_empty_page_and_a_free_model(endless_chat) -> None:
+    write_without_end(endless_chat)
+    endless_chat.reload()
+    expect(endless_chat.messages).to_have_count(0)
+    endless_chat.ask("still there?")

@@ -31,7 +31,7 @@ def member(request: pytest.FixtureRequest, open_chat):
 
 def test_it_answers_and_shows_what_it_can(member, examples: Path) -> None:
     name, chat = member
-    answer = chat.ask("What is on the table?", examples / "table.jpg")
+    answer = chat.ask("What is in the picture?", examples / "shapes.png")
     expect(answer).to_contain_text(re.compile(r"[1-9]\d* tokens .* [1-9]\d* vision tokens"))
     single = name in ONE_IMAGE
     expect(chat.page.get_by_role("tab", name="Few Shot")).to_have_count(0 if single else 1)
@@ -46,9 +46,9 @@ def test_it_answers_and_shows_what_it_can(member, examples: Path) -> None:
 def test_a_second_image_is_refused_by_models_of_one(member, examples: Path) -> None:
     name, chat = member
     if name not in ONE_IMAGE:
-        chat.ask("Compare.", examples / "before.png", examples / "after.png")
+        chat.ask("Compare.", examples / "pair_1.png", examples / "pair_2.png")
         return
-    chat.attach(examples / "before.png", examples / "after.png")
+    chat.attach(examples / "pair_1.png", examples / "pair_2.png")
     chat.send("Compare.")
     expect(chat.page.get_by_text(re.compile("has 2 images; .* takes 1")).first).to_be_visible()
     expect(chat.box).to_have_value("Compare.")

@@ -44,7 +44,7 @@ def vision_tokens(chat: ChatPage) -> int:
 
 
 def test_an_image_is_answered_and_finer_downsampling_sees_more(chat: ChatPage, examples: Path) -> None:
-    chat.ask("What is on the table?", examples / "table.jpg")
+    chat.ask("What is in the picture?", examples / "shapes.png")
     coarse = vision_tokens(chat)
     chat.page.get_by_role("radio", name="4x").check()
     chat.button("Regenerate").last.click()

@@ -46,14 +46,14 @@ def test_the_answer_grows(client: Client) -> None:
 
 
 def test_files_come_before_the_text(client: Client) -> None:
-    files = [handle_file(EXAMPLES / "table.jpg"), handle_file(EXAMPLES / "ball.mp4")]
+    files = [handle_file(EXAMPLES / "shapes.png"), handle_file(EXAMPLES / "ball.mp4")]
     answer = client.predict("What?", files, [], {}, api_name="/chat")
-    assert 'image 1 of 640x480 px, video 1 of 5 frames, text "What?"' in answer
+    assert 'image 1 of 640x480 px, video 1 of 10 frames, text "What?"' in answer
 
 
 def test_history_counts(client: Client) -> None:
     history = [
-        {"role": "user", "content": [{"type": "image", "path": handle_file(EXAMPLES / "table.jpg")}, {"text": "a"}]},
+        {"role": "user", "content": [{"type": "image", "path": handle_file(EXAMPLES / "shapes.png")}, {"text": "a"}]},
         {"role": "assistant", "content": "b"},
     ]
     assert client.predict("c", [], history, {}, api_name="/chat").startswith("Message 2:")
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_media(client: Client, tmp_path: Path) -> None:
 @pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
 @pytest.mark.parametrize("where", ["files", "history"])
 def test_a_path_on_the_server_sent_past_the_client_is_not_opened(client: Client, meta: dict, where: str) -> None:
-    picture = {"path": str(EXAMPLES / "before.png")} | meta
+    picture = {"path": str(EXAMPLES / "pair_1.png")} | meta
     history = [{"role": "user", "content": [picture]}, {"role": "assistant", "content": "x"}]
     data = ["hi", [picture], [], {}] if where == "files" else ["hi", [], history, {}]
     call = httpx.post(f"{client.src}gradio_api/call/chat", json={"data": data}).json()
