@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,11 +22,11 @@ from app.messages import Image, Message, Text, Video
 from app.sampling import OPTIONS, SamplingParams
 from app.settings import Settings
 from tests.adapters import make
-from tests.checkpoints import CHECKPOINTS, family_of, folder
+from tests.checkpoints import CHECKPOINTS, family_of, folder, untrained
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
-PICTURE, OTHER, CLIP = (str(EXAMPLES / name) for name in ("before.png", "after.png", "ball.mp4"))
+PICTURE, OTHER, CLIP = (str(EXAMPLES / name) for name in ("pair_1.png", "pair_2.png", "ball.mp4"))
 SHORT = ["--no-do-sample", "--num-beams", "1", "--max-new-tokens", "8", "--max-slice-nums", "1"]
 
 Capture = pytest.CaptureFixture[str]
@@ -266,10 +267,18 @@ def test_a_model_that_cannot_be_loaded_is_one_error(tmp_path: Path, capsys: Capt
 
 
 def test_the_documented_command() -> None:
-    command = "chat.py --model assets/tiny-minicpm-v --device cpu --image assets/examples/before.png --max-new-tokens 8"
-    done = python(*command.split(), "What is in the image?")
-    assert done.returncode == 0 and done.stdout.endswith("\n")
-    assert "random" in done.stderr and "Traceback" not in done.stderr
+    """The README's, about a picture that the embedded model knows."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    command = shlex.split(next(line for line in readme.splitlines() if line.startswith("python chat.py")))
+    done = python(*command[1:])
+    assert (done.returncode, done.stdout) == (0, "blue\n")
+    assert "random" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_answers_of_random_weights_are_announced(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["--model", str(untrained(tmp_path)), "--device", "cpu", *SHORT, "hi"]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("\n") and "random" in err
 
 
 def test_an_adapter_changes_the_answer(tmp_path: Path, capsys: Capture) -> None:
