@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "app"
 SOURCES = sorted(APP.rglob("*.py"))
+FINETUNE = ROOT / "finetune"
 
 # From top to bottom; a package may import those below it, and the leaves.
 LAYERS = ("ui", "session", "backends", "engine", "families", "modeling", "media")
@@ -63,6 +64,14 @@ def test_nothing_imports_what_is_above_it(path: Path) -> None:
     assert found <= allowed, f"{path.relative_to(ROOT)} imports {sorted(found - allowed)}, which lie above it"
 
 
+def test_the_application_needs_no_training_code() -> None:
+    for path in [*SOURCES, *ROOT.glob("*.py")]:
+        assert not any(module.split(".")[0] == "finetune" for module in imported(path)), path.relative_to(ROOT)
+    for path in FINETUNE.glob("*.py"):
+        # The embedded model's generator is one user of the application's parts, and not part of fine-tuning.
+        assert not any(module.startswith("finetune.tiny") for module in imported(path)), path.relative_to(ROOT)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_heavy_libraries_stay_in_their_layer(path: Path) -> None:
     allowed = {
@@ -88,7 +97,7 @@ def test_no_family_is_named_above_the_families() -> None:
 
 def test_no_remote_code_and_no_unsafe_loading() -> None:
     unsafe = re.compile(r"trust_remote_code\s*=\s*True|weights_only\s*=\s*False|pickle\.load|shell\s*=\s*True")
-    for path in [*SOURCES, *ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+    for path in [*SOURCES, *ROOT.glob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), *FINETUNE.rglob("*.py")]:
         assert not unsafe.search(path.read_text("utf-8")), path.relative_to(ROOT)
 
 
