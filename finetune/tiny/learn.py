@@ -10,19 +10,20 @@ import json
 from collections import defaultdict
 from pathlib import Path
 from random import Random
-from time import monotonic
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from app.families.minicpm_v_2_6 import MiniCPMV26
 from app.modeling.positions import grid_position_ids
 from finetune.tiny import record, tokens
+from finetune.tiny.clock import Clock
 from finetune.tiny.curriculum import SLICES, Curriculum
 from finetune.tiny.embedded import new_model, write
 from finetune.tiny.optimizers import Optimizers, schedule
-from finetune.tiny.parallel import join
+from finetune.tiny.parallel import Team, join
 from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.supplies import gather
 from finetune.tiny.towers import Heads, PackedPictures, features_of, plain_attention, save, to_slices
@@ -32,6 +33,8 @@ TOWER_SHARE = 0.25
 # Share of steps that teach the tower alone, by packed pictures, so that it goes on learning.
 PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
+# Pictures until the rate is full.
+WARMUP = 6000
 # Answer tokens from which on a batch counts in full.
 FULL = 300
 
@@ -87,84 +90,123 @@ def answer_loss(model: MiniCPMV26, embeds: Tensor, labels: Tensor) -> Tensor:
     return loss * min(1.0, (int(asked.sum()) / FULL) ** 0.5)
 
 
-def main() -> None:
-    """Train, going on from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=300_000)
-    parser.add_argument("--cooling", type=float, default=0.3)
-    parser.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
-    parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true", help="a quarter faster after a minute; needs a C++ compiler")
-    arguments = parser.parse_args()
-    team = join(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    supplies = gather(arguments.cache)
-    tokenizer = tokenizer_for(supplies, arguments.out / "tokenizer.json")
-    model, path = new_model(tokenizer), arguments.out / "model.pt"
-    heads = Heads(model.config.vision_config.hidden_size, len(supplies.words))
-    both = nn.ModuleDict({"model": model, "heads": heads})
-    named = [(name.removeprefix("model."), p) for name, p in both.named_parameters()]
-    optimizers = Optimizers(named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE})
-    done, seconds, step = 0, 0.0, 0
-    tower = torch.load(arguments.out / "tower.pt", weights_only=True)
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        both.load_state_dict(state["model"])
-        optimizers.load_state_dict(state["optimizers"])
-        done, seconds, step = state["done"], state["seconds"], state["step"]
-    else:
-        learned = {name.replace("vpm.", "model.vpm."): value for name, value in tower["model"].items()}
-        both.load_state_dict(learned, strict=False)
-    team.agree(optimizers.parameters)
-    if arguments.compile:
-        for part in (*model.llm.model.layers, model.llm.model.norm, *model.vpm.encoder.layers):
+class Stage:
+    """The whole model, the heads of the first stage that keep teaching its tower, and how far they are.
+
+    Args:
+        tokenizer: of the run.
+        things: how many things there are labels for.
+        out: folder of the run; it holds the first stage's checkpoint. If it holds this stage's, the run goes on.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, things: int, out: Path) -> None:
+        self.tokenizer, self.out, self.path = tokenizer, out, out / "model.pt"
+        self.done, self.seconds, self.step = 0, 0.0, 0
+        self.model = new_model(tokenizer)
+        self.heads = Heads(self.model.config.vision_config.hidden_size, things)
+        self.both = nn.ModuleDict({"model": self.model, "heads": self.heads})
+        named = [(name.removeprefix("model."), parameter) for name, parameter in self.both.named_parameters()]
+        self.optimizers = Optimizers(named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE})
+        self.first = torch.load(out / "tower.pt", weights_only=True)
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True)
+            self.both.load_state_dict(state["model"])
+            self.optimizers.load_state_dict(state["optimizers"])
+            self.done, self.seconds, self.step = state["done"], state["seconds"], state["step"]
+        else:
+            learned = {name.replace("vpm.", "model.vpm."): value for name, value in self.first["model"].items()}
+            self.both.load_state_dict(learned, strict=False)
+
+    def compile(self) -> None:
+        """Compile the blocks of both transformers."""
+        for part in (*self.model.llm.model.layers, self.model.llm.model.norm, *self.model.vpm.encoder.layers):
             part.compile(dynamic=True)
+
+    def packed_loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Of one batch of `PackedPictures`."""
+        with plain_attention(), torch.autocast("cpu", torch.bfloat16):
+            return self.heads.loss(features_of(self.model.vpm, pixels), labels)
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is minimised, and the answers' part in it."""
+        # The tower learns in every second step only: its backward pass is the dearest.
+        learn = self.step % 2 == 0 and batch.dense is not None
+        with torch.autocast("cpu", torch.bfloat16):
+            embeds, features = encode(self.model, batch, learn)
+            answers = answer_loss(self.model, embeds, batch.labels)
+            if not learn or features is None or batch.dense is None:
+                return answers, answers
+            return answers + DENSE_SHARE * self.heads.loss(features, batch.dense), answers
+
+    def save(self, seed: int) -> None:
+        """Write this stage's checkpoint, the embedded one, and the record of both stages."""
+        counts = {"done": self.done, "seconds": self.seconds, "step": self.step}
+        save(self.path, model=self.both.state_dict(), optimizers=self.optimizers.state_dict(), **counts)
+        write(self.model, self.tokenizer, self.out / "checkpoint")
+        stages = [("tower", self.first["done"], self.first["seconds"]), ("answers", self.done, self.seconds)]
+        record.write(self.out / "record.json", seed, stages)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
+    made.add_argument("--out", type=Path, required=True, help="folder of the run, with what the first stage left")
+    made.add_argument("--pictures", type=int, default=300_000, help="pictures in all (300000)")
+    made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
+    made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
+    made.add_argument("--seed", type=int, default=2, help="of weights and pictures (2)")
+    made.add_argument("--threads", type=int, default=2, help="if it is the only process (2)")
+    made.add_argument("--compile", action="store_true", help="a quarter faster after a minute; needs a C++ compiler")
+    return made
+
+
+def train(arguments: argparse.Namespace, team: Team) -> None:
+    """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
+    supplies, seed = gather(arguments.cache), arguments.seed
+    tokenizer = tokenizer_for(supplies, arguments.out / "tokenizer.json")
+    stage = Stage(tokenizer, len(supplies.words), arguments.out)
+    team.agree(stage.optimizers.parameters)
+    if arguments.compile:
+        stage.compile()
     curriculum, pad = Curriculum(supplies, TokenWriter(tokenizer)), tokens.id_of(tokenizer, "<|endoftext|>")
-    packed_pictures = PackedPictures(supplies, arguments.seed, SLICES)
-    started = last = monotonic()
-    spent, losses, denses = seconds, [], []
-    while done < arguments.pictures:
-        # All processes draw the same kind of batch, so that none waits for the others.
-        kind = Random(f"{arguments.seed} {step}").random()
-        rng = Random(f"{arguments.seed} {step} {team.rank}")
-        if Random(f"packed {arguments.seed} {step}").random() < PACKED_SHARE:
-            pixels, labels = packed_pictures.batch(step * team.size + team.rank)
-            with plain_attention(), torch.autocast("cpu", torch.bfloat16):
-                total = heads.loss(features_of(model.vpm, pixels), labels)
+    packed_pictures = PackedPictures(supplies, seed, SLICES)
+    clock, answers, denses = Clock(stage.seconds), [], []
+    while stage.done < arguments.pictures:
+        if Random(f"packed {seed} {stage.step}").random() < PACKED_SHARE:
+            total = stage.packed_loss(*packed_pictures.batch(stage.step * team.size + team.rank))
             denses.append(total.item())
         else:
-            batch = Batch(curriculum.batch(rng, kind, max(0.0, 1 - done / arguments.easy)), pad)
-            with torch.autocast("cpu", torch.bfloat16):
-                embeds, features = encode(model, batch, step % 2 == 0 and batch.dense is not None)
-                total = answer_loss(model, embeds, batch.labels)
-                losses.append(total.item())
-                if features is not None and features.requires_grad and batch.dense is not None:
-                    total = total + DENSE_SHARE * heads.loss(features, batch.dense)
+            # All processes draw the same kind of batch, so that none waits for the others.
+            kind, rng = Random(f"{seed} {stage.step}").random(), Random(f"{seed} {stage.step} {team.rank}")
+            easy = max(0.0, 1 - stage.done / arguments.easy)
+            total, answer = stage.losses(Batch(curriculum.batch(rng, kind, easy), pad))
+            answers.append(answer.item())
         total.backward()
-        team.average(optimizers.parameters)
-        optimizers.step(schedule(done, 6000, arguments.pictures, arguments.cooling))
-        done += SLICES * team.size
-        step += 1
-        if team.first and (monotonic() - last > 120 or done >= arguments.pictures):
-            seconds = spent + monotonic() - started
-            mean = lambda values: round(sum(values) / max(1, len(values)), 3)  # noqa: E731
-            report = {
-                "pictures": done,
-                "seconds": round(seconds),
-                "step": step,
-                "loss": mean(losses),
-                "dense": mean(denses),
-            }
-            print(json.dumps(report), flush=True)
-            state = {"done": done, "seconds": seconds, "step": step}
-            save(path, model=both.state_dict(), optimizers=optimizers.state_dict(), **state)
-            write(model, tokenizer, arguments.out / "checkpoint")
-            stages = [("tower", tower["done"], tower["seconds"]), ("answers", done, seconds)]
-            record.write(arguments.out / "record.json", arguments.seed, stages)
-            last, losses, denses = monotonic(), [], []
+        team.average(stage.optimizers.parameters)
+        stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling))
+        stage.done += SLICES * team.size
+        stage.step += 1
+        if team.first and (clock.due or stage.done >= arguments.pictures):
+            stage.seconds = clock.report()
+            print(json.dumps(_report(stage, answers, denses)), flush=True)
+            stage.save(seed)
+            answers, denses = [], []
+
+
+def _report(stage: Stage, answers: list[float], denses: list[float]) -> dict[str, float]:
+    """How far the stage is, and the mean losses since the last report."""
+    loss, dense = (round(sum(values) / max(1, len(values)), 3) for values in (answers, denses))
+    counts = {"pictures": stage.done, "seconds": round(stage.seconds), "step": stage.step}
+    return {**counts, "loss": loss, "dense": dense}
+
+
+def main() -> None:
+    """Train, going on from the last checkpoint."""
+    arguments = parser().parse_args()
+    team = join(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    train(arguments, team)
 
 
 if __name__ == "__main__":

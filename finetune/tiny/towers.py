@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from time import monotonic
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from app.modeling.positions import grid_position_ids
 from finetune.tiny.canvas import CHARACTERS, IGNORED, PATCH
+from finetune.tiny.clock import Clock
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.packed import GRIDS, Supplies, packed
 from finetune.tiny.palette import COLOURS, SHAPES
-from finetune.tiny.parallel import join
+from finetune.tiny.parallel import Team, join
 from finetune.tiny.shape import new_tower
 from finetune.tiny.supplies import gather
 
 # Pictures per process and step.
 BATCH = 32
+# Pictures until the rate is full.
+WARMUP = 3000
 
 
 class Heads(nn.Module):
@@ -117,50 +120,79 @@ def save(path: Path, **state: Any) -> None:
     part.replace(path)
 
 
-def main() -> None:
-    """Train, going on from the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=200_000)
-    parser.add_argument("--cooling", type=float, default=0.3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    team = join(arguments.threads)
-    torch.manual_seed(arguments.seed)
+class Stage:
+    """The tower and its heads, and how far they are.
+
+    Args:
+        things: how many things there are labels for.
+        path: of the checkpoint; if it is there, the run goes on from it.
+    """
+
+    def __init__(self, things: int, path: Path) -> None:
+        self.path, self.done, self.seconds = path, 0, 0.0
+        self.tower = new_tower()
+        self.heads = Heads(self.tower.config.hidden_size, things)
+        self.both = nn.ModuleDict({"vpm": self.tower, "heads": self.heads})
+        self.optimizers = Optimizers((name.removeprefix("vpm."), p) for name, p in self.both.named_parameters())
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            self.both.load_state_dict(state["model"])
+            self.optimizers.load_state_dict(state["optimizers"])
+            self.done, self.seconds = state["done"], state["seconds"]
+
+    def loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Of one batch of `PackedPictures`."""
+        with plain_attention(), torch.autocast("cpu", torch.bfloat16):
+            return self.heads.loss(features_of(self.tower, pixels), labels)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        counts = {"done": self.done, "seconds": self.seconds}
+        save(self.path, model=self.both.state_dict(), optimizers=self.optimizers.state_dict(), **counts)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
+    made.add_argument("--out", type=Path, required=True, help="folder of the run")
+    made.add_argument("--pictures", type=int, default=200_000, help="pictures in all (200000)")
+    made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
+    made.add_argument("--seed", type=int, default=1, help="of weights and pictures (1)")
+    made.add_argument("--threads", type=int, default=2, help="if it is the only process (2)")
+    return made
+
+
+def train(arguments: argparse.Namespace, team: Team) -> None:
+    """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
     supplies = gather(arguments.cache)
-    tower = new_tower()
-    heads = Heads(tower.config.hidden_size, len(supplies.words))
-    both = nn.ModuleDict({"vpm": tower, "heads": heads})
-    optimizers = Optimizers((name.removeprefix("vpm."), p) for name, p in both.named_parameters())
-    done, seconds, path = 0, 0.0, arguments.out / "tower.pt"
     arguments.out.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        both.load_state_dict(state["model"])
-        optimizers.load_state_dict(state["optimizers"])
-        done, seconds = state["done"], state["seconds"]
-    team.agree(optimizers.parameters)
+    stage = Stage(len(supplies.words), arguments.out / "tower.pt")
+    team.agree(stage.optimizers.parameters)
     data = PackedPictures(supplies, arguments.seed, BATCH)
     check = [PackedPictures(supplies, arguments.seed + 1000, BATCH).batch(number) for number in range(3)]
-    started = last = monotonic()
-    spent, losses = seconds, []
-    while done < arguments.pictures:
-        pixels, labels = data.batch(done // BATCH + team.rank)
-        with plain_attention(), torch.autocast("cpu", torch.bfloat16):
-            loss = heads.loss(features_of(tower, pixels), labels)
+    clock, losses = Clock(stage.seconds), []
+    while stage.done < arguments.pictures:
+        loss = stage.loss(*data.batch(stage.done // BATCH + team.rank))
         loss.backward()
-        team.average(optimizers.parameters)
-        optimizers.step(schedule(done, 3000, arguments.pictures, arguments.cooling))
-        done += BATCH * team.size
+        team.average(stage.optimizers.parameters)
+        stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling))
+        stage.done += BATCH * team.size
         losses.append(loss.item())
-        if team.first and (monotonic() - last > 120 or done >= arguments.pictures):
-            seconds = spent + monotonic() - started
-            report = {"pictures": done, "seconds": round(seconds), "loss": round(sum(losses) / len(losses), 3)}
-            print(json.dumps(report | measure(tower, heads, check)), flush=True)
-            save(path, model=both.state_dict(), optimizers=optimizers.state_dict(), done=done, seconds=seconds)
-            last, losses = monotonic(), []
+        if team.first and (clock.due or stage.done >= arguments.pictures):
+            stage.seconds = clock.report()
+            report = {"pictures": stage.done, "seconds": round(stage.seconds), "loss": round(fmean(losses), 3)}
+            print(json.dumps(report | measure(stage.tower, stage.heads, check)), flush=True)
+            stage.save()
+            losses = []
+
+
+def main() -> None:
+    """Train, going on from the last checkpoint."""
+    arguments = parser().parse_args()
+    team = join(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    train(arguments, team)
 
 
 if __name__ == "__main__":
