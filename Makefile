@@ -1,4 +1,4 @@
-# make demo   install into .venv, then serve the page with the small checkpoint in assets/ on the CPU
+# make demo   install into .venv, then serve the page on the CPU with the small model in assets/, which knows drawings
 # make test   install, Chromium included, then run all tests
 # make lint   format, style and types
 # ARGS adds to what is run: make demo ARGS="--port 9000", make test ARGS="-k session"

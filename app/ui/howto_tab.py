@@ -81,7 +81,7 @@ def _card(example: Example, label: Label) -> gr.Button:
             gr.Video(str(example.paths[0]), height=150, show_label=False, interactive=False, buttons=[])
         else:
             with gr.Row(elem_classes="card-pictures"):
-                for path in example.paths[:2]:
+                for path in example.paths:
                     gr.Image(str(path), height=150, min_width=90, show_label=False, interactive=False, buttons=[])
         gr.Markdown(label(f"{example.name}_help"))
         return gr.Button(label("try"), size="sm", elem_classes=f"try-{example.name}")

@@ -11,12 +11,13 @@ import pytest
 
 from app.settings import Settings
 from benchmarks.answers import measure
+from tests.checkpoints import folder
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_answers_measures_every_kind_of_question() -> None:
-    settings = Settings(model=str(ROOT / "assets" / "tiny-minicpm-v"), port=1, device="cpu", dtype="fp32")
+    settings = Settings(model=str(folder("minicpm-v-2_6")), port=1, device="cpu", dtype="fp32")
     result = measure(settings, runs=1, new_tokens=4)
     kinds = {name: row for name, row in result.items() if isinstance(row, dict)}
     assert list(kinds) == ["text", "image_448x448", "image_1344x1344", "video_16_frames"]
