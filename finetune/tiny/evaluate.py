@@ -212,17 +212,16 @@ def run(flags: argparse.Namespace) -> None:
     }
     examinee = Examinee(flags.model, flags.decode, flags.batch, flags.device)
     measured: dict[str, dict[str, Measure]] = defaultdict(dict)
-    lines = []
-    for skill, name, asked in evaluate(examinee, given, skills, flags.per_skill, flags.seed):
-        measured[skill.name][name] = Measure.of(asked)
-        lines += [_line(name, one) for one in asked]
-        print(f"{skill.name} ({name}): {measured[skill.name][name].score:.3f}", file=sys.stderr, flush=True)
+    with open(flags.answers or os.devnull, "w", encoding="utf-8") as answers:
+        for skill, name, asked in evaluate(examinee, given, skills, flags.per_skill, flags.seed):
+            measured[skill.name][name] = Measure.of(asked)
+            answers.writelines(_line(name, one) + "\n" for one in asked)
+            answers.flush()
+            print(f"{skill.name} ({name}): {measured[skill.name][name].score:.3f}", file=sys.stderr, flush=True)
     print(table(measured, skills))
     if flags.json:
         results = report(measured, skills, flags, time.monotonic() - started)
         flags.json.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    if flags.answers:
-        flags.answers.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:
