@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from finetune.tiny import language, scenes
 from finetune.tiny.canvas import Canvas
+from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.language import choose
 from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, phrase, zh
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
@@ -21,8 +22,8 @@ from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
 QUESTIONS = 5
 # Slices in one process's batch, about: what a step costs.
 SLICES = 32
-# Cells of a picture and of a frame at most, as the application cuts them by default.
-MOST_CELLS, FRAME_CELLS = 9, 2
+# Cells of a frame at most, as the application cuts those of short clips.
+FRAME_CELLS = 2
 Scene = Callable[[Canvas, Random, Supplies], None]
 Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
@@ -53,7 +54,7 @@ class Curriculum(Generic[Sample]):
         Args:
             kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
         """
-        kinds = ((self.singles, 0.62), (self.sliced, 0.19), (self.pairs, 0.07), (self.shots, 0.08), (self.clips, 0.04))
+        kinds = ((self.singles, 0.42), (self.sliced, 0.36), (self.pairs, 0.08), (self.shots, 0.09), (self.clips, 0.05))
         # Beginners see single pictures.
         left = kind * (1 - 0.8 * easy)
         for make, share in kinds:
@@ -73,24 +74,24 @@ class Curriculum(Generic[Sample]):
             return self.writer.write([_said(language.small_talk(rng))])
         if draw < 0.045:
             return self.writer.write([_said(language.outside(rng))])
-        canvas = canvas_for(grid, rng, self.supplies)
-        asked = self._photo(canvas, rng) if draw < 0.075 else self._asked(canvas, rng, easy)
+        asked: list[Lesson] = []
+        while not asked:
+            canvas = canvas_for(grid, rng, self.supplies)
+            asked = self._photo(canvas, rng) if draw < 0.075 else self._asked(canvas, rng, easy)
         picture = whole(canvas.finish(), _dense(canvas))
         return self.writer.write(_about([picture], asked))
 
     def _asked(self, canvas: Canvas, rng: Random, easy: float) -> list[Lesson]:
-        """Draw a scene and ask about it."""
-        while True:
-            if rng.random() < easy:
-                scene: Scene = rng.choice((scenes.one_shape, scenes.one_thing))
-            else:
-                scene = rng.choices(*zip(*SCENES, strict=True))[0]
-            scene(canvas, rng, self.supplies)
-            asked = lessons(canvas.objects, rng, QUESTIONS)
-            if asked:
-                if rng.random() < 0.05:
-                    asked.insert(rng.randrange(len(asked) + 1), Lesson("small talk", *language.small_talk(rng)))
-                return asked
+        """Draw a scene on an empty canvas and ask about it; nothing is asked where nothing found a place."""
+        if rng.random() < easy:
+            scene: Scene = rng.choice((scenes.one_shape, scenes.one_thing))
+        else:
+            scene = rng.choices(*zip(*SCENES, strict=True))[0]
+        scene(canvas, rng, self.supplies)
+        asked = lessons(canvas.objects, rng, QUESTIONS) if canvas.objects else []
+        if asked and rng.random() < 0.05:
+            asked.insert(rng.randrange(len(asked) + 1), Lesson("small talk", *language.small_talk(rng)))
+        return asked
 
     def _photo(self, canvas: Canvas, rng: Random) -> list[Lesson]:
         """Draw what the model does not know."""
@@ -104,23 +105,22 @@ class Curriculum(Generic[Sample]):
         return asked
 
     def sliced(self, rng: Random, easy: float) -> list[Sample]:
-        """Large pictures, cut by the application's slicing; half of them printed pages."""
+        """Large pictures, cut by the application's slicing; a fifth of them printed pages."""
         grid = rng.choice(GRIDS)
-        scale = math.sqrt(rng.choice((1.6, 2, 3, 4, 6, 9, 9, 9, 14, 25)))
-        limit = rng.choice((9, 9, 9, 9, 6, 4, 2))
+        scale = math.sqrt(rng.choice((1.3, 1.6, 2, 2.5, 3, 4, 4, 6, 9, 16, 25)))
         samples: list[Sample] = []
         spent = 0
-        pages = rng.random() < 0.5
-        while spent < SLICES:
+        pages = rng.random() < 0.2
+        while spent < SLICES * 1.5:
             canvas = canvas_for(grid, rng, self.supplies, scale)
             if pages:
-                text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((40, 80, 150, 300)))
+                text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((30, 60, 100, 300)))
                 asked = [Lesson("page", choose(rng, language.READ), text)] if text else []
             else:
                 asked = self._asked(canvas, rng, easy)
             if not asked:
                 continue
-            picture = _cut(canvas, limit)
+            picture = _cut(canvas, MOST_CELLS)
             spent += len(picture.pieces)
             samples.append(self.writer.write(_about([picture], asked)))
         return samples

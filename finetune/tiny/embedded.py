@@ -15,7 +15,8 @@ from finetune.tiny import tokens
 from finetune.tiny.shape import QUERIES, SLICE_SIDE, VISION, start_resampler, start_tower
 
 # Cells of a picture at most.
-SLICES = 9
+# Four cells show a page of 300 letters well enough, and a picture costs half of what nine cells cost.
+MOST_CELLS = 4
 LANGUAGE = {
     "hidden_size": 256,
     "intermediate_size": 704,
@@ -58,7 +59,7 @@ def config_data(tokenizer: Tokenizer) -> dict[str, Any]:
         "model_type": "minicpmv",
         "patch_size": 14,
         "query_num": QUERIES,
-        "slice_config": {"max_slice_nums": SLICES, "patch_size": 14, "model_type": "minicpmv"},
+        "slice_config": {"max_slice_nums": MOST_CELLS, "patch_size": 14, "model_type": "minicpmv"},
         "slice_mode": True,
         "vision_config": VISION,
     }
@@ -73,7 +74,7 @@ def preprocessor_data() -> dict[str, Any]:
             "AutoImageProcessor": "image_processing_minicpmv.MiniCPMVImageProcessor",
         },
         "processor_class": "MiniCPMVProcessor",
-        "max_slice_nums": SLICES,
+        "max_slice_nums": MOST_CELLS,
         "scale_resolution": SLICE_SIDE,
         "patch_size": 14,
         "use_image_id": True,
