@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from finetune.tiny import record
+
 
 def steps(arguments: argparse.Namespace) -> list[list[str]]:
     """The commands, in order."""
@@ -20,8 +22,9 @@ def steps(arguments: argparse.Namespace) -> list[list[str]]:
     team = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(arguments.processes), "-m"]
     trained = [*python, *team] if arguments.processes > 1 else python
     cache, out = ["--cache", str(arguments.cache)], ["--out", str(arguments.out)]
-    model = ["--model", str(arguments.out / "checkpoint")]
-    evaluation, record = str(arguments.out / "evaluation.json"), str(arguments.out / "record.json")
+    checkpoint: Path = arguments.out / "checkpoint"
+    model = ["--model", str(checkpoint)]
+    evaluation, training = str(arguments.out / "evaluation.json"), str(checkpoint / record.NAME)
     first, second = (["--pictures", str(count)] for count in (arguments.tower_pictures, arguments.pictures))
     compiled = ["--compile"] if arguments.compile else []
     return [
@@ -30,7 +33,7 @@ def steps(arguments: argparse.Namespace) -> list[list[str]]:
         [*trained, "finetune.tiny.towers", *cache, *out, *first],
         [*trained, "finetune.tiny.learn", *cache, *out, *second, *compiled],
         [*python, "finetune.tiny.evaluate", *model, *cache, "--json", evaluation],
-        [*python, "finetune.tiny.card", *model, "--evaluation", evaluation, "--training", record],
+        [*python, "finetune.tiny.card", *model, "--evaluation", evaluation, "--training", training],
     ]
 
 

@@ -1,6 +1,7 @@
 """Second stage: the whole model learns to answer, starting from the tower of the first.
 
 python -m finetune.tiny.learn --cache DIR --out DIR --pictures 300000       goes on from OUT if it holds a run
+python -m finetune.tiny.learn ... --start assets/tiny-minicpm-v             goes on from what was published
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -99,23 +101,30 @@ class Stage:
         out: folder of the run; it holds the first stage's checkpoint. If it holds this stage's, the run goes on.
     """
 
-    def __init__(self, tokenizer: Tokenizer, things: int, out: Path) -> None:
+    def __init__(self, tokenizer: Tokenizer, things: int, out: Path, start: Path | None = None) -> None:
         self.tokenizer, self.out, self.path = tokenizer, out, out / "model.pt"
-        self.done, self.seconds, self.step = 0, 0.0, 0
+        self.done, self.seconds, self.step, self.began = 0, 0.0, 0, 0
         self.model = new_model(tokenizer)
         self.heads = Heads(self.model.config.vision_config.hidden_size, things)
         self.both = nn.ModuleDict({"model": self.model, "heads": self.heads})
         named = [(name.removeprefix("model."), parameter) for name, parameter in self.both.named_parameters()]
         self.optimizers = Optimizers(named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE})
-        self.first = torch.load(out / "tower.pt", weights_only=True)
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             self.both.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.done, self.seconds, self.step = state["done"], state["seconds"], state["step"]
+            self.began, self.earlier = state["began"], [record.Stage(*stage) for stage in state["earlier"]]
+        elif start:
+            *self.earlier, last = record.read(start / record.NAME)
+            self.model.load_state_dict(load_file(start / "model.safetensors"))
+            self.done, self.seconds, self.began = last.pictures, last.seconds, last.pictures
+            self.step = self.done // SLICES
         else:
-            learned = {name.replace("vpm.", "model.vpm."): value for name, value in self.first["model"].items()}
+            first = torch.load(out / "tower.pt", weights_only=True)
+            learned = {name.replace("vpm.", "model.vpm."): value for name, value in first["model"].items()}
             self.both.load_state_dict(learned, strict=False)
+            self.earlier = [record.Stage("tower", first["done"], first["seconds"])]
 
     def compile(self) -> None:
         """Compile the blocks of both transformers."""
@@ -140,11 +149,13 @@ class Stage:
 
     def save(self, seed: int) -> None:
         """Write this stage's checkpoint, the embedded one, and the record of both stages."""
-        counts = {"done": self.done, "seconds": self.seconds, "step": self.step}
-        save(self.path, model=self.both.state_dict(), optimizers=self.optimizers.state_dict(), **counts)
-        write(self.model, self.tokenizer, self.out / "checkpoint")
-        stages = [("tower", self.first["done"], self.first["seconds"]), ("answers", self.done, self.seconds)]
-        record.write(self.out / "record.json", seed, stages)
+        counts = {"done": self.done, "seconds": self.seconds, "step": self.step, "began": self.began}
+        earlier = [(stage.name, stage.pictures, stage.seconds) for stage in self.earlier]
+        weights = {"model": self.both.state_dict(), "optimizers": self.optimizers.state_dict()}
+        save(self.path, **weights, **counts, earlier=earlier)
+        folder = self.out / "checkpoint"
+        write(self.model, self.tokenizer, folder)
+        record.write(folder / record.NAME, seed, [*self.earlier, record.Stage("answers", self.done, self.seconds)])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -152,6 +163,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
     made.add_argument("--out", type=Path, required=True, help="folder of the run, with what the first stage left")
+    made.add_argument("--start", type=Path, help="a checkpoint of this model to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=300_000, help="pictures in all (300000)")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
@@ -164,8 +176,9 @@ def parser() -> argparse.ArgumentParser:
 def train(arguments: argparse.Namespace, team: Team) -> None:
     """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
     supplies, seed = gather(arguments.cache), arguments.seed
-    tokenizer = tokenizer_for(supplies, arguments.out / "tokenizer.json")
-    stage = Stage(tokenizer, len(supplies.words), arguments.out)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    tokenizer = tokenizer_for(supplies, (arguments.start or arguments.out) / "tokenizer.json")
+    stage = Stage(tokenizer, len(supplies.words), arguments.out, arguments.start)
     team.agree(stage.optimizers.parameters)
     if arguments.compile:
         stage.compile()
@@ -184,7 +197,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
             answers.append(answer.item())
         total.backward()
         team.average(stage.optimizers.parameters)
-        stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling))
+        stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling, stage.began))
         stage.done += SLICES * team.size
         stage.step += 1
         if team.first and (clock.due or stage.done >= arguments.pictures):

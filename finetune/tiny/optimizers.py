@@ -15,12 +15,12 @@ RATE = 1e-3
 MUON_RATE = 20.0
 
 
-def schedule(done: int, warmup: int, total: int, cooling: float) -> float:
+def schedule(done: int, warmup: int, total: int, cooling: float, began: int = 0) -> float:
     """Share of the full rate: a warm-up, then constant, then falling linearly over the last `cooling` of the run.
 
     A constant middle lets a run go on for longer than was planned when it began.
     """
-    start = min(1.0, (done + 1) / warmup)
+    start = min(1.0, (done - began + 1) / warmup)
     left = (total - done) / max(1.0, cooling * total)
     return start * min(1.0, max(0.02, left))
 

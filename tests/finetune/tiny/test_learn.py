@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, AutoProcessor
 
 import app.modeling  # noqa: F401  registers the family
-from finetune.tiny import curriculum, embedded, learn, tokens
+from finetune.tiny import curriculum, embedded, learn, record, tokens
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, cut, whole
 from finetune.tiny.scenes import several
@@ -114,16 +114,17 @@ def train(
     monkeypatch.setattr(curriculum, "GRIDS", GRIDS[:1])
     monkeypatch.setattr(learn, "PACKED_SHARE", 0.2)
 
-    def run(out: str, pictures: int) -> dict[str, Any]:
+    def run(out: str, pictures: int, start: str = "") -> dict[str, Any]:
         folder = tmp_path / out
-        if not folder.exists():
+        if not start and not folder.exists():
             folder.mkdir()
             tokenizer.save(str(folder / "tokenizer.json"))
             torch.manual_seed(3)
             both = torch.nn.ModuleDict({"vpm": new_tower(), "heads": Heads(64, len(supplies.words))})
             torch.save({"model": both.state_dict(), "done": 100, "seconds": 7200.0}, folder / "tower.pt")
         flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0 --easy 10".split()
-        monkeypatch.setattr(sys, "argv", ["learn", *flags, "--out", str(folder)])
+        begin = ["--start", str(tmp_path / start)] if start else []
+        monkeypatch.setattr(sys, "argv", ["learn", *flags, "--out", str(folder), *begin])
         learn.main()
         return torch.load(folder / "model.pt")
 
@@ -140,7 +141,7 @@ def test_a_stopped_run_goes_on_as_if_it_never_stopped(train: Any, tmp_path: Path
     moved = [name for name, value in first["model"].items() if not torch.equal(value, resumed["model"][name])]
     assert any("llm" in name for name in moved) and any("resampler" in name for name in moved)
     assert AutoModel.from_pretrained(tmp_path / "stopped" / "checkpoint").config.query_num == 64
-    assert '"hours": 2.0' in (tmp_path / "stopped" / "record.json").read_text()
+    assert '"hours": 2.0' in (tmp_path / "stopped" / "checkpoint" / "training.json").read_text()
 
 
 def test_a_run_begins_with_the_tower_of_the_first_stage(train: Any, tmp_path: Path) -> None:
@@ -150,3 +151,16 @@ def test_a_run_begins_with_the_tower_of_the_first_stage(train: Any, tmp_path: Pa
         value = after[name.replace("vpm.", "model.vpm.")]
         # One step of the warm-up moved it by a hair.
         assert (value - before[name]).abs().max() < 1e-3
+
+
+def test_a_run_goes_on_from_a_published_checkpoint(train: Any, tmp_path: Path) -> None:
+    published = train("published", 8)
+    after = train("later", 12, start="published/checkpoint")
+    assert after["done"] == 12 and after["step"] == 3 and after["began"] == 8
+    name = "model.llm.model.layers.0.mlp.up_proj.weight"
+    # Published in bf16; then one step of a new warm-up.
+    assert (after["model"][name] - published["model"][name]).abs().max() < 0.01
+    stages = record.read(tmp_path / "later" / "checkpoint" / record.NAME)
+    assert [(stage.name, stage.pictures) for stage in stages] == [("tower", 100), ("answers", 12)]
+    again = train("later", 16, start="published/checkpoint")
+    assert again["done"] == 16 and again["began"] == 8

@@ -43,7 +43,7 @@ def test_options_reach_the_steps() -> None:
     assert all("icons and fonts" in step for step in steps()[:5])
     checkpoint, evaluation = str(Path("run") / "checkpoint"), str(Path("run") / "evaluation.json")
     assert checkpoint in evaluate and checkpoint in card and evaluation in evaluate and evaluation in card
-    assert str(Path("run") / "record.json") in card
+    assert str(Path("run") / "checkpoint" / "training.json") in card
 
 
 @pytest.mark.parametrize("at", range(6))

@@ -11,7 +11,9 @@ from finetune.tiny import record
 
 
 def test_hours_are_those_of_all_stages(tmp_path: Path) -> None:
-    record.write(tmp_path / "record.json", 2, [("tower", 1000, 1800), ("answers", 2000, 5400.0)])
+    record.write(
+        tmp_path / "record.json", 2, [record.Stage("tower", 1000, 1800), record.Stage("answers", 2000, 5400.0)]
+    )
     data = json.loads((tmp_path / "record.json").read_text())
     assert data["hours"] == 2 and data["seed"] == 2
     assert data["stages"] == [
