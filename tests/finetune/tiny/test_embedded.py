@@ -61,7 +61,7 @@ def test_both_configs_agree_on_slices(written: tuple[Any, Path]) -> None:
     processor = AutoProcessor.from_pretrained(folder)
     model._check_agreement(processor)
     assert processor.image_processor.scale_resolution == embedded.SLICE_SIDE
-    assert processor.image_processor.plan((500, 500)).num_slices == 10
+    assert processor.image_processor.plan((500, 500)).num_slices == 1 + embedded.MOST_CELLS
 
 
 def test_generation_stops_at_the_end_tokens(written: tuple[Any, Path], tokenizer: Tokenizer) -> None:
