@@ -101,12 +101,12 @@ def finished(picture: Image.Image) -> Image.Image:
 
 def ball(path: Path, seconds: int = 10, rate: int = 12) -> None:
     """A red ball that goes from left to right."""
-    width, height, radius = 320, 240, 34
+    width, height, radius = 192, 144, 20
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "23", "preset": "slow"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(seconds * rate):
-            x = 46 + (width - 92) * index / (seconds * rate - 1)
+            x = 28 + (width - 56) * index / (seconds * rate - 1)
             frame = drawn((width, height), SKY, Mark("red", "circle", x, height / 2, radius))
             container.mux(stream.encode(av.VideoFrame.from_image(frame)))
         container.mux(stream.encode(None))
