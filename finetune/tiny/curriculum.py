@@ -54,7 +54,7 @@ class Curriculum(Generic[Sample]):
         Args:
             kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
         """
-        kinds = ((self.singles, 0.42), (self.sliced, 0.36), (self.pairs, 0.08), (self.shots, 0.09), (self.clips, 0.05))
+        kinds = ((self.singles, 0.52), (self.sliced, 0.3), (self.pairs, 0.06), (self.shots, 0.08), (self.clips, 0.04))
         # Beginners see single pictures.
         left = kind * (1 - 0.8 * easy)
         for make, share in kinds:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from random import Random
 
@@ -37,15 +39,15 @@ PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
 # Pictures until the rate is full.
 WARMUP = 6000
-# Answer tokens from which on a batch counts in full.
-FULL = 300
+# Answers from which on a batch counts in full.
+FULL = 60
 
 
 class Batch:
     """Samples as tensors.
 
     Attributes:
-        ids, labels: int64 (B, L), padded on the right.
+        ids, labels: int64 (B, L), padded on the right. weights: float32 (B, L), what a label counts.
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
         dense: int64 (n, 4, N), what covers the patches of the only group; None if not known of all its slices.
     """
@@ -54,11 +56,13 @@ class Batch:
         length = max(len(sample.ids) for sample in samples)
         self.ids = torch.full((len(samples), length), pad)
         self.labels = torch.full((len(samples), length), -100)
+        self.weights = torch.zeros(len(samples), length)
         pieces = defaultdict(list)
         places = defaultdict(list)
         for row, sample in enumerate(samples):
             self.ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
             self.labels[row, : len(sample.ids)] = torch.tensor(sample.labels)
+            self.weights[row, : len(sample.ids)] = torch.tensor(answer_weights(sample.labels))
             for piece, (start, stop) in zip(sample.pieces, sample.places, strict=True):
                 pieces[piece.shape].append(torch.from_numpy(piece.copy()))
                 places[piece.shape].append(torch.arange(start, stop) + row * length)
@@ -82,14 +86,28 @@ def encode(model: MiniCPMV26, batch: Batch, learn: bool) -> tuple[Tensor, Tensor
     return flat.view_as(embeds), features if len(batch.groups) == 1 else None
 
 
-def answer_loss(model: MiniCPMV26, embeds: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the answers' tokens."""
+def answer_weights(labels: Sequence[int]) -> list[float]:
+    """What each token counts: every answer the same in all.
+
+    A box has ten times the tokens of a colour; by tokens, the short answers would hardly be learned.
+    """
+    weights: list[float] = []
+    for learned, run in groupby(labels, lambda label: label != -100):
+        length = len(list(run))
+        weights += [1 / length if learned else 0.0] * length
+    return weights
+
+
+def answer_loss(model: MiniCPMV26, embeds: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Mean cross-entropy of the answers, (B, L, width) against (B, L)."""
     hidden = model.llm.model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    targets = labels[:, 1:]
-    asked = targets != -100
-    loss = F.cross_entropy(model.llm.lm_head(hidden[:, :-1][asked]).float(), targets[asked])
+    asked = labels[:, 1:] != -100
+    logits = model.llm.lm_head(hidden[:, :-1][asked]).float()
+    each = F.cross_entropy(logits, labels[:, 1:][asked], reduction="none")
+    shares = weights[:, 1:][asked]
+    answers = float(shares.sum())
     # A batch with few answers says little; alone it should not move the model as far as one with many.
-    return loss * min(1.0, (int(asked.sum()) / FULL) ** 0.5)
+    return (each * shares).sum() / answers * min(1.0, (answers / FULL) ** 0.5)
 
 
 class Stage:
@@ -142,7 +160,7 @@ class Stage:
         learn = self.step % 2 == 0 and batch.dense is not None
         with torch.autocast("cpu", torch.bfloat16):
             embeds, features = encode(self.model, batch, learn)
-            answers = answer_loss(self.model, embeds, batch.labels)
+            answers = answer_loss(self.model, embeds, batch.labels, batch.weights)
             if not learn or features is None or batch.dense is None:
                 return answers, answers
             return answers + DENSE_SHARE * self.heads.loss(features, batch.dense), answers

@@ -85,11 +85,15 @@ def test_the_loss_is_that_of_the_answer(model: Any, tokenizer: Tokenizer, suppli
     batch = learn.Batch([sample], 0)
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        loss = learn.answer_loss(model, embeds, batch.labels)
+        loss = learn.answer_loss(model, embeds, batch.labels, batch.weights)
         logits = model.llm(inputs_embeds=embeds).logits[0]
     answer = [at for at, label in enumerate(sample.labels) if label != -100]
     expected = -torch.stack([logits[at - 1].log_softmax(-1)[sample.ids[at]] for at in answer]).mean()
-    assert loss.item() == pytest.approx(expected.item() * (len(answer) / learn.FULL) ** 0.5, rel=1e-4)
+    assert loss.item() == pytest.approx(expected.item() * (1 / learn.FULL) ** 0.5, rel=1e-4)
+
+
+def test_every_answer_counts_the_same() -> None:
+    assert learn.answer_weights([-100, 5, -100, -100, 6, 7, 8, 9]) == [0, 1, 0, 0, 0.25, 0.25, 0.25, 0.25]
 
 
 def test_the_tower_learns_only_when_it_is_told_to(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:
@@ -97,7 +101,7 @@ def test_the_tower_learns_only_when_it_is_told_to(model: Any, tokenizer: Tokeniz
     for told in (False, True):
         model.zero_grad()
         embeds, _ = learn.encode(model, batch, told)
-        learn.answer_loss(model, embeds, batch.labels).backward()
+        learn.answer_loss(model, embeds, batch.labels, batch.weights).backward()
         weight = model.vpm.encoder.layers[0].mlp.fc1.weight
         assert (weight.grad is not None and bool(weight.grad.any())) == told
         assert model.resampler.query.grad.any()
