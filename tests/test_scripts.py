@@ -13,6 +13,7 @@ from gradio_client import Client, handle_file
 from app.backends.local import LocalBackend
 from app.cli import parse_settings
 from app.engine.device import pick_dtype
+from app.sampling import SamplingParams
 from app.settings import Settings
 from tests.browser.conftest import serving
 from tests.checkpoints import CHECKPOINTS, family_of, folder
@@ -51,7 +52,7 @@ def test_every_script_takes_every_member(script: str, model: str, monkeypatch: p
         family.system_prompt,
     )
     assert shown.context > 0
-    assert {**shown.defaults} == {**family.defaults}
+    assert SamplingParams.of({}, shown.defaults) == SamplingParams.of({}, family.defaults)
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS))

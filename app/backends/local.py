@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.backends.base import Backend, Capabilities, LoadStatus
 from app.engine.download import resolve_config
-from app.engine.loader import context_of, load_model, place
+from app.engine.loader import configured_defaults, context_of, load_model, place
 from app.engine.plain import PlainEngine, Ticket, drain
 from app.errors import AppError, ModelError
 from app.families import all_families
@@ -51,7 +51,7 @@ class LocalBackend(Backend):
             # Examples are turns with pictures of their own.
             few_shot=family.max_images is None or family.max_images > 1,
             context=context_of(config),
-            defaults=dict(family.defaults) | dict(settings.option_defaults),
+            defaults=dict(family.defaults) | configured_defaults(config) | dict(settings.option_defaults),
             hidden_options=RARE - family.options | (frozenset() if family.slicing else {"max_slice_nums"}),
             random_weights=bool(config.get("random_weights", False)),
             adapters=tuple(settings.adapters),

@@ -90,6 +90,12 @@ def context_of(config: Mapping[str, Any]) -> int:
     return config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings", 0)
 
 
+def configured_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Decoding defaults that this config.json sets itself: how many slices the model was trained with."""
+    slices = config.get("slice_config", config).get("max_slice_nums")
+    return {"max_slice_nums": slices} if slices else {}
+
+
 def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, DtypeChoice]:
     """Where the model of this config.json will run, and in which precision; quick, so it can be asked first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -138,6 +139,17 @@ def test_a_session_stops_and_goes_on(backend: Backend) -> None:
 def test_a_checkpoint_says_itself_that_it_is_random(tmp_path: Path) -> None:
     assert make_backend(settings(untrained(tmp_path))).capabilities.random_weights
     assert not make_backend(settings(checkpoint(MODELS[0]))).capabilities.random_weights
+
+
+def test_slices_are_those_that_the_checkpoint_is_configured_for(tmp_path: Path) -> None:
+    assert make_backend(settings(checkpoint(MODELS[0]))).capabilities.defaults["max_slice_nums"] == 9
+    fewer = Path(shutil.copytree(checkpoint(MODELS[0]), tmp_path / "fewer"))
+    config = json.loads((fewer / "config.json").read_text())
+    config["slice_config"]["max_slice_nums"] = 4
+    (fewer / "config.json").write_text(json.dumps(config))
+    assert make_backend(settings(fewer)).capabilities.defaults["max_slice_nums"] == 4
+    asked = settings(fewer, option_defaults={"max_slice_nums": 2})
+    assert make_backend(asked).capabilities.defaults["max_slice_nums"] == 2
 
 
 def test_neighbouring_chunks_become_one_and_lose_nothing() -> None:
