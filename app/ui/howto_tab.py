@@ -37,7 +37,7 @@ class Example:
 
 
 DRAFTS = (
-    Example("one_image", ("shapes.png",)),
+    Example("one_image", ("shot_2.png",)),
     Example("images", ("pair_1.png", "pair_2.png")),
     Example("reading", ("word.jpg",)),
     Example("video", ("ball.mp4",)),

@@ -76,7 +76,7 @@ def test_switching_tabs_loses_nothing(chat, examples: Path) -> None:
 @pytest.mark.parametrize(
     ("example", "text", "got"),
     [
-        ("one_image", "What colour is the star?", "image 1 of 640x480 px"),
+        ("one_image", "What colour is the star?", "image 1 of 320x240 px"),
         ("images", "Which image has the red circle, the first or the second?", "image 2 of 480x360 px"),
         ("reading", "Read the text.", "image 1 of 480x240 px"),
         ("video", "Does the ball move left or right?", "video 1 of 10 frames"),

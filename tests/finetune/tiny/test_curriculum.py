@@ -76,7 +76,9 @@ def test_sliced_pictures(curriculum: Curriculum[list[Exchange]]) -> None:
     batches = [curriculum.batch(Random(seed), KINDS["sliced"], 0.0) for seed in range(9)]
     for batch in batches:
         counts = [len(picture.pieces) for talk in batch for picture in pictures(talk)]
-        assert len(counts) == len(batch) and sum(counts[:-1]) < 12 <= sum(counts) and 1 <= min(counts) <= max(counts) <= 5
+        assert (
+            len(counts) == len(batch) and sum(counts[:-1]) < 12 <= sum(counts) and 1 <= min(counts) <= max(counts) <= 5
+        )
     assert any(exchange.question in language.READ and len(exchange.answer) > 20
                for batch in batches for (exchange, *_) in batch)  # fmt: skip
 
