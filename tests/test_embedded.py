@@ -1,7 +1,8 @@
 """The embedded checkpoint answers right, through the real path: a fixed small set, asked as users ask.
 
-The skills are those it has by now; its card has the others. Pictures are drawn by the evaluation's second drawer from fixed seeds (shapes and Pillow's own font, no downloads).
-The bounds lie below what was measured, so that only a broken path fails them; the last tests break it to prove that.
+The skills are those it has by now; its card has the others. Pictures are drawn by the evaluation's second drawer from
+fixed seeds (shapes and Pillow's own font, no downloads). The bounds lie below what was measured, so that only a broken
+path fails them; the last tests break it to prove that.
 """
 
 from __future__ import annotations
