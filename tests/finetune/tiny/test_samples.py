@@ -16,6 +16,7 @@ from transformers import AutoProcessor
 import app.modeling  # noqa: F401  registers the family
 from finetune.tiny import embedded, tokens
 from finetune.tiny.canvas import Canvas
+from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, cut, whole
 from finetune.tiny.scenes import several
@@ -81,13 +82,13 @@ def test_whole_pictures(supplies: Supplies, tokenizer: Tokenizer, processor: Any
 
 
 @pytest.mark.parametrize(
-    ("grid", "scale", "slices"), [((9, 16), 1.3, 3), ((12, 12), 1.5, 5), ((12, 12), 3.0, 10), ((14, 10), 2.3, 7)]
+    ("grid", "scale", "slices"), [((9, 16), 1.3, 3), ((12, 12), 1.5, 5), ((12, 12), 3.0, 5), ((18, 8), 1.5, 3)]
 )
 def test_sliced_pictures(
     supplies: Supplies, tokenizer: Tokenizer, processor: Any, grid: tuple[int, int], scale: float, slices: int
 ) -> None:
     image = Image.fromarray(drawn(supplies, 2, grid, scale).picture(shrink=False))
-    exchanges = [Exchange("Read the text.", "two\nlines", [cut(image, 9)])]
+    exchanges = [Exchange("Read the text.", "two\nlines", [cut(image, MOST_CELLS)])]
     sample = TokenWriter(tokenizer).write(exchanges)
     assert len(sample.pieces) == slices
     assert_is_inference(sample, exchanges, [[image]], processor)
@@ -96,8 +97,8 @@ def test_sliced_pictures(
 def test_several_pictures_in_several_turns(supplies: Supplies, tokenizer: Tokenizer, processor: Any) -> None:
     images = [Image.fromarray(drawn(supplies, seed, (11, 13), 1.7).picture(shrink=False)) for seed in range(3)]
     exchanges = [
-        Exchange("Which?", "the first", [cut(images[0], 9), cut(images[1], 9)]),
-        Exchange("", "a red star", [cut(images[2], 9)], learn=False),
+        Exchange("Which?", "the first", [cut(images[0], MOST_CELLS), cut(images[1], MOST_CELLS)]),
+        Exchange("", "a red star", [cut(images[2], MOST_CELLS)], learn=False),
         Exchange("And?", "an owl"),
     ]
     sample = TokenWriter(tokenizer).write(exchanges)
