@@ -29,11 +29,11 @@ def place_attachments(text: str, files: Sequence[Image | Video]) -> tuple[Part, 
         key = _key(mark)
         if key not in by_number or key in placed:
             continue
-        _add_text(body, text[start : mark.start()], after=bool(placed), before=True)
+        add_text(body, text[start : mark.start()], after=bool(placed), before=True)
         body.append(by_number[key])
         placed.add(key)
         start = mark.end()
-    _add_text(body, text[start:], after=bool(placed), before=False)
+    add_text(body, text[start:], after=bool(placed), before=False)
     return (*(file for key, file in by_number.items() if key not in placed), *body)
 
 
@@ -78,7 +78,7 @@ def _key(mark: re.Match[str]) -> tuple[str, int]:
     return kind, int(mark["number"])
 
 
-def _add_text(body: list[Part], piece: str, *, after: bool, before: bool) -> None:
+def add_text(body: list[Part], piece: str, *, after: bool, before: bool) -> None:
     """Append a piece of text that stands `after` and/or `before` a placed attachment."""
     if after:
         piece = re.sub(r"\A(?:\r\n|\s)", "", piece)

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from app.messages import Image, Message, Part, Role, Text, Video
+from app.placement import add_text
 from finetune.errors import Kind, SampleError
 
 ROLES: Mapping[str, Role] = {
@@ -188,10 +189,10 @@ class _EntryReader:
         parts: list[Part] = []
         start = 0
         for mark in self._pattern().finditer(text):
-            _add_text(parts, text[start : mark.start()], before=True)
+            add_text(parts, text[start : mark.start()], after=bool(parts), before=True)
             parts.append(self._take(mark[0]))
             start = mark.end()
-        _add_text(parts, text[start:])
+        add_text(parts, text[start:], after=bool(parts), before=False)
         return parts
 
     def _take(self, mark: str) -> Part:
@@ -256,13 +257,3 @@ class _EntryReader:
 def _is_place(part: Mapping[str, Any]) -> bool:
     """Whether a part is the place of a picture or video that stands beside the messages."""
     return part.get("type") in ("image", "video") and not part.keys() & set(MEDIUM)
-
-
-def _add_text(parts: list[Part], piece: str, before: bool = False) -> None:
-    """Append a text that stands after the media there are already and perhaps `before` another."""
-    if parts:
-        piece = re.sub(r"\A(?:\r\n|\s)", "", piece)
-    if before:
-        piece = re.sub(r"(?:\r\n|\s)\Z", "", piece)
-    if piece.strip():
-        parts.append(Text(piece))

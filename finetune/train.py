@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -192,15 +193,14 @@ def _evaluated(state: TrainerState) -> bool:
     return any("eval_loss" in row and row["step"] == state.global_step for row in state.log_history)
 
 
-class _readable_failures:
+@contextmanager
+def _readable_failures() -> Iterator[None]:
     """What the library raises in a run, as errors a user can read."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, AppError) or not isinstance(error, Exception):
-            return
+    try:
+        yield
+    except AppError:
+        raise
+    except Exception as error:
         text = str(error).strip().splitlines()
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "out of memory" in str(error).lower():
             raise OutOfMemoryError(

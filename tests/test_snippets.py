@@ -177,7 +177,7 @@ def test_several_images(model_name: str) -> None:
 def test_few_shot_examples(model_name: str) -> None:
     model, tokenizer = load(model_name)
     question = "How many shapes?"
-    one, two, three = (picture(f"shapes_{number}.png") for number in (1, 2, 3))
+    one, two, three = (picture(f"shot_{number}.png") for number in (1, 2, 3))
 
     def msgs(first: str, second: str) -> list[dict[str, Any]]:
         return [

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import AppError, CheckpointError
+from app.flags import report
 from finetune.tiny.fonts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, FontFamily
 from finetune.tiny.icons import HELD_OUT_SETS, TRAINING_SETS, IconSet, things
 
@@ -168,8 +169,7 @@ def main(argv: list[str] | None = None) -> int:
         text = card(flags.model, read_json(flags.evaluation), read_json(flags.training))
         (flags.model / "README.md").write_text(text, encoding="utf-8")
     except AppError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report(error, 1)
     return 0
 
 

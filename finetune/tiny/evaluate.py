@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 from app.errors import AppError, OptionError
+from app.flags import report
 from finetune.tiny.case import SKILLS, Case, CaseSource, Skill
 
 DECODING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -146,7 +147,7 @@ def table(measured: Mapping[str, Mapping[str, Measure]], skills: Sequence[Skill]
     return "\n".join(lines)
 
 
-def report(
+def as_json(
     measured: Mapping[str, Mapping[str, Measure]], skills: Sequence[Skill], flags: argparse.Namespace, seconds: float
 ) -> dict[str, Any]:
     """The evaluation as JSON; `finetune.tiny.card` reads it."""
@@ -220,7 +221,7 @@ def run(flags: argparse.Namespace) -> None:
             print(f"{skill.name} ({name}): {measured[skill.name][name].score:.3f}", file=sys.stderr, flush=True)
     print(table(measured, skills))
     if flags.json:
-        results = report(measured, skills, flags, time.monotonic() - started)
+        results = as_json(measured, skills, flags, time.monotonic() - started)
         flags.json.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
@@ -229,8 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run(_parser().parse_args(argv))
     except AppError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report(error, 1)
     return 0
 
 

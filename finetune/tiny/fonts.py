@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import AppError
+from app.flags import report
 from finetune.tiny.packages import fetch_package
 
 
@@ -102,8 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         for use, files in (("training", training_fonts(cache)), ("held out", held_out_fonts(cache))):
             print(f"{use}: {', '.join(file.stem for file in files)}")
     except AppError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report(error, 1)
     return 0
 
 

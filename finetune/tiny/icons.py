@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from app.errors import AppError
+from app.flags import report
 from finetune.tiny.packages import PackageError, fetch_package
 
 SIZE = 96
@@ -176,8 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         counts = build(parser.parse_args(argv).cache)
     except AppError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report(error, 1)
     for style, count in counts.items():
         print(f"{style:20} {count} drawings")
     return 0

@@ -14,6 +14,8 @@ from finetune.tiny.palette import COMMON, NAMES, RGB, SHAPE_NAMES
 
 # Words that are also shapes, or that two icons share, make questions ambiguous.
 AMBIGUOUS = ("star", "fish", "umbrella", "heart")
+# To find a place and a colour for the only object of a picture, before it is given up.
+TRIES = 50
 
 
 def some_colour(canvas: Canvas, rng: Random) -> tuple[str, RGB] | None:
@@ -75,15 +77,13 @@ def add_thing(canvas: Canvas, rng: Random, supplies: Supplies, count: int) -> bo
 
 
 def one_shape(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
-    """A single shape."""
-    while not add_shape(canvas, rng, 1):
-        pass
+    """A single shape; nothing if none finds a place and a colour."""
+    any(add_shape(canvas, rng, 1) for _ in range(TRIES))
 
 
 def one_thing(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
-    """A single thing."""
-    while not add_thing(canvas, rng, supplies, 1):
-        pass
+    """A single thing; nothing if none finds a place."""
+    any(add_thing(canvas, rng, supplies, 1) for _ in range(TRIES))
 
 
 def several(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
