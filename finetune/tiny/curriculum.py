@@ -19,7 +19,7 @@ from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
 
-QUESTIONS = 5
+QUESTIONS = 6
 # Slices in one process's batch, about: what a step costs.
 SLICES = 32
 # Cells of a frame at most, as the application cuts those of short clips.
@@ -28,10 +28,10 @@ Scene = Callable[[Canvas, Random, Supplies], None]
 Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
     (scenes.one_shape, 1.6),
-    (scenes.one_thing, 2.2),
+    (scenes.one_thing, 2.4),
     (scenes.several, 3.2),
-    (scenes.alike, 1.5),
-    (scenes.written, 2.2),
+    (scenes.alike, 2.0),
+    (scenes.written, 3.0),
 )
 
 
@@ -54,7 +54,7 @@ class Curriculum(Generic[Sample]):
         Args:
             kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
         """
-        kinds = ((self.singles, 0.52), (self.sliced, 0.3), (self.pairs, 0.06), (self.shots, 0.08), (self.clips, 0.04))
+        kinds = ((self.singles, 0.45), (self.sliced, 0.33), (self.pairs, 0.09), (self.shots, 0.08), (self.clips, 0.05))
         # Beginners see single pictures.
         left = kind * (1 - 0.8 * easy)
         for make, share in kinds:
@@ -70,14 +70,13 @@ class Curriculum(Generic[Sample]):
 
     def _single(self, rng: Random, grid: tuple[int, int], easy: float) -> Sample:
         draw = rng.random()
-        if draw < 0.03:
-            return self.writer.write([_said(language.small_talk(rng))])
-        if draw < 0.045:
-            return self.writer.write([_said(language.outside(rng))])
+        if draw < 0.06:
+            spoken = (language.small_talk, language.small_talk, language.outside)
+            return self.writer.write([_said(rng.choice(spoken)(rng)) for _ in range(rng.choice((1, 1, 2, 3)))])
         asked: list[Lesson] = []
         while not asked:
             canvas = canvas_for(grid, rng, self.supplies)
-            asked = self._photo(canvas, rng) if draw < 0.075 else self._asked(canvas, rng, easy)
+            asked = self._photo(canvas, rng) if draw < 0.09 else self._asked(canvas, rng, easy)
         picture = whole(canvas.finish(), _dense(canvas))
         return self.writer.write(_about([picture], asked))
 
@@ -117,7 +116,7 @@ class Curriculum(Generic[Sample]):
                 text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((30, 60, 100, 300)))
                 asked = [Lesson("page", choose(rng, language.READ), text)] if text else []
             else:
-                asked = self._asked(canvas, rng, easy)
+                asked = self._photo(canvas, rng) if rng.random() < 0.05 else self._asked(canvas, rng, easy)
             if not asked:
                 continue
             picture = _cut(canvas, MOST_CELLS)

@@ -89,11 +89,11 @@ def test_the_loss_is_that_of_the_answer(model: Any, tokenizer: Tokenizer, suppli
         logits = model.llm(inputs_embeds=embeds).logits[0]
     answer = [at for at, label in enumerate(sample.labels) if label != -100]
     expected = -torch.stack([logits[at - 1].log_softmax(-1)[sample.ids[at]] for at in answer]).mean()
-    assert loss.item() == pytest.approx(expected.item() * (1 / learn.FULL) ** 0.5, rel=1e-4)
+    assert loss.item() == pytest.approx(expected.item() * (len(answer) ** 0.5 / learn.FULL) ** 0.5, rel=1e-4)
 
 
-def test_every_answer_counts_the_same() -> None:
-    assert learn.answer_weights([-100, 5, -100, -100, 6, 7, 8, 9]) == [0, 1, 0, 0, 0.25, 0.25, 0.25, 0.25]
+def test_a_long_answer_counts_more_but_not_as_much_as_its_tokens() -> None:
+    assert learn.answer_weights([-100, 5, -100, -100, 6, 7, 8, 9]) == [0, 1, 0, 0, 0.5, 0.5, 0.5, 0.5]
 
 
 def test_the_tower_learns_only_when_it_is_told_to(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:

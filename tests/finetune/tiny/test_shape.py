@@ -26,6 +26,29 @@ def test_an_untrained_tower_gives_finite_features_of_every_place() -> None:
     assert alike[0, 1] > alike[0, 6] > alike[0, 143]
 
 
+def test_places_go_through_the_tower_whatever_it_learns() -> None:
+    torch.manual_seed(0)
+    tower = shape.new_tower()
+    optimizer = torch.optim.SGD(tower.parameters(), 0.1)
+    positions = grid_position_ids(12, 12, 24)[None]
+    blank, drawn = torch.zeros(1, 3, 14, 144 * 14), torch.randn(1, 3, 14, 144 * 14)
+    before, tower_out = tower.embeddings(drawn, positions)[0], tower(drawn, positions)
+    tower_out.square().mean().backward()
+    optimizer.step()
+    kept = slice(shape.PLACE_CHANNELS)
+    with torch.no_grad():
+        for pixels in (blank, drawn):
+            states = tower.embeddings(pixels, positions)
+            for layer in tower.encoder.layers:
+                states = layer(states)
+            # What leaves the last block still tells the row and the column, the same for every picture.
+            torch.testing.assert_close(states[0, :, kept], before[:, kept], atol=0.1, rtol=0)
+            code = torch.cat([states[0, :, kept], torch.ones(144, 1)], 1)
+            place = torch.stack([torch.arange(144) // 12, torch.arange(144) % 12], -1).float()
+            off = code @ torch.linalg.lstsq(code, place).solution - place
+            assert off.abs().max() < 0.5
+
+
 def test_the_table_of_places_is_read_at_every_step() -> None:
     code = shape.stretched_code(24, 24, 64, 1.25)
     assert code.shape == (24, 24, 64)
