@@ -134,12 +134,14 @@ def _version(name: str) -> str | None:
 
 def render(report: dict[str, Any]) -> str:
     """The report as text."""
+    from app.engine.caches import share_of
+
     lines = ["Versions: " + ", ".join(f"{name} {found or 'missing'}" for name, found in report["versions"].items())]
     lines.append("")
     for device in report["devices"]:
         lines.append(
             f"{device['name']}: {device['model']}, {device['free'] / GIB:.1f} of {device['total'] / GIB:.1f} GiB free,"
-            f" --dtype auto is {device['dtype']}"
+            f" --dtype auto is {device['dtype']}, --cache-size auto is {share_of(device['free']) / GIB:.1f} GiB at most"
         )
     lines += ["", f"{'GiB':<24}{'dtype':<7}{'weights':>9}{'KV/1000':>9}{'image':>8}{'64 frames':>11}{'in all':>9}"]
     for model in report["models"]:

@@ -73,6 +73,7 @@ class Usage:
         prompt_tokens: the whole prompt, vision tokens included.
         vision_tokens: positions of the prompt filled by image features.
         cached_tokens: positions whose keys and values were reused.
+        cached_slices: slices of pictures that were not encoded again.
         new_tokens: tokens generated, the end token included.
         ttft: from the request to the first token; None if there was none.
         tokens_per_second: new tokens after the first over the time since the first; None below two.
@@ -84,6 +85,7 @@ class Usage:
     new_tokens: int = 0
     ttft: float | None = None
     tokens_per_second: float | None = None
+    cached_slices: int = 0
 
 
 @dataclass(frozen=True, slots=True)

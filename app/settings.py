@@ -39,6 +39,8 @@ class Settings:
         cpu_offload: what does not fit on the GPUs may lie in main memory.
         source: hub to fetch from, one of `SOURCES`.
         video_reader: one of `VIDEO_READERS`.
+        cache_size: bytes on the device for what is kept between answers; 0 keeps nothing, None takes a tenth of what is
+            free once the model is loaded.
         adapters: folders of adapters by name, in the order of the page.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
@@ -61,6 +63,7 @@ class Settings:
     cpu_offload: bool = False
     source: str = "huggingface"
     video_reader: Literal["pyav", "decord"] = "pyav"
+    cache_size: int | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -99,7 +102,16 @@ def parse_auth(text: str) -> tuple[str, str]:
     return user, password
 
 
-def parse_size(text: str) -> int:
+def parse_cache_size(text: str) -> int | None:
+    """Bytes from a size such as "2gb"; "auto" is None.
+
+    Raises:
+        SettingsError: neither.
+    """
+    return None if text.strip().lower() == "auto" else parse_size(text, "cache-size", "auto, or a size such as 2gb")
+
+
+def parse_size(text: str, flag: str = "max-file-size", allowed: str = "a size such as 200mb or 1gb") -> int:
     """Bytes from "20mb", "1.5 GB" or "4096".
 
     Raises:
@@ -107,7 +119,7 @@ def parse_size(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b)?\s*", text, re.IGNORECASE)
     if not match:
-        raise SettingsError(f"--max-file-size: got {text!r}, allowed is a size such as 200mb or 1gb.")
+        raise SettingsError(f"--{flag}: got {text!r}, allowed is {allowed}.")
     return int(float(match[1]) * UNITS[(match[2] or "").lower()])
 
 

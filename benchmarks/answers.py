@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--new-tokens", type=int, default=64)
     flags = parser.parse_args()
-    settings = Settings(model=flags.model, port=1, device=flags.device, dtype=flags.dtype)
+    # Every question is a first one: nothing is kept between them (`benchmarks.reuse` measures what that gains).
+    settings = Settings(model=flags.model, port=1, device=flags.device, dtype=flags.dtype, cache_size=0)
     print(json.dumps(measure(settings, flags.runs, flags.new_tokens), indent=2))
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image as PILImage
 
 from app.engine.answer import Job, answer
+from app.engine.caches import Caches
 from app.engine.loader import LoadedModel
 from app.errors import AppError
 from app.media.images import read_image
@@ -72,7 +73,7 @@ class Answerer:
         *asked, expected = sample.messages
         texts: list[str] = []
         try:
-            answer(loaded, self._job(asked, texts))
+            answer(loaded, self._job(asked, texts), Caches.of(loaded.runner, 0))
             pictures = list(self._pictures(loaded, asked))
         except AppError:
             return None

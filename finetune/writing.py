@@ -11,7 +11,6 @@ from torch import Tensor
 
 from app.families.base import Family
 from app.modeling.image_processing import tgt_sizes_of, to_rgb
-from app.modeling.minicpmv import MiniCPMVModel
 from app.modeling.processing import MiniCPMVProcessor
 from app.modeling.runner import Turn, flat, has_video
 from app.sampling import SamplingParams
@@ -57,17 +56,14 @@ class ConversationWriter:
         self.processor = processor
         self.params = params
         self.ends: list[int] = processor.tokenizer.convert_tokens_to_ids(list(family.terminators))
-        # A member that encodes each conversation by itself does so because its pictures change each other's features.
-        self._interacting = (
-            getattr(family.model_class, "encode_conversations", None) is not MiniCPMVModel.encode_conversations
-        )
+        self._vision_context = family.model_class.vision_context
 
     def stage(self, turns: Sequence[Turn]) -> tuple[Any, ...]:
         """What the pictures of a conversation decide about those before them: how they are written and encoded."""
         frames = has_video(turns)
-        sizes = [size for plan in self._plans(turns) for size in plan.tgt_sizes] if self._interacting else []
-        longest = max((rows * cols for rows, cols in sizes), default=0)
-        return frames, min((limit for turn in turns for limit in turn.limits), default=0) if frames else 0, longest
+        sizes = [size for plan in self._plans(turns) for size in plan.tgt_sizes]
+        limit = min((limit for turn in turns for limit in turn.limits), default=0) if frames else 0
+        return frames, limit, self._vision_context(sizes)
 
     def write(self, turns: Sequence[Turn], learn_from: int = 0) -> Written:
         """The tokens of a conversation that ends with an answer.
@@ -189,7 +185,7 @@ class NativeWriter:
 
     def vision(self, turns: Sequence[Turn], ids: list[int]) -> dict[str, Any]:
         """The prompt and its pictures as the model takes them; fills in `ids`."""
-        inputs = dict(self.runner.prepare(turns[:-1], self.params, has_video(turns)).inputs)
+        inputs = dict(self.runner.model_inputs(turns[:-1], self.params, has_video(turns)))
         prompt = inputs.pop("input_ids")[0].tolist()
         ids[: len(prompt)] = prompt
         kinds = inputs.pop("mm_token_type_ids")[0]

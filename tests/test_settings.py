@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, parse_adapters, parse_auth, parse_size
+from app.settings import Settings, parse_adapters, parse_auth, parse_cache_size, parse_size
 
 
 def make(**changes: Any) -> Settings:
@@ -134,3 +134,10 @@ def test_two_adapters_of_one_name(texts: list[str]):
 def test_no_size(text: str):
     with pytest.raises(SettingsError, match="--max-file-size"):
         parse_size(text)
+
+
+def test_a_cache_size_is_a_size_or_left_to_the_application() -> None:
+    assert parse_cache_size("auto") is parse_cache_size(" AUTO ") is None
+    assert parse_cache_size("0") == 0 and parse_cache_size("1.5 GB") == 1.5 * 1024**3
+    with pytest.raises(SettingsError, match=r"--cache-size: got 'much', allowed is auto, or a size such as 2gb\."):
+        parse_cache_size("much")

@@ -100,7 +100,7 @@ class LocalBackend(Backend):
             loaded = load_model(self._settings, self._report)
             for note in loaded.notes:
                 log.warning(note)
-            self._engine = PlainEngine(loaded, self._settings.video_reader)
+            self._engine = PlainEngine(loaded, self._settings.video_reader, self._settings.cache_size)
             self._status = LoadStatus("ready", " ".join(loaded.notes))
         except AppError as error:
             self._fail(error)

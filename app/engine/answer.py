@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 from transformers.generation.streamers import BaseStreamer
 
+from app.engine.caches import Caches
 from app.engine.conversation import MediaReader, fit_context
 from app.engine.detokenizer import StreamDecoder
 from app.engine.loader import LoadedModel
@@ -75,10 +76,19 @@ class _Tokens(BaseStreamer):
     thinking: bool
     bos: int | None
     emit: Emit
-    count: int = 0
-    last: int | None = None
+    ids: list[int] = field(default_factory=list)
     first_at: float | None = None
     last_at: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Tokens so far."""
+        return len(self.ids)
+
+    @property
+    def last(self) -> int | None:
+        """The latest token."""
+        return self.ids[-1] if self.ids else None
 
     def put(self, value: Tensor) -> None:
         """Take new tokens; the prompt, which comes first, is empty because it was given as embeddings."""
@@ -89,9 +99,8 @@ class _Tokens(BaseStreamer):
         """Count a token and emit what text it completes."""
         self.last_at = monotonic()
         self.first_at = self.first_at or self.last_at
-        self.count += 1
+        self.ids.append(token)
         leading_bos = self.count == 1 and token == self.bos
-        self.last = token
         if token in self.ends or token in self.hidden or leading_bos:
             return
         if self.marks and token in self.marks:
@@ -122,23 +131,28 @@ class _StepHook(LogitsProcessor):
         return scores
 
 
-def answer(loaded: LoadedModel, job: Job, video_reader: Reader = "pyav") -> None:
+def answer(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader = "pyav") -> None:
     """Answer the last message, emitting progress, text and at the end the usage.
 
     Raises:
         AppError: the conversation cannot be taken, or a file cannot be used.
         Cancelled: the job was cancelled.
     """
-    prompt, notices = _prepare(loaded, job, video_reader)
+    prompt, notices = _prepare(loaded, job, caches, video_reader)
     if notices:
         job.emit(Chunk(notices=notices))
-    with torch.inference_mode():
-        embeds = loaded.runner.embed(prompt, job.progress("encode_images"))
-        tokens = _generate(loaded, prompt, embeds, job)
-    job.emit(Chunk(finish_reason=_reason(tokens, job.params), usage=_usage(tokens, prompt, job)))
+    with torch.inference_mode(), caches.prefixes.borrow(prompt.keys, job.params.adapter) as held:
+        embeds, encoded = loaded.runner.embed(prompt, job.progress("encode_images"), held.reused)
+        tokens = _tokens(loaded, prompt, job)
+        try:
+            _generate(loaded, prompt, embeds, held.cache, tokens, job)
+        finally:
+            held.extend(tokens.ids)
+    usage = _usage(tokens, prompt, job, held.reused, prompt.slices - encoded)
+    job.emit(Chunk(finish_reason=_reason(tokens, job.params), usage=usage))
 
 
-def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Prompt, tuple[Notice, ...]]:
+def _prepare(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader) -> tuple[Prompt, tuple[Notice, ...]]:
     """The prompt of as many of the latest turns as fit, and notices of what was left out."""
     params = job.params
     reader = MediaReader(
@@ -148,6 +162,7 @@ def _prepare(loaded: LoadedModel, job: Job, video_reader: Reader) -> tuple[Promp
         video_reader,
         job.progress("decode_video"),
         job.cancelled,
+        caches.decoded,
     )
     turns = reader.read(job.messages)
     video = has_video(turns)
@@ -168,25 +183,24 @@ def prefill_step(device: torch.device) -> int:
     return 512 if device.type == "cpu" else 2048
 
 
-def _prefill(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, job: Job) -> DynamicCache:
-    """A cache of the prompt but for its last part, filled in steps between which the job can be cancelled."""
-    cache = loaded.runner.new_cache()
+def _prefill(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, cache: DynamicCache, job: Job) -> None:
+    """Fill a cache with the prompt but for its last part, in steps between which the job can be cancelled."""
     step = prefill_step(embeds.device)
-    length = embeds.shape[1]
+    length, reused = embeds.shape[1], cache.get_seq_length()
     report = job.progress("prefill")
-    report(0, length)
-    for start in range(0, length - step, step):
+    report(reused, length)
+    for start in range(reused, length - step, step):
         loaded.runner.prefill(prompt, embeds, start, start + step, cache)
         report(start + step, length)
-    return cache
 
 
-def _generate(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, job: Job) -> _Tokens:
+def _generate(
+    loaded: LoadedModel, prompt: Prompt, embeds: Tensor, cache: DynamicCache, tokens: _Tokens, job: Job
+) -> None:
     """Generate, emitting text as it comes; a beam search emits progress, then all its text."""
     params = job.params
     searching = not params.do_sample and params.num_beams > 1
-    tokens = _tokens(loaded, prompt, job)
-    cache = _prefill(loaded, prompt, embeds, job)
+    _prefill(loaded, prompt, embeds, cache, job)
 
     def on_step(done: int) -> None:
         job.check()
@@ -205,7 +219,6 @@ def _generate(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, job: Job) -> 
     if searching:
         tokens.put(_until_end(output[0], tokens.ends))
         tokens.end()
-    return tokens
 
 
 def _tokens(loaded: LoadedModel, prompt: Prompt, job: Job) -> _Tokens:
@@ -244,12 +257,14 @@ def _reason(tokens: _Tokens, params: SamplingParams) -> FinishReason:
     return "stop" if tokens.last in tokens.ends or tokens.count < params.max_new_tokens else "length"
 
 
-def _usage(tokens: _Tokens, prompt: Prompt, job: Job) -> Usage:
+def _usage(tokens: _Tokens, prompt: Prompt, job: Job, cached_tokens: int, cached_slices: int) -> Usage:
     first, last = tokens.first_at, tokens.last_at
     seconds = last - first if first is not None and last is not None else 0.0
     return Usage(
         prompt_tokens=prompt.tokens,
         vision_tokens=prompt.vision_tokens,
+        cached_tokens=cached_tokens,
+        cached_slices=cached_slices,
         new_tokens=tokens.count,
         ttft=None if first is None else first - job.submitted,
         tokens_per_second=(tokens.count - 1) / seconds if seconds > 0 else None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.errors import ContextLengthError
 from app.messages import Image, Message, Text, Video
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from app.media.video import Reader
 
 OnFrames = Callable[[int, int], None]
+Medium = TypeVar("Medium", "PILImage", Frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class MediaReader:
         video_reader: the library that decodes videos.
         on_frames: called with frames done and in all.
         cancelled: asked often while a video is decoded.
+        decoded: what files were decoded to before; it is added to.
     """
 
     max_slice_nums: int
@@ -37,6 +41,7 @@ class MediaReader:
     video_reader: Reader
     on_frames: OnFrames
     cancelled: Callable[[], bool]
+    decoded: MutableMapping[Hashable, PILImage | Frames] = field(default_factory=dict)
 
     def read(self, messages: Sequence[Message]) -> list[Turn]:
         """Decode everything the messages hold.
@@ -60,12 +65,32 @@ class MediaReader:
         if isinstance(part, Text):
             return part.text
         if isinstance(part, Image):
-            return read_image(part.source)
+            return self._once(part.source, (), lambda: read_image(part.source))
         most = part.max_frames or self.max_frames
-        clip = read_frames(
-            part.source, most, reader=self.video_reader, on_progress=self.on_frames, cancelled=self.cancelled
-        )
-        return Frames(tuple(clip.frames), tuple(clip.times))
+
+        def read() -> Frames:
+            clip = read_frames(
+                part.source, most, reader=self.video_reader, on_progress=self.on_frames, cancelled=self.cancelled
+            )
+            return Frames(tuple(clip.frames), tuple(clip.times))
+
+        return self._once(part.source, (most, self.video_reader), read)
+
+    def _once(self, source: Any, choice: tuple[Any, ...], read: Callable[[], Medium]) -> Medium:
+        """What a file is decoded to; read again only if it is another or has changed."""
+        if not isinstance(source, Path):
+            return read()
+        try:
+            state = source.stat()
+        except OSError:
+            return read()  # which says what is wrong
+        key = (str(source), state.st_ino, state.st_size, state.st_mtime_ns, *choice)
+        if key not in self.decoded:
+            medium = read()
+            with suppress(ValueError):  # larger than all that may be kept
+                self.decoded[key] = medium
+            return medium
+        return self.decoded[key]  # type: ignore[return-value]
 
     def _turn(self, role: str, content: Sequence[str | PILImage | Frames], per_frame: int) -> Turn:
         limits: list[int] = []

@@ -13,6 +13,7 @@ from time import monotonic
 import torch
 
 from app.engine.answer import Job, answer
+from app.engine.caches import Caches, auto_bytes
 from app.engine.loader import LoadedModel
 from app.errors import AppError, BackendBusyError, GenerationError, OutOfMemoryError
 from app.media.clip import Cancelled
@@ -30,13 +31,22 @@ class Ticket:
     """A request in the engine: where its chunks come out, and how to call it off.
 
     The last event is a chunk with a finish reason, or the error that ended the answer.
+
+    Attributes:
+        begun: some of the answer's text has come out.
     """
 
     messages: Sequence[Message]
     params: SamplingParams
     events: Queue[Chunk | AppError] = field(default_factory=Queue)
     submitted: float = field(default_factory=monotonic)
+    begun: bool = False
     _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def emit(self, chunk: Chunk) -> None:
+        """Hand out a chunk."""
+        self.begun = self.begun or bool(chunk.text or chunk.thinking)
+        self.events.put(chunk)
 
     def cancel(self) -> None:
         """End the work within one token; nothing comes out any more."""
@@ -54,10 +64,12 @@ class PlainEngine:
     Args:
         loaded: the model; nothing else may use it from now on.
         video_reader: the library that decodes videos.
+        cache_bytes: of the device's memory, for what is kept between answers; None takes a share of what is free.
     """
 
-    def __init__(self, loaded: LoadedModel, video_reader: Reader = "pyav") -> None:
+    def __init__(self, loaded: LoadedModel, video_reader: Reader = "pyav", cache_bytes: int | None = None) -> None:
         self._loaded = loaded
+        self._caches = Caches.of(loaded.runner, auto_bytes(loaded.device) if cache_bytes is None else cache_bytes)
         self._video_reader = video_reader
         self._waiting: list[Ticket] = []
         self._changed = threading.Condition()
@@ -109,15 +121,15 @@ class PlainEngine:
         job = Job(
             ticket.messages,
             ticket.params,
-            ticket.events.put,
+            ticket.emit,
             lambda: ticket.cancelled or self._closed,
             ticket.submitted,
         )
         try:
             job.check()
-            # Before anything is computed: nothing is kept from one answer to the next, which may have another adapter.
+            # Before anything is computed; what is kept between answers is told apart by adapter.
             self._loaded.adapters.use(ticket.params.adapter)
-            answer(self._loaded, job, self._video_reader)
+            self._write(ticket, job)
         except Cancelled:
             ticket.events.put(GenerationError("The answer was cancelled."))
         except AppError as error:
@@ -127,6 +139,19 @@ class PlainEngine:
             # The traceback's frames hold tensors; without it the memory of the failed answer is free again.
             error.__traceback__ = None
             _free_device()
+
+    def _write(self, ticket: Ticket, job: Job) -> None:
+        """Answer; where memory runs out before there was text, once more without what was kept."""
+        try:
+            answer(self._loaded, job, self._caches, self._video_reader)
+        except Exception as error:
+            if ticket.begun or not _is_out_of_memory(error) or not self._caches.clear_device():
+                raise
+            error.__traceback__ = None
+        else:
+            return
+        _free_device()
+        answer(self._loaded, job, self._caches, self._video_reader)
 
 
 def drain(ticket: Ticket, timeout: float) -> list[Chunk | AppError]:

@@ -67,6 +67,11 @@ class MiniCPMV25(MiniCPMVModel):
         ignored=frozenset({"max_slice_nums", "use_image_id", "min_new_tokens"}),
     )
 
+    @staticmethod
+    def vision_context(tgt_sizes: Sequence[Size]) -> int:
+        """Patches of the longest slice; all others are padded to it."""
+        return max((rows * cols for rows, cols in tgt_sizes), default=0)
+
     def encode_conversations(
         self,
         pixel_values: Sequence[Sequence[Tensor]],
@@ -86,7 +91,7 @@ class MiniCPMV25(MiniCPMVModel):
         """Features of slices that belong together, all padded to the longest; see `MiniCPMVModel`."""
         weight = self.vpm.embeddings.patch_embedding.weight
         patch_size = self.config.vision_config.patch_size
-        longest = max(rows * cols for rows, cols in tgt_sizes)
+        longest = self.vision_context(tgt_sizes)
         positions = position_buckets(longest, self.config.vision_config.table_side)[None].to(weight.device)
 
         def encode(indices: list[int]) -> Tensor:

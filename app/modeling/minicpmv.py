@@ -134,6 +134,15 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         """The language model without its head."""
         return self.llm.get_decoder()
 
+    @staticmethod
+    def vision_context(tgt_sizes: Sequence[Size]) -> Any:
+        """What the features of a slice depend on beside the slice: all slices of the conversation decide; here nothing.
+
+        Args:
+            tgt_sizes: (rows, cols) of every slice of a conversation.
+        """
+        return None
+
     def encode_vision(
         self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
     ) -> Tensor:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import AutoTokenizer, DynamicCache
 
+from app.modeling.content import picture_digest
 from app.modeling.processing import MiniCPMVProcessor
-from app.modeling.runner import ProgressHook, Prompt, Runner, Turn, flat, widen
+from app.modeling.runner import Placed, ProgressHook, Prompt, Runner, Turn, flat, widen
 from app.sampling import SamplingParams
 
 
@@ -31,34 +34,63 @@ class MiniCPMVRunner(Runner):
 
     def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
         """See `Runner.count_tokens`; with a video, pictures are not numbered."""
-        return self.processor.count_tokens(*_arguments(turns, params), use_image_id=False if video else None)
+        return len(self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else None)[0])
 
     def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
         """See `Runner.prepare`."""
         conversation, limits = _arguments(turns, params)
-        inputs = self.processor.chat_inputs(
+        ids, plans = self.processor.lay_out(conversation, limits, use_image_id=False if video else None)
+        context = self.model.vision_context([size for plan in plans for size in plan.tgt_sizes])
+        spans = iter(self.processor.bounds(ids).tolist())
+        pictures = [part for turn in conversation for part in turn["content"] if not isinstance(part, str)]
+        placed = [
+            Placed(
+                picture,
+                plan,
+                picture_digest(picture, plan, context, params.adapter),
+                tuple((start, end) for start, end in islice(spans, len(plan.tgt_sizes))),
+            )
+            for picture, plan in zip(pictures, plans, strict=True)
+        ]
+        return Prompt.of(ids, placed, extra=context)
+
+    def model_inputs(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Any:
+        """`input_ids`, `attention_mask`, `pixel_values`, `tgt_sizes`, `image_bound`; see `Runner.model_inputs`."""
+        conversation, limits = _arguments(turns, params)
+        return self.processor.chat_inputs(
             [conversation], max_slice_nums=[limits], use_image_id=False if video else None
         )
-        vision_tokens = sum(int((bound[:, 1] - bound[:, 0]).sum()) for bound in inputs["image_bound"])
-        return Prompt(inputs, inputs["input_ids"].shape[1], vision_tokens)
 
-    def embed(self, prompt: Prompt, on_progress: ProgressHook) -> Tensor:
+    def embed(self, prompt: Prompt, on_progress: ProgressHook, start: int = 0) -> tuple[Tensor, int]:
         """Token embeddings with the image features in their places."""
-        batch = prompt.inputs.to(self.model.device)
+        features, encoded = self.features_of(prompt, on_progress, start)
+        shown = [one for one in prompt.placed if one.digest in features]
+        ids = torch.tensor([prompt.ids], device=self.model.device)
+        if not shown:
+            return self.model.embed_text(ids), encoded
         embeds, _ = self.model.get_inputs_embeds(
-            batch["input_ids"],
-            batch["pixel_values"],
-            batch["tgt_sizes"],
-            batch["image_bound"],
-            on_progress=on_progress,
+            ids,
+            image_bound=[torch.tensor([span for one in shown for span in one.spans])],
+            vision_hidden_states=[torch.cat([features[one.digest] for one in shown])],
         )
-        return embeds
+        return embeds, encoded
+
+    def encode(self, placed: Sequence[Placed], prompt: Prompt, on_progress: ProgressHook) -> list[Tensor]:
+        """(slices, query_num, hidden_size) of each picture."""
+        plans = [one.plan for one in placed]
+        pixels = self.processor.pixels_of([one.picture for one in placed], plans)
+        sizes = [size for plan in plans for size in plan.tgt_sizes]
+        (features,) = self.model.encode_conversations([pixels], [sizes], on_progress)
+        return list(features.split([len(plan.tgt_sizes) for plan in plans]))
+
+    def together(self, missing: list[Placed], prompt: Prompt) -> list[Placed]:
+        """All pictures, where they change each other's features."""
+        return missing if prompt.extra is None else list(prompt.placed)
 
     def generate(self, prompt: Prompt, embeds: Tensor, cache: DynamicCache, **options: Any) -> Tensor:
         """See `Runner.generate`."""
         widen(cache, options.get("num_beams", 1))
-        past = cache if cache.get_seq_length() else None
-        return self.model.generate(inputs_embeds=embeds, tokenizer=self.tokenizer, past_key_values=past, **options)
+        return self.model.generate(inputs_embeds=embeds, tokenizer=self.tokenizer, past_key_values=cache, **options)
 
 
 def _arguments(turns: Sequence[Turn], params: SamplingParams) -> tuple[list[dict[str, Any]], list[int]]:

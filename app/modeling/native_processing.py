@@ -109,7 +109,7 @@ class _PillowProcessing:
             `target_sizes`, `pixel_values_videos`, `target_sizes_videos`.
         """
         images, videos = media_of(turns)
-        image_options, video_options = _split(options)
+        image_options, video_options = split_options(options)
         data: dict[str, Any] = {}
         if images:
             data |= self.image_processor(images, **image_options, return_tensors="pt")
@@ -117,21 +117,31 @@ class _PillowProcessing:
             data |= self.video_processor(videos, **video_options, return_tensors="pt")
         ids = self._encode(turns, data, enable_thinking, use_image_id, options["downsample_mode"])
         kept = ("pixel_values", "target_sizes", "pixel_values_videos", "target_sizes_videos")
-        data = {name: data[name] for name in kept if name in data}
+        return self.batch(ids, {name: data[name] for name in kept if name in data})
+
+    def batch(self, ids: Sequence[int], data: Mapping[str, Any]) -> BatchFeature:
+        """Ids and what goes with them as a batch of one."""
         input_ids = torch.tensor([ids])
         kinds = (input_ids == self.image_token_id).int() + 2 * (input_ids == self.video_token_id).int()
-        return BatchFeature({"input_ids": input_ids, "mm_token_type_ids": kinds} | data)
+        return BatchFeature({"input_ids": input_ids, "mm_token_type_ids": kinds} | dict(data))
 
-    def count_tokens(self, turns: Sequence[Turn], enable_thinking: bool, use_image_id: bool, **options: Any) -> int:
-        """Tokens of the same conversation, from the sizes of its pictures alone."""
+    def lay_out(
+        self, turns: Sequence[Turn], enable_thinking: bool, use_image_id: bool, **options: Any
+    ) -> tuple[list[int], dict[str, Any]]:
+        """The same conversation from the sizes of its pictures alone.
+
+        Returns:
+            Token ids, and what the processors of images and videos say but for the pixels; slices of each picture
+            are `num_patches_per_image` and `num_patches_per_frame`.
+        """
         images, videos = media_of(turns)
-        image_options, video_options = _split(options)
+        image_options, video_options = split_options(options)
         frames = [frame for video in videos for frame in video]
         data = plan(self.image_processor, images, **image_options)
-        data |= as_video(
-            plan(self.video_processor.image_processor, frames, **video_options), [len(video) for video in videos]
-        )
-        return len(self._encode(turns, data, enable_thinking, use_image_id, options["downsample_mode"]))
+        of_frames = plan(self.video_processor.image_processor, frames, **video_options)
+        data |= as_video(of_frames, [len(video) for video in videos])
+        ids = self._encode(turns, data, enable_thinking, use_image_id, options["downsample_mode"])
+        return ids, data | {"num_patches_per_frame": of_frames["num_patches_per_image"]}
 
     def _encode(
         self, turns: Sequence[Turn], data: Mapping[str, Any], thinking: bool, use_image_id: bool, mode: str
@@ -233,7 +243,7 @@ def _plan_one(
     return (rows, cols), [overview, *[(height // rows // patch, width // cols // patch)] * (rows * cols)]
 
 
-def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options of images and of frames under the image processor's names."""
     common = {"downsample_mode": options["downsample_mode"]}
     return (

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from PIL.Image import Image as PILImage
 from torch import Tensor
 from transformers import DynamicCache
 
 from app.errors import CheckpointError
+from app.modeling.content import picture_digest
 from app.modeling.generation import penalised
-from app.modeling.native_processing import Processor46, Processor47
-from app.modeling.runner import ProgressHook, Prompt, Runner, Turn, widen
+from app.modeling.native_processing import Processor46, Processor47, media_of, split_options
+from app.modeling.runner import Placed, ProgressHook, Prompt, Runner, Turn, widen
 from app.sampling import SamplingParams
 
 CROPS_AT_ONCE = 8
 THINKING = ("<think>", "</think>")
 # What a checkpoint may hold beyond the model: a head that guesses several tokens at once, which is not used here.
 UNUSED_WEIGHTS = "mtp."
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a picture is cut: as an image (0) or as a frame (1), with the options of the image processor."""
+
+    frames: int
+    options: Mapping[str, Any]
 
 
 class NativeRunner(Runner):
@@ -46,15 +59,31 @@ class NativeRunner(Runner):
 
     def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
         """See `Runner.count_tokens`; with a video, images are not numbered."""
-        return self.processor.count_tokens(_with_system(turns, params), **self._options(turns, params, video))
+        return len(self.processor.lay_out(_with_system(turns, params), **self._options(turns, params, video))[0])
 
     def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
         """See `Runner.prepare`."""
-        inputs = self.processor.chat_inputs(_with_system(turns, params), **self._options(turns, params, video))
+        turns = _with_system(turns, params)
+        options = self._options(turns, params, video)
+        ids, data = self.processor.lay_out(turns, **options)
+        images, videos = media_of(turns)
+        of_images, of_frames = (Kind(frames, some) for frames, some in enumerate(split_options(options)))
+        runs = [runs_of(ids, token) for token in (self.processor.image_token_id, self.processor.video_token_id)]
+        frames = list(chain.from_iterable(videos))
+        placed = [
+            *_placed(images, of_images, data["num_patches_per_image"], runs[0], params.adapter),
+            *_placed(frames, of_frames, data["num_patches_per_frame"], runs[1], params.adapter),
+        ]
+        sizes = {name: data[name] for name in ("target_sizes", "target_sizes_videos") if len(data[name])}
+        extra = sizes | {"downsample_mode": params.downsample_mode}
+        return Prompt.of(ids, placed, thinking=self._ends_thinking(ids), extra=extra)
+
+    def model_inputs(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Any:
+        """`input_ids`, `mm_token_type_ids`, pixels and sizes, `downsample_mode`; see `Runner.model_inputs`."""
+        turns = _with_system(turns, params)
+        inputs = self.processor.chat_inputs(turns, **self._options(turns, params, video))
         inputs["downsample_mode"] = params.downsample_mode
-        ids = inputs["input_ids"][0].tolist()
-        vision_tokens = int((inputs["mm_token_type_ids"] > 0).sum())
-        return Prompt(inputs, len(ids), vision_tokens, self._ends_thinking(ids))
+        return inputs
 
     def _options(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> dict[str, Any]:
         limits = [limit for turn in turns for limit in turn.limits]
@@ -79,29 +108,37 @@ class NativeRunner(Runner):
         last = next((token for token in reversed(ids) if marks and token in marks), None)
         return marks is not None and last == marks[0]
 
-    def embed(self, prompt: Prompt, on_progress: ProgressHook) -> Tensor:
-        """Token embeddings with the features in their places, a few crops encoded at a time."""
-        inputs = prompt.inputs.to(self.model.device)
-        ids = inputs["input_ids"]
-        embeds = self.model.get_input_embeddings()(ids)
-        total = sum(len(inputs[name]) for name in ("target_sizes", "target_sizes_videos") if name in inputs)
-        done = 0
-        kinds = (("", self.processor.image_token_id), ("_videos", self.processor.video_token_id))
-        for suffix, token in kinds:
-            if f"pixel_values{suffix}" not in inputs:
-                continue
-            features = []
-            for pixels, sizes in _chunks(inputs[f"pixel_values{suffix}"], inputs[f"target_sizes{suffix}"]):
-                on_progress(done, total)
-                found = self.model.get_image_features(pixels, sizes, downsample_mode=inputs["downsample_mode"])
-                features.extend(found.pooler_output)
-                done += len(sizes)
-            places = (ids == token)[..., None].expand_as(embeds)
-            embeds = embeds.masked_scatter(places, torch.cat(features).to(embeds))
-        if total:
-            on_progress(done, total)
+    def embed(self, prompt: Prompt, on_progress: ProgressHook, start: int = 0) -> tuple[Tensor, int]:
+        """Token embeddings with the features in their places."""
+        features, encoded = self.features_of(prompt, on_progress, start)
+        embeds = self.model.get_input_embeddings()(torch.tensor([prompt.ids], device=self.model.device)).clone()
+        for one in prompt.placed:
+            if one.digest in features:
+                places = torch.cat([torch.arange(*span) for span in one.spans]).to(embeds.device)
+                embeds[0].index_copy_(0, places, features[one.digest].to(embeds))
         self._set_positions(prompt)
-        return embeds
+        return embeds, encoded
+
+    def encode(self, placed: Sequence[Placed], prompt: Prompt, on_progress: ProgressHook) -> list[Tensor]:
+        """(features, hidden_size) of each picture, a few crops encoded at a time."""
+        total, done = sum(len(one.spans) for one in placed), 0
+        mode = prompt.extra["downsample_mode"]
+        encoded: list[Tensor] = []
+        for kind, some in groupby(placed, lambda one: one.plan):
+            group = list(some)
+            owner = self.processor.video_processor if kind.frames else self.processor
+            processor = owner.image_processor
+            data = processor([one.picture for one in group], **kind.options, return_tensors="pt")
+            crops: list[Tensor] = []
+            for pixels, sizes in _chunks(data["pixel_values"], data["target_sizes"]):
+                on_progress(done, total)
+                pixels, sizes = pixels.to(self.model.device), sizes.to(self.model.device)
+                crops.extend(self.model.get_image_features(pixels, sizes, downsample_mode=mode).pooler_output)
+                done += len(sizes)
+            left = iter(crops)
+            encoded.extend(torch.cat(list(islice(left, len(one.spans)))) for one in group)
+        on_progress(done, total)
+        return encoded
 
     def _set_positions(self, prompt: Prompt) -> None:
         """Positions of the prompt; one dimension is the language model's own counting, so there is nothing to do."""
@@ -123,11 +160,8 @@ class CanvasRunner(NativeRunner):
 
     def _set_positions(self, prompt: Prompt) -> None:
         """All positions of the prompt at once, from its ids, and in the model how far the answer's are shifted."""
-        inputs = prompt.inputs
-        names = ("mm_token_type_ids", "target_sizes", "target_sizes_videos", "downsample_mode")
-        canvas, shift = self.model.model.get_rope_index(
-            inputs["input_ids"], **{name: inputs[name] for name in names if name in inputs}
-        )
+        inputs = self.processor.batch(prompt.ids, prompt.extra).to(self.model.device)
+        canvas, shift = self.model.model.get_rope_index(**inputs)
         text = torch.arange(prompt.tokens, device=canvas.device).expand(1, 1, -1)
         self.positions = torch.cat([text, canvas])  # (4, 1, L): text, time, row, column
         # The library keeps it there between the steps of an answer; a text without pictures has none of its own.
@@ -147,6 +181,21 @@ def _with_system(turns: Sequence[Turn], params: SamplingParams) -> list[Turn]:
     """The turns behind the system prompt, if there is one."""
     system = [Turn("system", (params.system_prompt,))] if params.system_prompt else []
     return [*system, *turns]
+
+
+def runs_of(ids: Sequence[int], token: int) -> Iterator[tuple[int, int]]:
+    """Half-open positions of each run of a token."""
+    places = np.flatnonzero(np.asarray(ids) == token)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
+    return iter([(int(run[0]), int(run[-1]) + 1) for run in runs])
+
+
+def _placed(
+    pictures: Sequence[PILImage], kind: Kind, slices: Sequence[int], runs: Iterator[tuple[int, int]], adapter: str
+) -> Iterator[Placed]:
+    """Pictures of one kind with the positions of their slices."""
+    for picture, count in zip(pictures, slices, strict=True):
+        yield Placed(picture, kind, picture_digest(picture, kind, adapter), tuple(islice(runs, count)))
 
 
 def _chunks(pixels: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

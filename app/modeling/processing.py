@@ -170,7 +170,7 @@ class MiniCPMVProcessor(ProcessorMixin):
             pictures = [to_rgb(image) for image in conversation]
             plans = [self.image_processor.plan(im.size, most) for im, most in zip(pictures, limit, strict=True)]
             rows.append(self.cut(self.encoder.encode(self.expand(prompt, plans, use_image_id), mark), max_length))
-            data["pixel_values"].append(self._pixels(pictures, plans))
+            data["pixel_values"].append(self.pixels_of(pictures, plans))
             data["tgt_sizes"].append(tgt_sizes_of(plans))
             data["image_sizes"].append([picture.size for picture in pictures])
         return MiniCPMVBatchFeature(data | self._padded(rows))
@@ -198,20 +198,29 @@ class MiniCPMVProcessor(ProcessorMixin):
         ]
         return self(prompts, images, mark=mark, **options)
 
-    def count_tokens(
+    def lay_out(
         self,
         turns: Sequence[Mapping[str, Any]],
         max_slice_nums: Sequence[int | None],
         use_image_id: bool | None = None,
-    ) -> int:
-        """Tokens of a conversation's prompt, image features included, from the sizes of its images alone."""
+    ) -> tuple[list[int], list[SlicePlan]]:
+        """A conversation's prompt and the slices of its images, from the images' sizes alone.
+
+        Returns:
+            Token ids with places for the image features, and a plan per image.
+        """
         mark = self.encoder.choose_mark(part for turn in turns for part in turn["content"] if isinstance(part, str))
         pictures = [part for turn in turns for part in turn["content"] if isinstance(part, PILImage.Image)]
         plans = [
             self.image_processor.plan(picture.size, limit)
             for picture, limit in zip(pictures, max_slice_nums, strict=True)
         ]
-        return len(self.encoder.encode(self.expand(self.render(turns, mark), plans, use_image_id), mark))
+        return self.encoder.encode(self.expand(self.render(turns, mark), plans, use_image_id), mark), plans
+
+    def pixels_of(self, pictures: Sequence[PILImage.Image], plans: Sequence[SlicePlan]) -> list[Tensor]:
+        """The slices of images, one image after another, as the tower takes them."""
+        pairs = zip(pictures, plans, strict=True)
+        return [piece for picture, plan in pairs for piece in self.image_processor.slices_of(to_rgb(picture), plan)]
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **kwargs: Any) -> Any:
         """The library's way to a prompt: messages whose content is a text or a list of parts.
@@ -260,10 +269,6 @@ class MiniCPMVProcessor(ProcessorMixin):
             elif isinstance(part, str):
                 lines.append(self.encoder.guard(part, mark))
         return "\n".join(lines)
-
-    def _pixels(self, pictures: Sequence[PILImage.Image], plans: Sequence[SlicePlan]) -> list[Tensor]:
-        pairs = zip(pictures, plans, strict=True)
-        return [piece for picture, plan in pairs for piece in self.image_processor.slices_of(picture, plan)]
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Left-padded ids, their mask and the shifted bounds."""

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from cachetools import LRUCache
+from numpy.typing import NDArray
 from PIL.Image import Image as PILImage
 from torch import Tensor
 from transformers import DynamicCache
 
+from app.modeling.content import position_keys
 from app.sampling import SamplingParams
 
 ProgressHook = Callable[[int, int], None]
@@ -49,21 +53,64 @@ class Turn:
     limits: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A conversation as the model's inputs.
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A picture of a prompt, not yet cut or encoded.
 
     Attributes:
-        inputs: what the runner that made it needs to embed it.
-        tokens: its length.
-        vision_tokens: positions filled by image features.
-        thinking: the answer begins inside the model's thinking.
+        picture: RGB.
+        plan: how the runner that made it cuts it.
+        digest: of its pixels and of all that decides its features; equal digests, equal features.
+        spans: half-open positions of the features of each slice.
     """
 
-    inputs: Any
-    tokens: int
-    vision_tokens: int
+    picture: PILImage
+    plan: Any
+    digest: bytes
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """A conversation laid out, its pictures not yet touched.
+
+    Attributes:
+        ids: token ids with places for the features.
+        placed: its pictures, in their order.
+        keys: int64 (length,), what stands at each position: a token's id, or a number made from a picture's digest.
+        thinking: the answer begins inside the model's thinking.
+        extra: what else the runner that made it needs.
+    """
+
+    ids: Sequence[int]
+    placed: tuple[Placed, ...]
+    keys: NDArray[np.int64]
     thinking: bool = False
+    extra: Any = None
+
+    @classmethod
+    def of(cls, ids: Sequence[int], placed: Sequence[Placed], **fields: Any) -> Prompt:
+        """With the keys that its ids and pictures have."""
+        keys = np.asarray(ids, np.int64)
+        for one in placed:
+            for index, (start, end) in enumerate(one.spans):
+                keys[start:end] = position_keys(one.digest, index, end - start)
+        return cls(ids, tuple(placed), keys, **fields)
+
+    @property
+    def tokens(self) -> int:
+        """Its length."""
+        return len(self.ids)
+
+    @property
+    def vision_tokens(self) -> int:
+        """Positions filled by image features."""
+        return sum(end - start for one in self.placed for start, end in one.spans)
+
+    @property
+    def slices(self) -> int:
+        """Of all pictures."""
+        return sum(len(one.spans) for one in self.placed)
 
 
 class Runner(ABC):
@@ -73,12 +120,20 @@ class Runner(ABC):
         model: on its device.
         processor: whatever the family made for it.
         family: what is declared of it.
+
+    Attributes:
+        features: those of pictures that were encoded, (slices, Q, D) by digest; least recently used first out.
     """
 
     def __init__(self, model: Any, processor: Any, family: Any) -> None:
         self.model = model
         self.processor = processor
         self.family = family
+        self.features: LRUCache[bytes, Tensor] = LRUCache(0, getsizeof=lambda tensor: tensor.nbytes)
+
+    def keep_features(self, most: int) -> None:
+        """Keep the features of pictures in at most so many bytes; what was kept is forgotten."""
+        self.features = LRUCache(most, getsizeof=lambda tensor: tensor.nbytes)
 
     @classmethod
     @abstractmethod
@@ -112,8 +167,42 @@ class Runner(ABC):
         """The same prompt, ending with the opening of an answer. Text is never read as markup."""
 
     @abstractmethod
-    def embed(self, prompt: Prompt, on_progress: ProgressHook) -> Tensor:
-        """(1, L, hidden_size): the prompt as embeddings; `on_progress` may raise to stop."""
+    def model_inputs(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Any:
+        """The same prompt with all its pixels, under the names that the model's `forward` has, as a batch of one."""
+
+    @abstractmethod
+    def embed(self, prompt: Prompt, on_progress: ProgressHook, start: int = 0) -> tuple[Tensor, int]:
+        """The prompt as embeddings.
+
+        Args:
+            on_progress: called with slices encoded and to encode; may raise to stop.
+            start: what the positions before it hold is not needed.
+
+        Returns:
+            (1, L, hidden_size), and how many slices had to be encoded.
+        """
+
+    @abstractmethod
+    def encode(self, placed: Sequence[Placed], prompt: Prompt, on_progress: ProgressHook) -> list[Tensor]:
+        """Features of some of a prompt's pictures, (slices, Q, D) or (features, D) each."""
+
+    def features_of(self, prompt: Prompt, on_progress: ProgressHook, start: int) -> tuple[dict[bytes, Tensor], int]:
+        """Features of the pictures that reach beyond `start`, by digest, and how many slices were encoded for them."""
+        needed = {one.digest: one for one in prompt.placed if one.spans and one.spans[-1][1] > start}
+        found = {digest: self.features[digest] for digest in needed if digest in self.features}
+        missing = [one for digest, one in needed.items() if digest not in found]
+        if not missing:
+            return found, 0
+        missing = self.together(missing, prompt)
+        for one, features in zip(missing, self.encode(missing, prompt, on_progress), strict=True):
+            found[one.digest] = features
+            if features.nbytes <= self.features.maxsize:
+                self.features[one.digest] = features.clone()
+        return found, sum(len(one.spans) for one in missing)
+
+    def together(self, missing: list[Placed], prompt: Prompt) -> list[Placed]:
+        """Pictures that must be encoded so that those which are missing get their features."""
+        return missing
 
     @abstractmethod
     def generate(self, prompt: Prompt, embeds: Tensor, cache: DynamicCache, **options: Any) -> Tensor:

@@ -94,6 +94,8 @@ def _usage(usage: Usage, locale: Locale) -> list[str]:
     figures.append(say("vision_tokens", locale, count=usage.vision_tokens))
     if usage.cached_tokens:
         figures.append(say("cached_tokens", locale, count=usage.cached_tokens))
+    if usage.cached_slices:
+        figures.append(say("cached_slices", locale, count=usage.cached_slices))
     return figures
 
 

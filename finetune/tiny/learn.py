@@ -43,6 +43,8 @@ DENSE_SHARE = 0.2
 WARMUP = 6000
 # What the answers of a batch count from which on it counts in full.
 FULL = 120.0
+# Parts of a batch that the language model reads one after another.
+PARTS = 3
 
 
 class Batch:
@@ -103,14 +105,18 @@ def answer_weights(labels: Sequence[int]) -> list[float]:
 
 def answer_loss(model: MiniCPMV26, embeds: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Mean cross-entropy of the answers, (B, L, width) against (B, L)."""
-    hidden = model.llm.model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    asked = labels[:, 1:] != -100
-    logits = model.llm.lm_head(hidden[:, :-1][asked]).float()
-    each = F.cross_entropy(logits, labels[:, 1:][asked], reduction="none")
-    shares = weights[:, 1:][asked]
-    answers = float(shares.sum())
+    ends = (labels != -100).int().cumsum(1).argmax(1) + 1  # nothing is learned behind them
+    total, answers = embeds.new_zeros((), dtype=torch.float32), float(weights.sum())
+    # Rows of about one length together: a third of a batch would be padding else.
+    for rows in ends.argsort().chunk(PARTS):
+        length = int(ends[rows].max())
+        hidden = model.llm.model(inputs_embeds=embeds[rows, :length], use_cache=False).last_hidden_state
+        wanted, shares = labels[rows, 1:length], weights[rows, 1:length]
+        asked = wanted != -100
+        logits = model.llm.lm_head(hidden[:, :-1][asked]).float()
+        total = total + (F.cross_entropy(logits, wanted[asked], reduction="none") * shares[asked]).sum()
     # A batch with few answers says little; alone it should not move the model as far as one with many.
-    return (each * shares).sum() / answers * min(1.0, (answers / FULL) ** 0.5)
+    return total / answers * min(1.0, (answers / FULL) ** 0.5)
 
 
 class Stage:
@@ -190,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--pictures", type=int, default=300_000, help="pictures in all (300000)")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
+    made.add_argument("--early", type=int, default=150_000, help="pictures until most are no longer single whole ones")
     made.add_argument("--seed", type=int, default=2, help="of weights and pictures (2)")
     made.add_argument("--threads", type=int, default=2, help="if it is the only process (2)")
     made.add_argument("--compile", action="store_true", help="a quarter faster after a minute; needs a C++ compiler")
@@ -216,7 +223,8 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
             # All processes draw the same kind of batch, so that none waits for the others.
             kind, rng = Random(f"{seed} {stage.step}").random(), Random(f"{seed} {stage.step} {team.rank}")
             easy = max(0.0, 1 - stage.done / arguments.easy)
-            total, answer = stage.losses(Batch(curriculum.batch(rng, kind, easy), pad))
+            early = float(stage.done < arguments.early)
+            total, answer = stage.losses(Batch(curriculum.batch(rng, kind, easy, early), pad))
             answers.append(answer.item())
         total.backward()
         team.average(stage.optimizers.parameters)

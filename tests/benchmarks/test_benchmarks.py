@@ -11,6 +11,7 @@ import pytest
 
 from app.settings import Settings
 from benchmarks.answers import measure
+from benchmarks.reuse import measure as measure_reuse
 from tests.checkpoints import folder
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,17 @@ def test_answers_measures_every_kind_of_question() -> None:
     for row in kinds.values():
         assert row["new_tokens"] == 4
         assert row["ttft_s"] > 0 and row["tokens_per_s"] > 0
+
+
+def test_reuse_measures_each_kind_of_question_with_and_without_what_was_kept() -> None:
+    settings = Settings(model=str(folder("minicpm-v-2_6")), device="cpu", dtype="fp32")
+    result = measure_reuse(settings, runs=1, side=448)
+    assert list(result) == ["first", "follow_up", "regenerate", "edit"]
+    for name, row in result.items():
+        assert (row["cached_slices"] > 0) == (name != "first")
+        assert row["ttft_s"] > 0 and row["ttft_without_s"] > 0
+    assert result["regenerate"]["cached_tokens"] == result["regenerate"]["prompt_tokens"] - 1
+    assert result["first"]["prompt_tokens"] <= result["follow_up"]["cached_tokens"]
 
 
 @pytest.mark.browser

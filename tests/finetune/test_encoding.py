@@ -82,13 +82,13 @@ def assert_is_inference(sample: Sample, encoder: Encoder, runner: Any, **params:
     assert len(starts_of(example)) == len(answers) > 0
     for answer, start in zip(answers, starts_of(example), strict=True):
         turns = decoded(Sample("", 1, sample.messages[:answer]), family, **params)
-        prompt = runner.prepare(turns, SamplingParams(**params), has_video(turns))
-        assert example.input_ids[:start].tolist() == prompt.inputs["input_ids"][0].tolist()
-    if answers[-1] != answer or "image_bound" not in prompt.inputs:
+        inputs = runner.model_inputs(turns, SamplingParams(**params), has_video(turns))
+        assert example.input_ids[:start].tolist() == inputs["input_ids"][0].tolist()
+    if answers[-1] != answer or "image_bound" not in inputs:
         return
-    assert torch.equal(example.image_bound, prompt.inputs["image_bound"][0])
-    assert torch.equal(example.tgt_sizes, prompt.inputs["tgt_sizes"][0])
-    pixels = prompt.inputs["pixel_values"][0]
+    assert torch.equal(example.image_bound, inputs["image_bound"][0])
+    assert torch.equal(example.tgt_sizes, inputs["tgt_sizes"][0])
+    pixels = inputs["pixel_values"][0]
     assert len(example.pixel_values) == len(pixels)
     assert all(torch.equal(one, other) for one, other in zip(example.pixel_values, pixels, strict=True))
 
@@ -349,8 +349,8 @@ def test_25_learns_an_answer_with_the_features_it_has_in_inference(write_data: W
     turns = decoded(Sample("", 1, sample.messages[:1]), member.family)
     prompt = member.runner.prepare(turns, SamplingParams(), False)
     with torch.no_grad():
-        embeds = member.runner.embed(prompt, lambda done, total: None)
-    start, end = prompt.inputs["image_bound"][0][0].tolist()
+        embeds, _ = member.runner.embed(prompt, lambda done, total: None)
+    start, end = prompt.placed[0].spans[0]
     assert torch.equal(embeds[0, start:end], alone)
 
 

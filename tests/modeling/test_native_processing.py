@@ -64,7 +64,10 @@ def test_placeholders_equal_features_and_the_count_equals_the_length(processor: 
         sizes = inputs[f"target_sizes{suffix}"]
         assert int((inputs["mm_token_type_ids"] == kind).sum()) == int((sizes.prod(-1) // divisor).sum())
         assert inputs[f"pixel_values{suffix}"].shape == (1, 3, 14, int(sizes.prod(-1).sum()) * 14)
-    assert inputs["input_ids"].shape[1] == processor.count_tokens(conversation(), **chosen)
+    ids, data = processor.lay_out(conversation(), **chosen)
+    assert inputs["input_ids"][0].tolist() == ids
+    for suffix in ("", "_videos"):
+        assert torch.equal(inputs[f"target_sizes{suffix}"], data[f"target_sizes{suffix}"])
 
 
 def test_the_prompt_is_the_librarys(processor: Any) -> None:
