@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from app.backends.table import BACKENDS
 from app.errors import AppError, SettingsError
 from app.sampling import OPTIONS, Option
-from app.settings import DTYPES, SOURCES, VIDEO_READERS, parse_adapters, parse_cache_size, parse_max_memory
+from app.settings import DTYPES, ENGINES, SOURCES, VIDEO_READERS, parse_adapters, parse_cache_size, parse_max_memory
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -56,6 +56,8 @@ def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None
     add("--max-memory", type=parse_max_memory, default={}, metavar="0=10GiB,1=10GiB",
         help="memory for weights by GPU, where it shall not be measured")  # fmt: skip
     add("--cpu-offload", action="store_true", help="put what does not fit on the GPUs into main memory")
+    add("--engine", default="auto", metavar="|".join(ENGINES),
+        help="whether many are answered at once (batched) or one after another (plain)")  # fmt: skip
     add("--cache-size", type=parse_cache_size, default="auto", metavar="auto|SIZE",
         help="memory for what is kept between answers, so that the next one starts at once")  # fmt: skip
     add("--source", default="huggingface", metavar="|".join(SOURCES), help="hub to fetch the model from")

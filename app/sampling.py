@@ -138,6 +138,11 @@ class SamplingParams:
             object.__setattr__(self, "adapter", "")
 
     @property
+    def searching(self) -> bool:
+        """Whether the answer is searched for with several beams."""
+        return not self.do_sample and self.num_beams > 1
+
+    @property
     def mode(self) -> Mode:
         """The decode type these params ask for."""
         return "sampling" if self.do_sample else "beam"

@@ -13,6 +13,7 @@ from app.backends.table import BACKENDS
 from app.errors import OptionError, SettingsError
 from app.sampling import BASE, BY_NAME
 
+ENGINES = ("auto", "batched", "plain")
 DTYPES = ("auto", "bf16", "fp16", "fp32", "int4", "int8")
 SOURCES = ("huggingface", "modelscope")
 VIDEO_READERS = ("pyav", "decord")
@@ -39,6 +40,8 @@ class Settings:
         cpu_offload: what does not fit on the GPUs may lie in main memory.
         source: hub to fetch from, one of `SOURCES`.
         video_reader: one of `VIDEO_READERS`.
+        engine: "batched" answers many at once, "plain" one after another; "auto" takes the first on a GPU where the
+            model allows it.
         cache_size: bytes on the device for what is kept between answers; 0 keeps nothing, None takes a tenth of what is
             free once the model is loaded.
         adapters: folders of adapters by name, in the order of the page.
@@ -63,6 +66,7 @@ class Settings:
     cpu_offload: bool = False
     source: str = "huggingface"
     video_reader: Literal["pyav", "decord"] = "pyav"
+    engine: str = "auto"
     cache_size: int | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -73,6 +77,7 @@ class Settings:
         _require(bool(re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)), "device", self.device,
                  "auto, cuda, cuda:N, mps or cpu")  # fmt: skip
         _one_of("dtype", self.dtype, DTYPES)
+        _one_of("engine", self.engine, ENGINES)
         _one_of("backend", self.backend, tuple(BACKENDS))
         _one_of("source", self.source, SOURCES)
         _one_of("video-reader", self.video_reader, VIDEO_READERS)

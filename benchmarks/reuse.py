@@ -20,7 +20,8 @@ from typing import Any
 from PIL import Image as PILImage
 
 from app.engine.loader import load_model
-from app.engine.plain import PlainEngine, drain
+from app.engine.plain import PlainEngine
+from app.engine.tickets import drain
 from app.errors import AppError
 from app.messages import Image, Message, Usage
 from app.sampling import SamplingParams

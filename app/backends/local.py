@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.backends.base import Backend, Capabilities, LoadStatus
+from app.engine.choose import Engine, make_engine
 from app.engine.download import resolve_config
 from app.engine.loader import configured_defaults, context_of, load_model, place
-from app.engine.plain import PlainEngine, Ticket, drain
+from app.engine.tickets import Ticket, drain
 from app.errors import AppError, ModelError
 from app.families import all_families
 from app.families.base import Family
@@ -57,7 +58,7 @@ class LocalBackend(Backend):
             adapters=tuple(settings.adapters),
         )
         self._status = LoadStatus("loading")
-        self._engine: PlainEngine | None = None
+        self._engine: Engine | None = None
         self._error: AppError | None = None
         self._settled = threading.Event()
         self._closed = False
@@ -100,7 +101,7 @@ class LocalBackend(Backend):
             loaded = load_model(self._settings, self._report)
             for note in loaded.notes:
                 log.warning(note)
-            self._engine = PlainEngine(loaded, self._settings.video_reader, self._settings.cache_size)
+            self._engine = make_engine(loaded, self._settings)
             self._status = LoadStatus("ready", " ".join(loaded.notes))
         except AppError as error:
             self._fail(error)
@@ -119,7 +120,7 @@ class LocalBackend(Backend):
         self._status = LoadStatus("failed", str(error))
         log.error("%s", error)
 
-    def _wait_until_loaded(self) -> Generator[Chunk, None, PlainEngine]:
+    def _wait_until_loaded(self) -> Generator[Chunk, None, Engine]:
         while not self._settled.wait(TICK):
             percent = round(100 * (self._status.fraction or 0))
             yield Chunk(progress=Progress("load", percent, 100))
@@ -127,7 +128,7 @@ class LocalBackend(Backend):
             raise self._error or ModelError("The model is not loaded.")
         return self._engine
 
-    def _follow(self, engine: PlainEngine, ticket: Ticket) -> Generator[Chunk, None, None]:
+    def _follow(self, engine: Engine, ticket: Ticket) -> Generator[Chunk, None, None]:
         """The ticket's chunks, neighbouring texts joined, with a sign of life while there are none."""
         while True:
             events = drain(ticket, TICK)

@@ -58,7 +58,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Tokens(BaseStreamer):
+class Tokens(BaseStreamer):
     """Takes tokens as they are generated and emits their text.
 
     Attributes:
@@ -138,21 +138,21 @@ def answer(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader =
         AppError: the conversation cannot be taken, or a file cannot be used.
         Cancelled: the job was cancelled.
     """
-    prompt, notices = _prepare(loaded, job, caches, video_reader)
+    prompt, notices = prepare(loaded, job, caches, video_reader)
     if notices:
         job.emit(Chunk(notices=notices))
     with torch.inference_mode(), caches.prefixes.borrow(prompt.keys, job.params.adapter) as held:
         embeds, encoded = loaded.runner.embed(prompt, job.progress("encode_images"), held.reused)
-        tokens = _tokens(loaded, prompt, job)
+        tokens = tokens_of(loaded, prompt, job)
         try:
             _generate(loaded, prompt, embeds, held.cache, tokens, job)
         finally:
             held.extend(tokens.ids)
-    usage = _usage(tokens, prompt, job, held.reused, prompt.slices - encoded)
-    job.emit(Chunk(finish_reason=_reason(tokens, job.params), usage=usage))
+    usage = usage_of(tokens, prompt, job, held.reused, prompt.slices - encoded)
+    job.emit(Chunk(finish_reason=finish_reason(tokens, job.params), usage=usage))
 
 
-def _prepare(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader) -> tuple[Prompt, tuple[Notice, ...]]:
+def prepare(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader) -> tuple[Prompt, tuple[Notice, ...]]:
     """The prompt of as many of the latest turns as fit, and notices of what was left out."""
     params = job.params
     reader = MediaReader(
@@ -195,11 +195,11 @@ def _prefill(loaded: LoadedModel, prompt: Prompt, embeds: Tensor, cache: Dynamic
 
 
 def _generate(
-    loaded: LoadedModel, prompt: Prompt, embeds: Tensor, cache: DynamicCache, tokens: _Tokens, job: Job
+    loaded: LoadedModel, prompt: Prompt, embeds: Tensor, cache: DynamicCache, tokens: Tokens, job: Job
 ) -> None:
     """Generate, emitting text as it comes; a beam search emits progress, then all its text."""
     params = job.params
-    searching = not params.do_sample and params.num_beams > 1
+    searching = params.searching
     _prefill(loaded, prompt, embeds, cache, job)
 
     def on_step(done: int) -> None:
@@ -221,7 +221,7 @@ def _generate(
         tokens.end()
 
 
-def _tokens(loaded: LoadedModel, prompt: Prompt, job: Job) -> _Tokens:
+def tokens_of(loaded: LoadedModel, prompt: Prompt, job: Job) -> Tokens:
     """What takes the tokens of an answer to this prompt."""
     tokenizer = loaded.runner.tokenizer
     ends, hidden = (
@@ -230,7 +230,7 @@ def _tokens(loaded: LoadedModel, prompt: Prompt, job: Job) -> _Tokens:
     )
     answer, thoughts = StreamDecoder(tokenizer), StreamDecoder(tokenizer)
     marks = loaded.runner.thinking_marks
-    return _Tokens(answer, thoughts, ends, hidden, marks, prompt.thinking, tokenizer.bos_token_id, job.emit)
+    return Tokens(answer, thoughts, ends, hidden, marks, prompt.thinking, tokenizer.bos_token_id, job.emit)
 
 
 def _until_end(row: Tensor, ends: frozenset[int]) -> Tensor:
@@ -253,11 +253,13 @@ def _generation_options(params: SamplingParams) -> dict[str, Any]:
     return options | {"num_beams": params.num_beams}
 
 
-def _reason(tokens: _Tokens, params: SamplingParams) -> FinishReason:
+def finish_reason(tokens: Tokens, params: SamplingParams) -> FinishReason:
+    """Whether the model ended the answer or the limit did."""
     return "stop" if tokens.last in tokens.ends or tokens.count < params.max_new_tokens else "length"
 
 
-def _usage(tokens: _Tokens, prompt: Prompt, job: Job, cached_tokens: int, cached_slices: int) -> Usage:
+def usage_of(tokens: Tokens, prompt: Prompt, job: Job, cached_tokens: int, cached_slices: int) -> Usage:
+    """What an answer cost."""
     first, last = tokens.first_at, tokens.last_at
     seconds = last - first if first is not None and last is not None else 0.0
     return Usage(

@@ -32,6 +32,10 @@ class MiniCPMVRunner(Runner):
         """The decoder without its head."""
         return self.model.llm.get_decoder()
 
+    def batched_model(self) -> Any:
+        """See `Runner.batched_model`."""
+        return self.model.llm
+
     def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
         """See `Runner.count_tokens`; with a video, pictures are not numbered."""
         return len(self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else None)[0])

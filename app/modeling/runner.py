@@ -154,6 +154,13 @@ class Runner(ABC):
     def language_model(self) -> Any:
         """The decoder without its head; its config tells what a cache must hold."""
 
+    def batched_model(self) -> Any:
+        """The language model with its head, for a scheduler that knows token ids only; None if that is not enough.
+
+        It is not where positions are not counted one by one, or where layers sum up the past.
+        """
+        return None
+
     @abstractmethod
     def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
         """Tokens of the prompt of some turns, from the sizes of their pictures alone.

@@ -66,9 +66,9 @@ def keep_places(tower: VisionTransformer) -> None:
     with torch.no_grad():
         tower.embeddings.position_embedding.weight[:, kept] = torch.cat([rows, cols], -1).flatten(0, 1)
         layers = cast(Iterable[VisionLayer], tower.encoder.layers)
-        writers = [part for layer in layers for part in (layer.self_attn.out_proj, layer.mlp.fc2)]
+        writers: list[nn.Module] = [part for layer in layers for part in (layer.self_attn.out_proj, layer.mlp.fc2)]
         for writer in (tower.embeddings.patch_embedding, *writers):
-            for parameter in (writer.weight, cast(Tensor, writer.bias)):
+            for parameter in writer.parameters():
                 parameter[kept] = 0
                 parameter.register_hook(_without_places)
 

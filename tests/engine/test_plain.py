@@ -15,9 +15,10 @@ import pytest
 import torch
 from PIL import Image as PILImage
 
-from app.engine import plain
+from app.engine import tickets
 from app.engine.loader import LoadedModel
-from app.engine.plain import PlainEngine, Ticket, drain
+from app.engine.plain import PlainEngine
+from app.engine.tickets import Ticket, drain
 from app.errors import AppError, BackendBusyError, ContextLengthError, GenerationError, ImageError, OutOfMemoryError
 from app.messages import Chunk, Image, Message, Usage, Video
 from app.sampling import SamplingParams
@@ -265,7 +266,7 @@ def test_a_turn_that_cannot_fit_says_how_many_tokens_it_has(loaded: LoadedModel)
 
 def test_a_full_queue_is_refused(engine: PlainEngine, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_down(monkeypatch, loaded, 0.02)
-    monkeypatch.setattr(plain, "MAX_WAITING", 2)
+    monkeypatch.setattr(tickets, "MAX_WAITING", 2)
     tickets = [engine.submit(QUESTION, replace(GREEDY, max_new_tokens=500))]
     while engine.position(tickets[0]):
         time.sleep(0.005)

@@ -1,0 +1,61 @@
+"""Which engine serves a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from app.engine.loader import LoadedModel
+from app.engine.plain import PlainEngine
+from app.engine.tickets import Ticket
+from app.errors import SettingsError
+from app.messages import Message
+from app.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+class Engine(Protocol):
+    """What serves a loaded model."""
+
+    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
+        """Queue a request."""
+        ...
+
+    def position(self, ticket: Ticket) -> int:
+        """How many requests wait before this one, itself included; 0 once it is being answered."""
+        ...
+
+    def close(self) -> None:
+        """Answer nothing any more."""
+        ...
+
+
+def make_engine(loaded: LoadedModel, settings: Settings) -> Engine:
+    """The engine of the settings.
+
+    Raises:
+        SettingsError: the batched engine is asked for and cannot serve this model here; says why.
+    """
+    obstacle = why_not_batched(loaded)
+    if settings.engine == "batched" and obstacle:
+        raise SettingsError(f"--engine batched: {obstacle}.", "Use --engine plain.")
+    if settings.engine == "plain" or obstacle or (settings.engine == "auto" and loaded.device.type != "cuda"):
+        return PlainEngine(loaded, settings.video_reader, settings.cache_size)
+    from app.engine.batched import BatchedEngine
+
+    return BatchedEngine(loaded, settings.video_reader, settings.cache_size)
+
+
+def why_not_batched(loaded: LoadedModel) -> str:
+    """What keeps the batched engine from serving a model; empty if nothing does."""
+    if loaded.runner.batched_model() is None:
+        return f"{loaded.family.name} counts positions or sums up the past in a way that the scheduler does not know"
+    if loaded.adapters.names:
+        return "adapters are switched from answer to answer, and a batch has one set of weights"
+    if loaded.device.type == "mps":
+        return "it is slow on this device with this version of torch"
+    if len(set(getattr(loaded.model, "hf_device_map", {}).values())) > 1:
+        return "the model is spread over several devices"
+    return ""

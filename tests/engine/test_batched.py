@@ -1,0 +1,159 @@
+"""The batched engine: the golden answers, alone and in a crowd, and nobody's answer is changed by a neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.engine.batched import BatchedEngine
+from app.engine.plain import PlainEngine
+from app.engine.tickets import drain
+from app.errors import ImageError
+from app.messages import Image, Message
+from tests.engine.conftest import loaded_model
+from tests.engine.test_legacy_families import messages_of as legacy_messages
+from tests.engine.test_plain import GREEDY, QUESTION, messages_of, plain_cases, text_of, usage_of, wait
+from tests.modeling.golden import MODELS
+from tests.modeling.legacy import LEGACY, legacy_cases
+
+Engines = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def batched() -> Iterator[Callable[[str], BatchedEngine]]:
+    made: dict[str, BatchedEngine] = {}
+
+    def engine(name: str) -> BatchedEngine:
+        if name not in made:
+            made[name] = BatchedEngine(replace(loaded_model(name)), cache_bytes=64 * 1024**2)
+        return made[name]
+
+    yield engine
+    for one in made.values():
+        one.close()
+
+
+def golden(name: str) -> list[tuple[str, list[Message], str]]:
+    """Golden conversations of a model: name, messages and the greedy answer of its plain path."""
+    if name in LEGACY:
+        cases = [case for case in legacy_cases() if case.model == name]
+        return [(str(case), legacy_messages(case), case.expected["greedy"]["text"]) for case in cases]
+    member = loaded_model(name)
+    return [
+        (
+            str(case),
+            messages_of(case),
+            member.model.chat(
+                msgs=case.msgs(),
+                tokenizer=member.processor.tokenizer,
+                sampling=False,
+                num_beams=1,
+                repetition_penalty=1.0,
+                max_new_tokens=24,
+            ),
+        )
+        for case in plain_cases()
+        if case.model == name
+    ]
+
+
+@pytest.mark.parametrize("name", [*MODELS, *LEGACY])
+def test_golden_answers_alone_in_a_crowd_and_again(batched: Callable[[str], BatchedEngine], name: str) -> None:
+    cases = golden(name)
+    engine = batched(name)
+    # Where layers forget what is far, the library shares no beginnings.
+    shares = not getattr(loaded_model(name).model.llm.config, "sliding_window", None)
+    for case, messages, expected in cases:
+        assert text_of(wait(engine.submit(messages, GREEDY))) == expected, case
+    # All at once, each twice, with others between them that choose in other ways.
+    others = [engine.submit(cases[0][1], replace(GREEDY, do_sample=True, seed=seed)) for seed in range(3)]
+    crowd = [(case, expected, engine.submit(messages, GREEDY)) for case, messages, expected in cases * 2]
+    dropped = engine.submit(cases[0][1], replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
+    dropped.cancel()
+    for case, expected, ticket in crowd:
+        chunks = wait(ticket)
+        assert text_of(chunks) == expected, case
+        usage = usage_of(chunks)
+        assert (usage.cached_tokens > 0) == shares and usage.cached_tokens % 16 == 0
+    for ticket in others:
+        wait(ticket)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"do_sample": True, "temperature": 1.7, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.3},
+        {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0},
+        {"repetition_penalty": 1.5},
+        {"min_new_tokens": 20},
+        {"num_beams": 3, "repetition_penalty": 1.2},
+    ],
+    ids=str,
+)
+def test_every_request_has_its_own_options_and_says_what_the_plain_engine_says(
+    batched: Callable[[str], BatchedEngine], options: dict[str, Any]
+) -> None:
+    name = "minicpm-v-2_6"
+    plain = PlainEngine(replace(loaded_model(name)), cache_bytes=0)
+    params = [replace(GREEDY, seed=seed, **options) for seed in range(4)]
+    neighbours = [batched(name).submit(QUESTION, replace(GREEDY, do_sample=True, temperature=2.0)) for _ in range(3)]
+    tickets = [batched(name).submit(QUESTION, one) for one in params]
+    answers = [text_of(wait(ticket)) for ticket in tickets]
+    for ticket in neighbours:
+        wait(ticket)
+    expected = [text_of(wait(plain.submit(QUESTION, one))) for one in params]
+    plain.close()
+    assert answers == expected
+
+
+def test_a_follow_up_shares_whole_pages(batched: Callable[[str], BatchedEngine]) -> None:
+    engine = batched("minicpm-v-2_6")
+    case = next(case for case in plain_cases() if str(case).endswith("pub_single_large"))
+    messages = messages_of(case)
+    first = wait(engine.submit(messages, GREEDY))
+    follow_up = [*messages, Message.of("assistant", text_of(first)), Message.of("user", "And then?")]
+    second = usage_of(wait(engine.submit(follow_up, GREEDY)))
+    assert second.cached_tokens >= usage_of(first).prompt_tokens - 16
+    assert second.cached_slices == len(case.expected["slices"])
+
+
+def test_cancelled_requests_leave_the_batch_and_free_their_pictures(batched: Callable[[str], BatchedEngine]) -> None:
+    engine = batched("minicpm-v-2_6")
+    case = next(case for case in plain_cases() if str(case).endswith("pub_single_large"))
+    long = replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000)
+    tickets = [engine.submit(messages_of(case), long) for _ in range(4)]
+    for ticket in tickets:
+        while not any(getattr(event, "text", "") for event in drain(ticket, 0.5)):
+            pass
+        ticket.cancel()
+    wait(engine.submit(QUESTION, GREEDY))
+    deadline = 200
+    while (engine._batch.requests or engine._table.held_bytes) and deadline:
+        deadline -= 1
+        drain(tickets[0], 0.02)
+    assert not engine._batch.requests and engine._table.held_bytes == 0
+
+
+def test_one_that_cannot_be_answered_harms_no_other(batched: Callable[[str], BatchedEngine], tmp_path: Path) -> None:
+    engine = batched("minicpm-v-2_6")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    before = engine.submit(QUESTION, GREEDY)
+    broken = engine.submit([Message.of("user", Image(tmp_path / "broken.png"), "What?")], GREEDY)
+    after = engine.submit(QUESTION, GREEDY)
+    with pytest.raises(ImageError):
+        wait(broken)
+    assert text_of(wait(before)) == text_of(wait(after)) != ""
+
+
+def test_closing_ends_what_runs_and_gives_the_model_back() -> None:
+    member = loaded_model("minicpm-v-2_6")
+    own = member.model.llm.get_input_embeddings()
+    engine = BatchedEngine(replace(member), cache_bytes=16 * 1024**2)
+    assert member.model.llm.get_input_embeddings() is not own
+    engine.submit(QUESTION, replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
+    engine.close()
+    assert member.model.llm.get_input_embeddings() is own
