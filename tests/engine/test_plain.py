@@ -267,13 +267,13 @@ def test_a_turn_that_cannot_fit_says_how_many_tokens_it_has(loaded: LoadedModel)
 def test_a_full_queue_is_refused(engine: PlainEngine, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_down(monkeypatch, loaded, 0.02)
     monkeypatch.setattr(tickets, "MAX_WAITING", 2)
-    tickets = [engine.submit(QUESTION, replace(GREEDY, max_new_tokens=500))]
-    while engine.position(tickets[0]):
+    sent = [engine.submit(QUESTION, replace(GREEDY, max_new_tokens=500))]
+    while engine.position(sent[0]):
         time.sleep(0.005)
-    tickets += [engine.submit(QUESTION, GREEDY) for _ in range(2)]
+    sent += [engine.submit(QUESTION, GREEDY) for _ in range(2)]
     with pytest.raises(BackendBusyError):
         engine.submit(QUESTION, GREEDY)
-    for ticket in tickets:
+    for ticket in sent:
         ticket.cancel()
 
 
