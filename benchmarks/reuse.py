@@ -21,11 +21,10 @@ from PIL import Image as PILImage
 
 from app.engine.loader import load_model
 from app.engine.plain import PlainEngine
-from app.engine.tickets import drain
-from app.errors import AppError
 from app.messages import Image, Message, Usage
 from app.sampling import SamplingParams
 from app.settings import DTYPES, Settings
+from benchmarks.asking import usage_of
 
 
 def main() -> None:
@@ -74,13 +73,7 @@ def conversation(picture: Image) -> dict[str, list[Message]]:
 def ask(engine: PlainEngine, messages: Sequence[Message]) -> Usage:
     """One answer's usage."""
     params = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=4, min_new_tokens=4)
-    ticket = engine.submit(messages, params)
-    while True:
-        for event in drain(ticket, 1.0):
-            if isinstance(event, AppError):
-                raise event
-            if event.usage:
-                return event.usage
+    return usage_of(engine.submit(messages, params))
 
 
 def summary(pair: dict[str, list[Usage]]) -> dict[str, Any]:

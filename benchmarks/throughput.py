@@ -22,11 +22,10 @@ from PIL import Image as PILImage
 from app.engine.batched import BatchedEngine
 from app.engine.loader import load_model
 from app.engine.plain import PlainEngine
-from app.engine.tickets import drain
-from app.errors import AppError
-from app.messages import Image, Message, Usage
+from app.messages import Image, Message
 from app.sampling import SamplingParams
 from app.settings import DTYPES, Settings
+from benchmarks.asking import usage_of
 
 ENGINES = {"batched": BatchedEngine, "plain": PlainEngine}
 
@@ -86,16 +85,6 @@ def crowd(settings: Settings, engine: str, messages: Sequence[Message], new_toke
     finally:
         served.close()
     return sum(usage.new_tokens for usage in usages) / seconds, statistics.median(usage.ttft or 0 for usage in usages)
-
-
-def usage_of(ticket: Any) -> Usage:
-    """What an answer cost, once it is complete."""
-    while True:
-        for event in drain(ticket, 0.1):
-            if isinstance(event, AppError):
-                raise event
-            if event.usage:
-                return event.usage
 
 
 if __name__ == "__main__":

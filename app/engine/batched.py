@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,14 +21,14 @@ from app.engine.caches import Caches, auto_bytes
 from app.engine.choice import Choice, Choices
 from app.engine.failures import typed
 from app.engine.loader import LoadedModel
-from app.engine.tickets import Line, Ticket
+from app.engine.memory import kv_bytes_per_token
+from app.engine.tickets import Queued, Ticket
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
 from app.media.clip import Cancelled
 from app.media.video import Reader
-from app.messages import Chunk, Message
+from app.messages import Chunk
 from app.modeling.runner import Prompt
-from app.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,6 @@ class _Running:
     pictures: list[bytes]
     encoded: int
     taken: int = 0
-    cancelled: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +62,7 @@ class _Batch:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
 
-class BatchedEngine:
+class BatchedEngine(Queued):
     """Serves a loaded model to many at once.
 
     Args:
@@ -75,10 +73,10 @@ class BatchedEngine:
     """
 
     def __init__(self, loaded: LoadedModel, video_reader: Reader = "pyav", cache_bytes: int | None = None) -> None:
+        super().__init__()
         most = auto_bytes(loaded.device) if cache_bytes is None else cache_bytes
         self._loaded, self._video_reader = loaded, video_reader
         self._caches = Caches.of(loaded.runner, most)
-        self._line = Line()
         self._batch = _Batch()
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
@@ -91,18 +89,6 @@ class BatchedEngine:
         self._manager.start()
         for thread in self._threads:
             thread.start()
-
-    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
-        """Queue a request.
-
-        Raises:
-            BackendBusyError: too many wait already.
-        """
-        return self._line.submit(messages, params)
-
-    def position(self, ticket: Ticket) -> int:
-        """How many requests wait before this one, itself included; 0 once it is being answered."""
-        return self._line.position(ticket)
 
     def close(self) -> None:
         """Answer nothing any more; returns when the threads have ended."""
@@ -152,9 +138,7 @@ class BatchedEngine:
     def _blocks(self, most: int) -> int:
         """Blocks of the cache: what fits, at least one whole context and at most one for each that may run."""
         config = self._decoder.config.get_text_config()
-        head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        width = torch.finfo(self._decoder.dtype).bits // 8
-        block = 2 * PAGE * config.num_hidden_layers * config.num_key_value_heads * head * width
+        block = PAGE * kv_bytes_per_token(config, torch.finfo(self._decoder.dtype).bits // 8)
         whole = -(-self._loaded.context // PAGE)
         return max(whole + 1, min(most // block, whole * MOST_RUNNING))
 
@@ -252,8 +236,7 @@ class BatchedEngine:
     def _drop_cancelled(self) -> None:
         """Take requests that nobody waits for out of the batch."""
         for name, running in list(self._batch.requests.items()):
-            if running.ticket.cancelled and not running.cancelled:
-                running.cancelled = True
+            if running.ticket.cancelled:
                 self._manager.cancel_request(name)
                 self._end(name)
 

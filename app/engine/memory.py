@@ -60,7 +60,7 @@ def estimate(model: nn.Module, config: Any, dtype: str) -> Estimate:
     slice_pixels = PATCHES_PER_SLICE * 14 * 14 * 3 * width
     return Estimate(
         weights=int(weights),
-        kv_per_1000=1000 * _kv_bytes_per_token(config, width),
+        kv_per_1000=1000 * kv_bytes_per_token(config, width),
         image=per_slice * 10 + slice_pixels * 10,
         frames=per_slice * SLICES_AT_ONCE + slice_pixels * 64,
     )
@@ -72,7 +72,8 @@ def _linear_parameters(model: Any) -> int:
     return sum(module.weight.numel() for module in layers.modules() if isinstance(module, nn.Linear))
 
 
-def _kv_bytes_per_token(config: Any, width: int) -> int:
+def kv_bytes_per_token(config: Any, width: int) -> int:
+    """Keys and values of one position in all layers, `width` bytes a number."""
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return 2 * config.num_hidden_layers * config.num_key_value_heads * head * width
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 from app.engine.answer import Job, answer
 from app.engine.caches import Caches, auto_bytes
 from app.engine.failures import free_device, is_out_of_memory, typed
 from app.engine.loader import LoadedModel
-from app.engine.tickets import Line, Ticket
+from app.engine.tickets import Queued, Ticket
 from app.errors import AppError, GenerationError
 from app.media.clip import Cancelled
 from app.media.video import Reader
-from app.messages import Message
-from app.sampling import SamplingParams
 
 
-class PlainEngine:
+class PlainEngine(Queued):
     """Serves a loaded model.
 
     Args:
@@ -27,24 +24,12 @@ class PlainEngine:
     """
 
     def __init__(self, loaded: LoadedModel, video_reader: Reader = "pyav", cache_bytes: int | None = None) -> None:
+        super().__init__()
         self._loaded = loaded
         self._caches = Caches.of(loaded.runner, auto_bytes(loaded.device) if cache_bytes is None else cache_bytes)
         self._video_reader = video_reader
-        self._line = Line()
         self._thread = threading.Thread(target=self._serve, name="plain-engine", daemon=True)
         self._thread.start()
-
-    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
-        """Queue a request.
-
-        Raises:
-            BackendBusyError: too many wait already.
-        """
-        return self._line.submit(messages, params)
-
-    def position(self, ticket: Ticket) -> int:
-        """How many requests wait before this one, itself included; 0 once it is being answered."""
-        return self._line.position(ticket)
 
     def close(self) -> None:
         """Answer nothing any more; returns when the thread has ended."""

@@ -101,6 +101,25 @@ class Line:
             self._changed.notify_all()
 
 
+class Queued:
+    """What every engine that serves a line has in common."""
+
+    def __init__(self) -> None:
+        self._line = Line()
+
+    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
+        """Queue a request.
+
+        Raises:
+            BackendBusyError: too many wait already.
+        """
+        return self._line.submit(messages, params)
+
+    def position(self, ticket: Ticket) -> int:
+        """How many requests wait before this one, itself included; 0 once it is being answered."""
+        return self._line.position(ticket)
+
+
 def drain(ticket: Ticket, timeout: float) -> list[Chunk | AppError]:
     """All events there are, waiting at most `timeout` seconds for the first."""
     try:

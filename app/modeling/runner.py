@@ -129,11 +129,11 @@ class Runner(ABC):
         self.model = model
         self.processor = processor
         self.family = family
-        self.features: LRUCache[bytes, Tensor] = LRUCache(0, getsizeof=lambda tensor: tensor.nbytes)
+        self.keep_features(0)
 
     def keep_features(self, most: int) -> None:
         """Keep the features of pictures in at most so many bytes; what was kept is forgotten."""
-        self.features = LRUCache(most, getsizeof=lambda tensor: tensor.nbytes)
+        self.features: LRUCache[bytes, Tensor] = LRUCache(most, getsizeof=lambda tensor: tensor.nbytes)
 
     @classmethod
     @abstractmethod
