@@ -189,6 +189,8 @@ class BatchedEngine(Queued):
                 ids, max_new_tokens=ticket.params.max_new_tokens, streaming=True, choice=choice
             )
             if name is None:
+                for digest in pictures:
+                    self._table.release(digest)
                 raise GenerationError("The engine has ended.", "Start the server again.")
             self._batch.requests[name] = _Running(ticket, job, prompt, tokens, pictures, encoded)
             self._batch.changed.notify_all()

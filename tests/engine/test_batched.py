@@ -12,7 +12,7 @@ import pytest
 from app.engine.batched import BatchedEngine
 from app.engine.plain import PlainEngine
 from app.engine.tickets import drain
-from app.errors import ImageError
+from app.errors import GenerationError, ImageError
 from app.messages import Image, Message
 from tests.engine.conftest import loaded_model
 from tests.engine.test_legacy_families import messages_of as legacy_messages
@@ -157,3 +157,14 @@ def test_closing_ends_what_runs_and_gives_the_model_back() -> None:
     engine.submit(QUESTION, replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
     engine.close()
     assert member.model.llm.get_input_embeddings() is own
+
+
+def test_a_refused_request_leaves_no_picture_behind(
+    batched: Callable[[str], BatchedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = batched("minicpm-v-2_6")
+    case = next(case for case in plain_cases() if str(case).endswith("pub_single_large"))
+    monkeypatch.setattr(engine._manager, "add_request", lambda *args, **kwargs: None)
+    with pytest.raises(GenerationError, match="has ended"):
+        wait(engine.submit(messages_of(case), GREEDY))
+    assert engine._table.held_bytes == 0
