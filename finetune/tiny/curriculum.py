@@ -55,7 +55,7 @@ class Curriculum(Generic[Sample]):
             kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
             early: how much rarer all but single whole pictures are, 1 at first.
         """
-        kinds = ((self.singles, 0.45), (self.sliced, 0.33), (self.pairs, 0.09), (self.shots, 0.08), (self.clips, 0.05))
+        kinds = ((self.singles, 0.42), (self.sliced, 0.28), (self.pairs, 0.11), (self.shots, 0.12), (self.clips, 0.07))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early))
         for make, share in kinds:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from app.families.minicpm_v_2_6 import MiniCPMV26, MiniCPMV26Config
+from app.modeling.resampler import Resampler
 from finetune.tiny import tokens
 from finetune.tiny.shape import QUERIES, SLICE_SIDE, VISION, start_resampler, start_tower
 
@@ -91,6 +92,14 @@ def preprocessor_data() -> dict[str, Any]:
         "norm_std": [0.5, 0.5, 0.5],
         "version": 2.6,
     }
+
+
+def new_resampler() -> Resampler:
+    """The resampler untrained, float32: one head for every 128 channels, as in all of the family."""
+    width, tower_width = int(LANGUAGE["hidden_size"]), int(str(VISION["hidden_size"]))
+    resampler = Resampler(QUERIES, width, width // 128, tower_width)
+    start_resampler(resampler)
+    return resampler
 
 
 def new_model(tokenizer: Tokenizer) -> MiniCPMV26:

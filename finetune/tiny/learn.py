@@ -10,6 +10,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -25,18 +26,19 @@ from app.modeling.positions import grid_position_ids
 from finetune.tiny import record, tokens
 from finetune.tiny.clock import Clock
 from finetune.tiny.curriculum import SLICES, Curriculum
+from finetune.tiny.dense import Heads, Readers
 from finetune.tiny.embedded import new_model, write
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
 from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.supplies import gather
-from finetune.tiny.towers import Heads, PackedPictures, features_of, plain_attention, save, to_slices
+from finetune.tiny.towers import PackedPictures, features_of, plain_attention, save, size_of, to_slices
 from finetune.tiny.vocabulary import tokenizer_for
 
 TOWER_SHARE = 0.25
-# At the full rate its queries leave their places within a thousand steps, and most patches are read by none.
-RESAMPLER_SHARE = 0.25
-# Share of steps that teach the tower alone, by packed pictures, so that it goes on learning.
+# Its dense lessons keep its queries at their places.
+RESAMPLER_SHARE = 0.5
+# Share of steps that teach tower and resampler alone, by packed pictures, so that they go on learning.
 PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
 # Pictures until the rate is full.
@@ -76,18 +78,31 @@ class Batch:
         self.dense = torch.stack([torch.from_numpy(s.dense) for s in known if s.dense is not None]) if whole else None
 
 
-def encode(model: MiniCPMV26, batch: Batch, learn: bool) -> tuple[Tensor, Tensor | None]:
-    """Embeddings (B, L, width) with the slices' features in their places, and the tower's output of the only group."""
+@dataclass(slots=True)
+class Seen:
+    """What was made of slices of one size: features (B, N, tower's width) and outputs (B, queries, width)."""
+
+    features: Tensor
+    outputs: Tensor
+    size: tuple[int, int]
+
+
+def encode(model: MiniCPMV26, batch: Batch, learn: bool) -> tuple[Tensor, Seen | None]:
+    """Embeddings (B, L, width) with the slices' features in their places, and what was seen in the only group.
+
+    Args:
+        learn: whether the tower gets gradients.
+    """
     embeds = model.llm.model.embed_tokens(batch.ids)
-    flat, features = embeds.flatten(0, 1), None
+    flat, seen = embeds.flatten(0, 1), None
     for pixels, places in batch.groups:
         slices, size = to_slices(pixels)
         positions = grid_position_ids(*size, model.config.vision_config.table_side)[None]
         with torch.set_grad_enabled(learn), plain_attention():
             features = model.vpm(slices, positions)
-        queries = model.resampler(features, size)
-        flat = flat.index_copy(0, places, queries.flatten(0, 1).to(flat.dtype))
-    return flat.view_as(embeds), features if len(batch.groups) == 1 else None
+        seen = Seen(features, model.resampler(features, size), size)
+        flat = flat.index_copy(0, places, seen.outputs.flatten(0, 1).to(flat.dtype))
+    return flat.view_as(embeds), seen if len(batch.groups) == 1 else None
 
 
 def answer_weights(labels: Sequence[int]) -> list[float]:
@@ -120,7 +135,7 @@ def answer_loss(model: MiniCPMV26, embeds: Tensor, labels: Tensor, weights: Tens
 
 
 class Stage:
-    """The whole model, the heads of the first stage that keep teaching its tower, and how far they are.
+    """The whole model, the heads of the first stage that keep teaching tower and resampler, and how far they are.
 
     Args:
         tokenizer: of the run.
@@ -133,14 +148,15 @@ class Stage:
         self.done, self.seconds, self.step, self.began = 0, 0.0, 0, 0
         self.model = new_model(tokenizer)
         self.heads = Heads(self.model.config.vision_config.hidden_size, things)
-        self.both = nn.ModuleDict({"model": self.model, "heads": self.heads})
-        named = [(name.removeprefix("model."), parameter) for name, parameter in self.both.named_parameters()]
+        self.readers = Readers(self.model.resampler.embed_dim, things)
+        self.parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "readers": self.readers})
+        named = [(name.removeprefix("model."), parameter) for name, parameter in self.parts.named_parameters()]
         self.optimizers = Optimizers(
             named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE, "resampler.": RESAMPLER_SHARE}
         )
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
-            self.both.load_state_dict(state["model"])
+            self.parts.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.done, self.seconds, self.step = state["done"], state["seconds"], state["step"]
             self.began, self.earlier = state["began"], [record.Stage(*stage) for stage in state["earlier"]]
@@ -151,8 +167,8 @@ class Stage:
             self.step = self.done // SLICES
         else:
             first = torch.load(out / "tower.pt", weights_only=True)
-            learned = {name.replace("vpm.", "model.vpm."): value for name, value in first["model"].items()}
-            self.both.load_state_dict(learned, strict=False)
+            learned = {_name(name): value for name, value in first["model"].items()}
+            self.parts.load_state_dict(learned, strict=False)
             self.earlier = [record.Stage("tower", first["done"], first["seconds"])]
 
     def compile(self) -> None:
@@ -163,28 +179,38 @@ class Stage:
     def packed_loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Of one batch of `PackedPictures`."""
         with plain_attention(), torch.autocast("cpu", torch.bfloat16):
-            return self.heads.loss(features_of(self.model.vpm, pixels), labels)
+            features, size = features_of(self.model.vpm, pixels), size_of(pixels)
+            outputs = self.model.resampler(features, size)
+            return self.heads.loss(features, labels) + self.readers.loss(outputs, labels, size)
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What is minimised, and the answers' part in it."""
         # The tower learns in every second step only: its backward pass is the dearest.
         learn = self.step % 2 == 0 and batch.dense is not None
         with torch.autocast("cpu", torch.bfloat16):
-            embeds, features = encode(self.model, batch, learn)
+            embeds, seen = encode(self.model, batch, learn)
             answers = answer_loss(self.model, embeds, batch.labels, batch.weights)
-            if not learn or features is None or batch.dense is None:
+            if seen is None or batch.dense is None:
                 return answers, answers
-            return answers + DENSE_SHARE * self.heads.loss(features, batch.dense), answers
+            dense = self.readers.loss(seen.outputs, batch.dense, seen.size)
+            if learn:
+                dense = dense + self.heads.loss(seen.features, batch.dense)
+            return answers + DENSE_SHARE * dense, answers
 
     def save(self, seed: int) -> None:
         """Write this stage's checkpoint, the embedded one, and the record of both stages."""
         counts = {"done": self.done, "seconds": self.seconds, "step": self.step, "began": self.began}
         earlier = [(stage.name, stage.pictures, stage.seconds) for stage in self.earlier]
-        weights = {"model": self.both.state_dict(), "optimizers": self.optimizers.state_dict()}
+        weights = {"model": self.parts.state_dict(), "optimizers": self.optimizers.state_dict()}
         save(self.path, **weights, **counts, earlier=earlier)
         folder = self.out / "checkpoint"
         write(self.model, self.tokenizer, folder)
         record.write(folder / record.NAME, seed, [*self.earlier, record.Stage("answers", self.done, self.seconds)])
+
+
+def _name(name: str) -> str:
+    """Of a weight of the first stage in the second."""
+    return f"model.{name}" if name.startswith(("vpm.", "resampler.")) else name
 
 
 def parser() -> argparse.ArgumentParser:

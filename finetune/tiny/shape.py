@@ -31,8 +31,13 @@ QUERIES = 64
 # Channels of the tower that carry where a patch is. The resampler adds places to its keys only, so that without them
 # the language model hardly learns where its features come from: no counting, no reading, no sides.
 PLACE_CHANNELS = 16
-# By how much the resampler lifts them: what the blocks add grows tenfold on its way through the tower, they do not.
+# Half turns that their sines and cosines make over a picture's side.
+HALF_TURNS = (1, 2, 4, 8)
+# In the resampler's input the places weigh twice as much as what is seen; the tower's blocks add to all other channels
+# and make them this much larger than those.
 PLACE_GAIN = 20.0
+# How far to the left and right of its place a query's heads look, as a share of the distance between two queries.
+APART = 0.25
 
 
 def start_tower(tower: VisionTransformer) -> None:
@@ -54,13 +59,9 @@ def start_tower(tower: VisionTransformer) -> None:
 
 
 def keep_places(tower: VisionTransformer) -> None:
-    """Give the first `PLACE_CHANNELS` channels codes of a patch's row and column; no block ever learns to write there.
-
-    Eight channels for each axis: sine and cosine of 1, 2, 4 and 8 half turns over the picture's side.
-    """
+    """Give the first `PLACE_CHANNELS` channels codes of a patch's row and column; no block learns to write there."""
     side = tower.config.table_side
-    turns = (torch.arange(side) + 0.5)[:, None] / side * torch.tensor([1, 2, 4, 8]) * math.pi
-    code = torch.cat([turns.sin(), turns.cos()], -1) * 2**0.5
+    code = place_code((torch.arange(side) + 0.5) / side)
     rows, cols = code[:, None].expand(-1, side, -1), code[None].expand(side, -1, -1)
     kept = slice(PLACE_CHANNELS)
     with torch.no_grad():
@@ -71,6 +72,12 @@ def keep_places(tower: VisionTransformer) -> None:
             for parameter in writer.parameters():
                 parameter[kept] = 0
                 parameter.register_hook(_without_places)
+
+
+def place_code(places: Tensor) -> Tensor:
+    """Codes of places along an axis, as shares of the picture's side: sines, then cosines, (n, PLACE_CHANNELS / 2)."""
+    turns = places[:, None] * torch.tensor(HALF_TURNS) * math.pi
+    return torch.cat([turns.sin(), turns.cos()], -1) * 2**0.5
 
 
 def _without_places(gradient: Tensor) -> Tensor:
@@ -103,45 +110,66 @@ def start_attention(attention: VisionAttention) -> None:
         linear.bias.zero_()
 
 
-def start_resampler(resampler: Resampler, side: int = SLICE_SIDE // 14) -> None:
-    """Each query reads the patches around its own place on a square grid of queries.
+def start_resampler(resampler: Resampler, gain: float = PLACE_GAIN) -> None:
+    """Each query reads the patches around its own place on a square grid over the whole picture, whatever its shape.
+
+    Not by the keys' own codes: these count patches from the top left corner, and a query cannot know how many there
+    are, so that wide and tall pictures would have patches that no query reads. The places that the tower carries are
+    shares of the picture's side.
 
     Args:
-        side: patches along the side of the square slice whose places the queries get.
+        gain: by how much what is seen outweighs the places in the tower's features, from `place_gain`.
     """
     width, heads = resampler.embed_dim, resampler.attn.num_heads
-    count = math.isqrt(len(resampler.query))
-    places = (torch.arange(count) + 0.5) * side / count - 0.5
+    side, size = math.isqrt(len(resampler.query)), width // heads
+    # The channels in which the keys' own codes are all but constant.
+    quiet = torch.arange(width // 4 - PLACE_CHANNELS, width // 4)
+    others = torch.tensor([channel for channel in range(width) if channel not in quiet])
+    places = place_code((torch.arange(side) + 0.5) / side)
+    grid = torch.cat([places[:, None].expand(-1, side, -1), places[None].expand(side, -1, -1)], -1)
+    kv_proj = resampler.kv_proj.weight
+    assert isinstance(kv_proj, Tensor), "the places need channels of their own"
+    query, key = torch.randn(2, width, width) * 0.02
+    for head in range(heads):
+        rows = slice(head * size, head * size + PLACE_CHANNELS)
+        query[rows], key[rows] = 0, 0
+        query[rows, quiet] = _moved(APART / side * (2 * head / max(1, heads - 1) - 1) if heads > 1 else 0.0)
+        key[rows, quiet] = torch.eye(PLACE_CHANNELS)
     with torch.no_grad():
-        resampler.query.copy_(code_at(places, width))
-        # Every head gets channels of all frequencies, of rows and of columns.
-        order = torch.arange(width).view(-1, heads).t().reshape(-1)
-        identity = torch.eye(width)[order] * 10**0.5
-        resampler.attn.in_proj_weight.copy_(torch.cat([identity, identity, torch.eye(width) * 4]))
+        resampler.query.normal_(std=0.02)
+        resampler.query[:, quiet] = grid.flatten(0, 1)
+        value = nn.init.orthogonal_(torch.empty(width, width))
+        resampler.attn.in_proj_weight.copy_(torch.cat([query, key, value]))
         resampler.attn.in_proj_bias.zero_()
-        resampler.attn.out_proj.weight.copy_(torch.eye(width))
+        nn.init.orthogonal_(resampler.attn.out_proj.weight)
         resampler.attn.out_proj.bias.zero_()
-        # Positions outweigh what the patches show in the keys; the values, four times as large, make up for it.
-        resampler.ln_kv.weight.fill_(0.25)
-        for norm in (resampler.ln_q, resampler.ln_post):
-            norm.weight.fill_(1)
+        nn.init.orthogonal_(resampler.proj)
         for norm in (resampler.ln_q, resampler.ln_kv, resampler.ln_post):
+            norm.weight.fill_(1)
             norm.bias.zero_()
-        resampler.proj.normal_(std=width**-0.5)
-        if isinstance(resampler.kv_proj, nn.Linear):
-            resampler.kv_proj.weight.normal_(std=resampler.kv_proj.in_features**-0.5)
-            resampler.kv_proj.weight[:, :PLACE_CHANNELS] *= PLACE_GAIN
+        kv_proj.zero_()
+        seen = kv_proj.shape[1] - PLACE_CHANNELS
+        kv_proj[others, PLACE_CHANNELS:] = nn.init.orthogonal_(torch.empty(len(others), seen))
+        # Mixed over more channels, what is seen gets smaller in each.
+        kv_proj[quiet, :PLACE_CHANNELS] = torch.eye(PLACE_CHANNELS) * gain * (seen / len(others)) ** 0.5
 
 
-def code_at(places: Tensor, dim: int) -> Tensor:
-    """The code of `sincos_2d` at a square of places that need not be whole numbers: (places ** 2, dim)."""
-    frequencies = 1 / 10000 ** (torch.arange(dim // 4, dtype=torch.float32) / (dim // 4))
-    angles = places[:, None] * frequencies
-    axis = torch.cat([angles.sin(), angles.cos()], -1)
-    count = len(places)
-    by_col = axis[None].expand(count, -1, -1)
-    by_row = axis[:, None].expand(-1, count, -1)
-    return torch.cat([by_col, by_row], -1).flatten(0, 1)
+def _moved(share: float) -> Tensor:
+    """What turns the codes of a place into those of one that lies a share of the side further right."""
+    turn = torch.eye(PLACE_CHANNELS)
+    for number, turns in enumerate(HALF_TURNS):
+        sine, cosine = PLACE_CHANNELS // 2 + number, PLACE_CHANNELS // 2 + len(HALF_TURNS) + number
+        angle = math.pi * turns * share
+        turn[sine, sine] = turn[cosine, cosine] = math.cos(angle)
+        turn[sine, cosine], turn[cosine, sine] = math.sin(angle), -math.sin(angle)
+    return turn
+
+
+def place_gain(features: Tensor) -> float:
+    """What lifts the places in features (B, N, width) to twice the size of what is seen."""
+    sizes = [part.float().square().mean().sqrt().item() for part in features.split_with_sizes(
+        [PLACE_CHANNELS, features.shape[-1] - PLACE_CHANNELS], -1)]  # fmt: skip
+    return 2 * sizes[1] / sizes[0]
 
 
 def new_tower() -> VisionTransformer:

@@ -1,4 +1,4 @@
-"""First stage: the vision tower learns what covers each patch, by linear heads that are thrown away.
+"""First stage: the vision tower learns what covers each patch, then the resampler to pass it on.
 
 python -m finetune.tiny.towers --cache DIR --out DIR --pictures 200000      goes on from OUT if it holds a run
 """
@@ -17,47 +17,23 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from app.modeling.positions import grid_position_ids
-from finetune.tiny.canvas import CHARACTERS, IGNORED, PATCH
+from finetune.tiny.canvas import PATCH
 from finetune.tiny.clock import Clock
+from finetune.tiny.dense import Heads, Readers
+from finetune.tiny.embedded import new_resampler
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.packed import GRIDS, Supplies, packed
-from finetune.tiny.palette import COLOURS, SHAPES
 from finetune.tiny.parallel import Team, join
-from finetune.tiny.shape import new_tower
+from finetune.tiny.shape import new_tower, place_gain, start_resampler
 from finetune.tiny.supplies import gather
 
 # Pictures per process and step.
 BATCH = 32
 # Pictures until the rate is full.
 WARMUP = 3000
-
-
-class Heads(nn.Module):
-    """What covers a patch, from its feature: colour, shape or thing, and the letters in its two halves."""
-
-    def __init__(self, width: int, things: int) -> None:
-        super().__init__()
-        self.colour = nn.Linear(width, 1 + len(COLOURS))
-        self.what = nn.Linear(width, 1 + len(SHAPES) + things)
-        self.left = nn.Linear(width, 1 + len(CHARACTERS))
-        self.right = nn.Linear(width, 1 + len(CHARACTERS))
-
-    def loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, N, width) against int64 (B, 4, N); the empty patches count less."""
-        total = features.new_zeros((), dtype=torch.float32)
-        for index, (head, empty) in enumerate(
-            ((self.colour, 0.3), (self.what, 0.3), (self.left, 0.1), (self.right, 0.1))
-        ):
-            # Most patches have no letter, and many have nothing at all.
-            weight = torch.ones(head.out_features)
-            weight[0] = empty
-            logits = head(features).flatten(0, 1).float()
-            total = total + F.cross_entropy(logits, labels[:, index].flatten(), weight, ignore_index=IGNORED)
-        return total
 
 
 class PackedPictures:
@@ -76,9 +52,14 @@ class PackedPictures:
         return torch.from_numpy(pixels), torch.from_numpy(np.stack(tables)).flatten(2)
 
 
+def size_of(pixels: Tensor) -> tuple[int, int]:
+    """(rows, cols) of the patches of pictures (B, H, W, 3)."""
+    return pixels.shape[1] // PATCH, pixels.shape[2] // PATCH
+
+
 def to_slices(pixels: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """uint8 (B, H, W, 3) to what the tower takes, (B, 3, P, N*P) normalised, and (rows, cols)."""
-    rows, cols = pixels.shape[1] // PATCH, pixels.shape[2] // PATCH
+    rows, cols = size_of(pixels)
     patches = pixels.unflatten(2, (cols, PATCH)).unflatten(1, (rows, PATCH))  # B rows P cols P 3
     side_by_side = patches.permute(0, 5, 2, 1, 3, 4).flatten(3)
     return side_by_side.float() / 127.5 - 1, (rows, cols)
@@ -98,21 +79,6 @@ def plain_attention() -> Iterator[None]:
         yield
 
 
-@torch.no_grad()
-def measure(tower: Any, heads: Heads, batches: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """Share of right labels on patches that are covered."""
-    right: dict[str, list[float]] = {}
-    for pixels, labels in batches:
-        features = features_of(tower, pixels)
-        for index, name in enumerate(("colour", "what", "left", "right")):
-            chosen = getattr(heads, name)(features).argmax(-1)
-            covered = labels[:, index] > 0
-            hits = (chosen == labels[:, index])[covered]
-            if len(hits):
-                right.setdefault(name, []).append(hits.float().mean().item())
-    return {name: round(sum(values) / len(values), 3) for name, values in right.items()}
-
-
 def save(path: Path, **state: Any) -> None:
     """Write a checkpoint so that a stop in the middle leaves the last one whole."""
     part = path.with_suffix(".part")
@@ -121,7 +87,7 @@ def save(path: Path, **state: Any) -> None:
 
 
 class Stage:
-    """The tower and its heads, and how far they are.
+    """The tower and the resampler with their heads, and how far they are.
 
     Args:
         things: how many things there are labels for.
@@ -129,26 +95,53 @@ class Stage:
     """
 
     def __init__(self, things: int, path: Path) -> None:
-        self.path, self.done, self.seconds = path, 0, 0.0
-        self.tower = new_tower()
+        self.path, self.done, self.seconds, self.reads = path, 0, 0.0, False
+        self.tower, self.resampler = new_tower(), new_resampler()
         self.heads = Heads(self.tower.config.hidden_size, things)
-        self.both = nn.ModuleDict({"vpm": self.tower, "heads": self.heads})
-        self.optimizers = Optimizers((name.removeprefix("vpm."), p) for name, p in self.both.named_parameters())
+        self.readers = Readers(self.resampler.embed_dim, things)
+        parts = {"vpm": self.tower, "resampler": self.resampler, "heads": self.heads, "readers": self.readers}
+        self.parts = nn.ModuleDict(parts)
+        self.optimizers = Optimizers((name.removeprefix("vpm."), p) for name, p in self.parts.named_parameters())
         if path.exists():
             state = torch.load(path, weights_only=True)
-            self.both.load_state_dict(state["model"])
+            self.parts.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
-            self.done, self.seconds = state["done"], state["seconds"]
+            self.done, self.seconds, self.reads = state["done"], state["seconds"], state["reads"]
+
+    @torch.no_grad()
+    def start_reading(self, pixels: Tensor) -> None:
+        """From now on the resampler learns too; it starts by the size of the tower's features of these pictures."""
+        start_resampler(self.resampler, place_gain(features_of(self.tower, pixels)))
+        self.reads = True
 
     def loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Of one batch of `PackedPictures`."""
         with plain_attention(), torch.autocast("cpu", torch.bfloat16):
-            return self.heads.loss(features_of(self.tower, pixels), labels)
+            features = features_of(self.tower, pixels)
+            total = self.heads.loss(features, labels)
+            if self.reads:
+                size = size_of(pixels)
+                total = total + self.readers.loss(self.resampler(features, size), labels, size)
+            return total
+
+    @torch.no_grad()
+    def measure(self, batches: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """Share of right labels on patches that are covered: of the tower, and of the resampler as `read_...`."""
+        shares: dict[str, list[float]] = {}
+        for pixels, labels in batches:
+            features, size = features_of(self.tower, pixels), size_of(pixels)
+            hits = self.heads.hits(features, labels)
+            if self.reads:
+                read = self.readers.hits(self.resampler(features, size), labels, size)
+                hits |= {f"read_{name}": share for name, share in read.items()}
+            for name, share in hits.items():
+                shares.setdefault(name, []).append(share)
+        return {name: round(fmean(values), 3) for name, values in shares.items()}
 
     def save(self) -> None:
         """Write the checkpoint."""
-        counts = {"done": self.done, "seconds": self.seconds}
-        save(self.path, model=self.both.state_dict(), optimizers=self.optimizers.state_dict(), **counts)
+        counts = {"done": self.done, "seconds": self.seconds, "reads": self.reads}
+        save(self.path, model=self.parts.state_dict(), optimizers=self.optimizers.state_dict(), **counts)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -157,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
     made.add_argument("--out", type=Path, required=True, help="folder of the run")
     made.add_argument("--pictures", type=int, default=200_000, help="pictures in all (200000)")
+    made.add_argument("--alone", type=float, default=0.6, help="share of the run until the resampler joins (0.6)")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--seed", type=int, default=1, help="of weights and pictures (1)")
     made.add_argument("--threads", type=int, default=2, help="if it is the only process (2)")
@@ -173,6 +167,9 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     check = [PackedPictures(supplies, arguments.seed + 1000, BATCH).batch(number) for number in range(3)]
     clock, losses = Clock(stage.seconds), []
     while stage.done < arguments.pictures:
+        if not stage.reads and stage.done >= arguments.alone * arguments.pictures:
+            stage.start_reading(check[0][0])
+            team.agree(list(stage.resampler.parameters()))
         loss = stage.loss(*data.batch(stage.done // BATCH + team.rank))
         loss.backward()
         team.average(stage.optimizers.parameters)
@@ -182,7 +179,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
         if team.first and (clock.due or stage.done >= arguments.pictures):
             stage.seconds = clock.report()
             report = {"pictures": stage.done, "seconds": round(stage.seconds), "loss": round(fmean(losses), 3)}
-            print(json.dumps(report | measure(stage.tower, stage.heads, check)), flush=True)
+            print(json.dumps(report | stage.measure(check)), flush=True)
             stage.save()
             losses = []
 

@@ -55,13 +55,6 @@ def test_the_table_of_places_is_read_at_every_step() -> None:
     assert (code[0, 4] == sincos_2d(31, 31, 64)[0, 5]).all() and (code[8, 0] == sincos_2d(31, 31, 64)[10, 0]).all()
 
 
-def test_codes_at_whole_places_are_those_of_the_table() -> None:
-    table = torch.from_numpy(sincos_2d(3, 3, 32)).flatten(0, 1)
-    torch.testing.assert_close(shape.code_at(torch.arange(3).float(), 32), table)
-    between = shape.code_at(torch.tensor([0.5, 1.5]), 32)
-    assert between.shape == (4, 32) and not torch.allclose(between[0], table[0], atol=0.1)
-
-
 def test_attention_starts_mimetic() -> None:
     torch.manual_seed(0)
     attention = VisionAttention(VisionConfig(hidden_size=96, num_attention_heads=2))
@@ -77,24 +70,33 @@ def test_attention_starts_mimetic() -> None:
     assert not attention.q_proj.bias.any() and not attention.out_proj.bias.any()
 
 
-@pytest.mark.parametrize("tower_width", [192, 256])
-def test_each_query_first_reads_the_patches_around_its_place(tower_width: int) -> None:
+@pytest.mark.parametrize("size", [(12, 12), (8, 18), (16, 9)])
+def test_each_query_first_reads_the_patches_around_its_place_whatever_the_shape(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    resampler = Resampler(shape.QUERIES, 256, 2, tower_width)
-    shape.start_resampler(resampler)
-    features = F.layer_norm(torch.randn(144, tower_width), (tower_width,))
+    tower, resampler = shape.new_tower(), Resampler(shape.QUERIES, 256, 2, 192)
+    rows, cols = size
     with torch.no_grad():
-        keys = resampler.ln_kv(resampler.kv_proj(features))
-        keys = keys + resampler.positions(12, 12, like=keys)
+        features = torch.randn(1, rows * cols, 192)
+        code = tower.embeddings.position_embedding(grid_position_ids(rows, cols, 24))
+        features[..., : shape.PLACE_CHANNELS] = code[:, : shape.PLACE_CHANNELS] / 5
+        shape.start_resampler(resampler, shape.place_gain(features))
+        keys = resampler.ln_kv(resampler.kv_proj(features[0]))
+        assert keys[:, 48:64].square().mean() == pytest.approx(3.3, abs=0.5), "the places weigh twice what is seen"
+        keys = keys + resampler.positions(rows, cols, like=keys)
         query, key = (
             (states @ resampler.attn.in_proj_weight[at : at + 256].T).unflatten(-1, (2, 128)).transpose(0, 1)
             for states, at in ((resampler.queries(), 0), (keys, 256))
         )
         weights = (query @ key.mT / 128**0.5).softmax(-1)  # (heads, queries, patches)
-        out = resampler(features[None], (12, 12))
+        out = resampler(features, size)
     assert out.shape == (1, 64, 256) and out.isfinite().all()
-    places = torch.stack([torch.arange(144) // 12, torch.arange(144) % 12], -1).float()
-    own = (torch.stack([torch.arange(64) // 8, torch.arange(64) % 8], -1) + 0.5) * 1.5 - 0.5
+    number = torch.arange(rows * cols)
+    places = torch.stack([(number // cols + 0.5) / rows, (number % cols + 0.5) / cols], -1)
+    own = (torch.stack([torch.arange(64) // 8, torch.arange(64) % 8], -1) + 0.5) / 8
     off = (weights.mean(0) @ places - own).norm(dim=-1)
     spread = (weights.mean(0) * torch.cdist(own, places)).sum(-1)
-    assert off.mean() < 1.5 and off.max() < 3 and spread.mean() < 3
+    # In shares of the side; the distance between two queries is an eighth.
+    assert off.mean() < 0.09 and off.max() < 0.16 and spread.mean() < 0.16
+    assert weights.sum((0, 1)).min() > 0.2, "every patch is read"
+    left, right = (weights @ places)[..., 1]
+    assert (right - left).mean() > 0.01, "one head looks to the left of its place, one to the right"

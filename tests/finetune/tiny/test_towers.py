@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from app.media.patches import normalize, to_patches
 from finetune.tiny import towers
-from finetune.tiny.optimizers import Optimizers
+from finetune.tiny.embedded import new_resampler
 from finetune.tiny.packed import Supplies
-from finetune.tiny.shape import new_tower
-from finetune.tiny.towers import Heads, PackedPictures, features_of, measure, plain_attention, save, to_slices
+from finetune.tiny.towers import PackedPictures, save, to_slices
 
 
 @pytest.fixture
@@ -27,8 +25,8 @@ def train(small: None, supplies: Supplies, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(towers, "BATCH", 2)
     monkeypatch.setattr(towers, "GRIDS", ((8, 8),))
 
-    def run(out: str, pictures: int) -> dict[str, Any]:
-        flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0".split()
+    def run(out: str, pictures: int, alone: float = 0.0) -> dict[str, Any]:
+        flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0 --alone {alone}".split()
         monkeypatch.setattr(sys, "argv", ["towers", *flags, "--out", str(tmp_path / out)])
         towers.main()
         return torch.load(tmp_path / out / "tower.pt")
@@ -54,36 +52,35 @@ def test_slices_are_those_of_the_application() -> None:
         torch.testing.assert_close(own, theirs, rtol=0, atol=1e-6)
 
 
-def test_the_loss_falls_on_pictures_it_has_seen(small: None, supplies: Supplies) -> None:
+def test_the_loss_falls_on_pictures_it_has_seen(small: None, supplies: Supplies, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    tower = new_tower()
-    heads = Heads(64, len(supplies.words))
-    both = nn.ModuleDict({"vpm": tower, "heads": heads})
-    optimizers = Optimizers(both.named_parameters())
+    stage = towers.Stage(len(supplies.words), tmp_path / "tower.pt")
     pixels, labels = PackedPictures(supplies, 1, 2).batch(0)
+    assert set(stage.measure([(pixels, labels)])) == {"colour", "what", "left", "right"}
+    stage.start_reading(pixels)
     losses = []
     for _ in range(12):
-        with plain_attention():
-            loss = heads.loss(features_of(tower, pixels), labels)
+        loss = stage.loss(pixels, labels)
         loss.backward()
-        optimizers.step(1.0)
+        stage.optimizers.step(1.0)
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
-    known = measure(tower, heads, [(pixels, labels)])
-    assert set(known) == {"colour", "what", "left", "right"} and all(0 <= value <= 1 for value in known.values())
+    known = stage.measure([(pixels, labels)])
+    own = {"colour", "what", "left", "right"}
+    assert set(known) == own | {f"read_{name}" for name in own} and all(0 <= value <= 1 for value in known.values())
 
 
-def test_patches_without_a_colour_count_in_no_loss(supplies: Supplies) -> None:
-    torch.manual_seed(0)
-    heads = Heads(8, len(supplies.words))
-    features, labels = torch.randn(1, 3, 8), torch.zeros(1, 4, 3, dtype=torch.int64)
-    labels[0, 0] = torch.tensor([1, 2, -100])
-    first = heads.loss(features, labels)
-    weight = heads.colour.weight
-    (gradient,) = torch.autograd.grad(first, weight)
-    labels[0, 0, 2] = 3
-    (other,) = torch.autograd.grad(heads.loss(features, labels), weight)
-    assert first.isfinite() and not torch.allclose(gradient, other)
+def test_the_resampler_joins_when_its_time_has_come(train: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    alone, joined = train("alone", 4, alone=1.0), train("joined", 4, alone=0.5)
+    assert (alone["reads"], joined["reads"]) == (False, True)
+    fresh = new_resampler()
+    kept = [torch.equal(alone["model"][f"resampler.{name}"], value) for name, value in fresh.state_dict().items()]
+    assert not all(kept), "started from random numbers of its own"
+    gain = joined["model"]["resampler.kv_proj.weight"][16:32, :16].diagonal().mean()
+    assert gain != pytest.approx(
+        float(alone["model"]["resampler.kv_proj.weight"][16:32, :16].diagonal().mean()), rel=1e-3
+    )
+    assert {"read_colour", "read_what"} < set(json.loads(capsys.readouterr().out.splitlines()[-1]))
 
 
 def test_a_stopped_run_goes_on_as_if_it_never_stopped(train: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,65 @@
+"""The heads that are thrown away: what they count, and which patches a query answers for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from finetune.tiny.dense import Heads, Readers, quarters
+
+
+def test_patches_without_a_colour_count_in_no_loss() -> None:
+    torch.manual_seed(0)
+    heads = Heads(8, 6)
+    features, labels = torch.randn(1, 3, 8), torch.zeros(1, 4, 3, dtype=torch.int64)
+    labels[0, 0] = torch.tensor([1, 2, -100])
+    first = heads.loss(features, labels)
+    weight = heads.colour.weight
+    (gradient,) = torch.autograd.grad(first, weight)
+    labels[0, 0, 2] = 3
+    (other,) = torch.autograd.grad(heads.loss(features, labels), weight)
+    assert first.isfinite() and not torch.allclose(gradient, other)
+
+
+def test_hits_count_covered_patches_only() -> None:
+    heads = Heads(4, 6)
+    features, labels = torch.randn(1, 3, 4), torch.zeros(1, 4, 3, dtype=torch.int64)
+    assert heads.hits(features, labels) == {}
+    with torch.no_grad():
+        heads.colour.weight.zero_()
+        heads.colour.bias.zero_()
+        heads.colour.bias[2] = 1
+    labels[0, 0] = torch.tensor([2, 1, 0])
+    assert heads.hits(features, labels) == {"colour": 0.5}
+
+
+@pytest.mark.parametrize("size", [(12, 12), (8, 18), (18, 8), (16, 9)])
+def test_the_queries_answer_for_the_whole_picture(size: tuple[int, int]) -> None:
+    rows, cols = size
+    labels = torch.arange(rows * cols).expand(2, 4, -1)
+    parts = quarters(labels, size, 8)
+    assert [part.shape for part in parts] == [(2, 4, 64)] * 4
+    told = torch.cat(parts, -1)[0, 0].unique()
+    # Each query has two of the 18 rows or columns for two and a quarter of them.
+    assert len(told) == min(rows, 16) * min(cols, 16)
+    first, last = parts[0][0, 0, 0], parts[3][0, 0, -1]
+    assert first == 0 and last == rows * cols - 1
+    top_left, top_right, bottom_left, _ = (part[0, 0, 27] for part in parts)
+    assert top_left <= top_right < top_left + 3 and bottom_left >= top_left
+
+
+def test_readers_learn_what_each_quarter_shows() -> None:
+    torch.manual_seed(0)
+    readers, outputs = Readers(16, 6), torch.randn(1, 4, 16)
+    labels = torch.zeros(1, 4, 16, dtype=torch.int64)
+    labels[0, 0] = torch.arange(16) % 11 + 1
+    optimizer = torch.optim.Adam(readers.parameters(), 0.1)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = readers.loss(outputs, labels, (4, 4))
+        loss.backward()
+        optimizer.step()
+    assert readers.hits(outputs, labels, (4, 4)) == {"colour": 1.0}
+    told = [heads.colour(outputs).argmax(-1)[0].tolist() for heads in readers.quarters]
+    grid = labels[0, 0].view(4, 4)
+    assert told == [grid[row::2, col::2].flatten().tolist() for row in (0, 1) for col in (0, 1)]
