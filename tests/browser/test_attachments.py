@@ -36,6 +36,26 @@ def test_a_message_sent_during_an_upload_waits_for_it(chat, examples: Path) -> N
     expect(chat.footers).to_have_count(1)
 
 
+def test_a_message_that_waited_for_its_upload_goes_even_if_the_page_takes_no_click_yet(chat, examples: Path) -> None:
+    uploads: list = []
+    chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
+    chat.choose(examples / "pair_1.png")
+    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
+    chat.box.press_sequentially("typed meanwhile")
+    chat.box.press("Enter")
+    # A component that has not caught up yet swallows clicks; here the first two.
+    chat.page.evaluate("""() => {
+        let left = 2;
+        document.addEventListener("click", (event) => {
+            if (left-- > 0) event.stopImmediatePropagation();
+        }, true);
+    }""")
+    uploads[0].continue_()
+    expect(chat.messages.last).to_contain_text('image 1 of 480x360 px, text "typed meanwhile"')
+    expect(chat.footers).to_have_count(1)
+    expect(chat.messages).to_have_count(2)
+
+
 def test_a_file_that_is_no_picture_is_not_sent(any_chat, tmp_path: Path) -> None:
     fake = tmp_path / "photo.png"
     fake.write_text("not a picture at all")

@@ -156,10 +156,27 @@
   function sendWanted() {
     if (!wanted || isUploading()) return;
     wanted = false;
-    setTimeout(() => { // behind restoreTyped
-      if (isUploading()) wanted = true;
-      else box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
-    }, 200);
+    setTimeout(() => press(20), 200); // behind restoreTyped
+  }
+
+  // Until the component has caught up with the text and the files, a click does nothing or sends less than is shown:
+  // it counts once the message has left the page.
+  let outgoing = "";
+  const post = window.fetch;
+  window.fetch = (resource, options) => {
+    if (String(resource?.url || resource).includes("/queue/join")) outgoing += String(options?.body || "");
+    return post(resource, options);
+  };
+  function press(tries) {
+    if (isUploading()) { wanted = true; return; }
+    const text = box()?.querySelector("textarea")?.value;
+    const message = text ? JSON.stringify(text).slice(1, -1) : '"files":[{';
+    outgoing = "";
+    box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
+    setTimeout(() => {
+      const waiting = !outgoing.includes(message) && box()?.querySelector("textarea")?.value === text;
+      if (waiting && tries > 1) press(tries - 1);
+    }, 500);
   }
 
   // --- an edited answer is shown at once, before the server has escaped it: tags are disarmed as escape.py does ---
