@@ -77,6 +77,7 @@ class Usage:
         new_tokens: tokens generated, the end token included.
         ttft: from the request to the first token; None if there was none.
         tokens_per_second: new tokens after the first over the time since the first; None below two.
+        longest_gap: the longest time between two tokens; None below two.
     """
 
     prompt_tokens: int = 0
@@ -86,6 +87,7 @@ class Usage:
     ttft: float | None = None
     tokens_per_second: float | None = None
     cached_slices: int = 0
+    longest_gap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Tokens(BaseStreamer):
     ids: list[int] = field(default_factory=list)
     first_at: float | None = None
     last_at: float | None = None
+    longest_gap: float | None = None
 
     @property
     def count(self) -> int:
@@ -97,8 +98,10 @@ class Tokens(BaseStreamer):
 
     def take(self, token: int) -> None:
         """Count a token and emit what text it completes."""
-        self.last_at = monotonic()
-        self.first_at = self.first_at or self.last_at
+        now = monotonic()
+        if self.last_at is not None:
+            self.longest_gap = max(self.longest_gap or 0.0, now - self.last_at)
+        self.first_at, self.last_at = self.first_at or now, now
         self.ids.append(token)
         leading_bos = self.count == 1 and token == self.bos
         if token in self.ends or token in self.hidden or leading_bos:
@@ -270,4 +273,5 @@ def usage_of(tokens: Tokens, prompt: Prompt, job: Job, cached_tokens: int, cache
         new_tokens=tokens.count,
         ttft=None if first is None else first - job.submitted,
         tokens_per_second=(tokens.count - 1) / seconds if seconds > 0 else None,
+        longest_gap=tokens.longest_gap,
     )
