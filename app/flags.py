@@ -52,6 +52,8 @@ def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None
     add("--adapter", dest="adapters", action=_AddAdapter, default={}, metavar="[NAME=]DIR",
         help="folder of fine-tuned weights (LoRA) for the model; may be repeated")  # fmt: skip
     add("--backend", default="local", metavar="|".join(BACKENDS), help="what answers; echo needs no weights")
+    add("--api-key-env", default="", metavar="NAME",
+        help="environment variable that holds the API key: sent to another engine, asked for by --api")  # fmt: skip
     add("--multi-gpus", action="store_true", help="spread the model over all GPUs")
     add("--max-memory", type=parse_max_memory, default={}, metavar="0=10GiB,1=10GiB",
         help="memory for weights by GPU, where it shall not be measured")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class Settings:
         cache_size: bytes on the device for what is kept between answers; 0 keeps nothing, None takes a tenth of what is
             free once the model is loaded.
         adapters: folders of adapters by name, in the order of the page.
+        api_key_env: name of the environment variable that holds the API key: the one sent to another engine, and the
+            one that our own API asks for; empty is none.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
     Raises:
@@ -69,6 +72,7 @@ class Settings:
     engine: str = "auto"
     cache_size: int | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
+    api_key_env: str = ""
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,6 +88,9 @@ class Settings:
         _require(bool(self.host.strip()), "host", self.host, "a name or an address")
         _require(bool(re.match(r"$|/|https?://", self.root_path)), "root-path", self.root_path, "/PATH or a URL")
         _require(self.max_file_size > 0, "max-file-size", self.max_file_size, "more than nothing")
+        # Somebody may give the key itself, which no error is to repeat.
+        if not re.fullmatch(r"([A-Za-z_]\w*)?", self.api_key_env, re.ASCII):
+            raise SettingsError("--api-key-env: allowed is the name of an environment variable, never the key itself.")
         for name in self.adapters:
             _require(name.strip() not in ("", BASE), "adapter", name, f"any name but {BASE}; it is given as NAME=DIR")
         for name, value in self.option_defaults.items():
@@ -93,6 +100,21 @@ class Settings:
     def open_to_others(self) -> bool:
         """Whether other machines can reach the page without a password."""
         return self.auth is None and (self.share or not _is_loopback(self.host))
+
+    def read_api_key(self) -> str | None:
+        """The API key from its environment variable; None if `api_key_env` is empty.
+
+        Raises:
+            SettingsError: the variable is not set, or empty.
+        """
+        if not self.api_key_env:
+            return None
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not key:
+            raise SettingsError(
+                "--api-key-env: the variable of this name is not set, or empty.", "Put the key into it."
+            )
+        return key
 
 
 def parse_auth(text: str) -> tuple[str, str]:

@@ -67,6 +67,21 @@ def test_every_flag_arrives():
     )  # fmt: skip
 
 
+def test_the_api_key_comes_from_the_variable_that_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ENGINE_KEY", " sk-123\n")
+    assert parse("--api-key-env", "ENGINE_KEY").read_api_key() == "sk-123"
+    assert parse().read_api_key() is None
+    monkeypatch.setenv("ENGINE_KEY", " ")
+    with pytest.raises(SettingsError, match="--api-key-env: the variable of this name is not set"):
+        parse("--api-key-env", "ENGINE_KEY").read_api_key()
+
+
+def test_a_key_on_the_command_line_is_refused_and_not_repeated():
+    with pytest.raises(SettingsError, match="--api-key-env: allowed is the name") as caught:
+        parse("--api-key-env", "sk-123")
+    assert "sk-123" not in str(caught.value)
+
+
 def test_adapters_are_given_one_by_one():
     assert parse().adapters == {}
     assert parse("--adapter", "out/menu", "--adapter", "b=c").adapters == {"menu": "out/menu", "b": "c"}
