@@ -110,6 +110,10 @@ class SamplingParams:
 
     Attributes:
         adapter: name of the adapter that answers; empty, or `BASE` when given, is the model alone.
+        min_new_tokens: the answer does not end before so many.
+        min_p: when sampling, drop tokens less likely than this share of the likeliest, 0 to 1; 0 drops none.
+        stop: texts before the first of which the answer ends.
+        use_image_id: images are numbered in the prompt; None takes the checkpoint's choice.
     """
 
     do_sample: bool = True
@@ -127,6 +131,9 @@ class SamplingParams:
     downsample_mode: str = "16x"
     min_new_tokens: int = field(default=0)
     adapter: str = ""
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    use_image_id: bool | None = None
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -134,6 +141,10 @@ class SamplingParams:
                 object.__setattr__(self, item.name, BY_NAME[item.name].check(getattr(self, item.name)))
         if not isinstance(self.adapter, str):
             raise OptionError(f"adapter: got {self.adapter!r}, allowed is the name of an adapter.")
+        if not 0 <= self.min_p <= 1:
+            raise OptionError(f"min_p: got {self.min_p!r}, allowed is float from 0 to 1.")
+        if not all(self.stop):
+            raise OptionError("stop: got an empty text, allowed are texts of at least one character.")
         if self.adapter == BASE:
             object.__setattr__(self, "adapter", "")
 

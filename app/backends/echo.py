@@ -14,6 +14,7 @@ from app.backends.base import Backend, Capabilities, LoadStatus
 from app.errors import AppError, GenerationError, OutOfMemoryError
 from app.messages import Chunk, FinishReason, Image, Message, Part, Progress, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
+from app.stop_texts import StopTexts
 
 if TYPE_CHECKING:
     from app.media.video import Reader
@@ -78,11 +79,24 @@ class EchoBackend(Backend):
         words = words[: params.max_new_tokens]
         fault = FAULTS.get(command[0]) if command else None
         said = words[: len(words) // 2] if fault else words
+        if (until := _until(params.stop, said)) is not None:
+            said = words = until
+            reason, fault = "stop", None
         say = _say if params.do_sample else _search
         yield from say(said, len(words), delay, clock)
         if fault:
             raise fault()
         yield Chunk(finish_reason=reason, usage=_usage(messages, described.frames, len(words), clock))
+
+
+def _until(stops: Sequence[str], words: Sequence[str]) -> list[str] | None:
+    """What of the words is before the first stop text; None if there is none."""
+    stop, shown = StopTexts(stops), []
+    for word in words:
+        shown.append(stop.push(word))
+        if stop.found:
+            return shown
+    return None
 
 
 def _fail() -> AppError:

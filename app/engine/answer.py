@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
 from app.engine.caches import Caches
@@ -22,6 +22,7 @@ from app.media.video import Reader
 from app.messages import Chunk, FinishReason, Message, Notice, Progress, Stage, Usage
 from app.modeling.runner import Prompt, Turn, has_video
 from app.sampling import SamplingParams
+from app.stop_texts import StopTexts
 
 Emit = Callable[[Chunk], None]
 
@@ -66,6 +67,7 @@ class Tokens(BaseStreamer):
         hidden: tokens without text: the ends, and what the family hides.
         marks: tokens that begin and end the model's thinking; None if it has none.
         thinking: whether it is in its thinking now.
+        stop: ends the answer before what was asked for.
     """
 
     answer: StreamDecoder
@@ -76,6 +78,7 @@ class Tokens(BaseStreamer):
     thinking: bool
     bos: int | None
     emit: Emit
+    stop: StopTexts
     ids: list[int] = field(default_factory=list)
     first_at: float | None = None
     last_at: float | None = None
@@ -85,6 +88,11 @@ class Tokens(BaseStreamer):
     def count(self) -> int:
         """Tokens so far."""
         return len(self.ids)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a text came before which the answer ends."""
+        return self.stop.found
 
     @property
     def last(self) -> int | None:
@@ -115,8 +123,11 @@ class Tokens(BaseStreamer):
     def end(self) -> None:
         """Emit the text that was held back."""
         self._show((self.thoughts if self.thinking else self.answer).finish())
+        if rest := self.stop.finish():
+            self.emit(Chunk(rest))
 
     def _show(self, text: str) -> None:
+        text = text if self.thinking else self.stop.push(text)
         if text:
             self.emit(Chunk(thinking=text) if self.thinking else Chunk(text))
 
@@ -132,6 +143,16 @@ class _StepHook(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         self.on_step(input_ids.shape[1])
         return scores
+
+
+class _Stopped(StoppingCriteria):
+    """Ends the generation once a stop text came."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        return torch.full((input_ids.shape[0],), self.tokens.stopped, device=input_ids.device)
 
 
 def answer(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader = "pyav") -> None:
@@ -216,6 +237,7 @@ def _generate(
         embeds,
         cache,
         streamer=None if searching else tokens,
+        stopping_criteria=StoppingCriteriaList([_Stopped(tokens)] if params.stop and not searching else []),
         logits_processor=LogitsProcessorList([_StepHook(on_step)]),
         **_generation_options(params),
     )
@@ -233,7 +255,8 @@ def tokens_of(loaded: LoadedModel, prompt: Prompt, job: Job) -> Tokens:
     )
     answer, thoughts = StreamDecoder(tokenizer), StreamDecoder(tokenizer)
     marks = loaded.runner.thinking_marks
-    return Tokens(answer, thoughts, ends, hidden, marks, prompt.thinking, tokenizer.bos_token_id, job.emit)
+    stop = StopTexts(job.params.stop)
+    return Tokens(answer, thoughts, ends, hidden, marks, prompt.thinking, tokenizer.bos_token_id, job.emit, stop)
 
 
 def _until_end(row: Tensor, ends: frozenset[int]) -> Tensor:
@@ -251,6 +274,8 @@ def _generation_options(params: SamplingParams) -> dict[str, Any]:
     }
     if params.min_new_tokens:
         options["min_new_tokens"] = params.min_new_tokens
+    if params.do_sample and params.min_p:
+        options["min_p"] = params.min_p
     if params.do_sample:
         return options | {"temperature": params.temperature, "top_p": params.top_p, "top_k": params.top_k}
     return options | {"num_beams": params.num_beams}
@@ -258,7 +283,8 @@ def _generation_options(params: SamplingParams) -> dict[str, Any]:
 
 def finish_reason(tokens: Tokens, params: SamplingParams) -> FinishReason:
     """Whether the model ended the answer or the limit did."""
-    return "stop" if tokens.last in tokens.ends or tokens.count < params.max_new_tokens else "length"
+    ended = tokens.stopped or tokens.last in tokens.ends
+    return "stop" if ended or tokens.count < params.max_new_tokens else "length"
 
 
 def usage_of(tokens: Tokens, prompt: Prompt, job: Job, cached_tokens: int, cached_slices: int) -> Usage:

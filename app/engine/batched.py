@@ -219,8 +219,12 @@ class BatchedEngine(Queued):
         running.taken += len(new)
         if not running.ticket.cancelled:
             for token in new:
-                running.tokens.take(token)
+                if not running.tokens.stopped:
+                    running.tokens.take(token)
         if output.is_finished():
+            self._finish(output, running)
+        elif running.tokens.stopped:
+            self._manager.cancel_request(output.request_id)
             self._finish(output, running)
 
     def _finish(self, output: Any, running: _Running) -> None:

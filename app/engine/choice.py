@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import (
     LogitsProcessorList,
     MinNewTokensLengthLogitsProcessor,
+    MinPLogitsWarper,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -45,6 +46,8 @@ class Choice:
             steps.append(TopKLogitsWarper(params.top_k))
         if params.do_sample and params.top_p < 1.0:
             steps.append(TopPLogitsWarper(params.top_p))
+        if params.do_sample and params.min_p:
+            steps.append(MinPLogitsWarper(params.min_p))
         self._steps = LogitsProcessorList(steps)
 
     def __deepcopy__(self, memo: Any) -> Choice:

@@ -38,12 +38,12 @@ class MiniCPMVRunner(Runner):
 
     def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
         """See `Runner.count_tokens`; with a video, pictures are not numbered."""
-        return len(self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else None)[0])
+        return len(self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else params.use_image_id)[0])
 
     def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
         """See `Runner.prepare`."""
         conversation, limits = _arguments(turns, params)
-        ids, plans = self.processor.lay_out(conversation, limits, use_image_id=False if video else None)
+        ids, plans = self.processor.lay_out(conversation, limits, use_image_id=False if video else params.use_image_id)
         context = self.model.vision_context([size for plan in plans for size in plan.tgt_sizes])
         spans = iter(self.processor.bounds(ids).tolist())
         pictures = [part for turn in conversation for part in turn["content"] if not isinstance(part, str)]
@@ -62,7 +62,7 @@ class MiniCPMVRunner(Runner):
         """`input_ids`, `attention_mask`, `pixel_values`, `tgt_sizes`, `image_bound`; see `Runner.model_inputs`."""
         conversation, limits = _arguments(turns, params)
         return self.processor.chat_inputs(
-            [conversation], max_slice_nums=[limits], use_image_id=False if video else None
+            [conversation], max_slice_nums=[limits], use_image_id=False if video else params.use_image_id
         )
 
     def embed(self, prompt: Prompt, on_progress: ProgressHook, start: int = 0) -> tuple[Tensor, int]:

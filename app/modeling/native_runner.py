@@ -87,9 +87,10 @@ class NativeRunner(Runner):
 
     def _options(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> dict[str, Any]:
         limits = [limit for turn in turns for limit in turn.limits]
+        default = self.processor.default_use_image_id
         return {
             "enable_thinking": params.enable_thinking,
-            "use_image_id": self.processor.default_use_image_id and not video,
+            "use_image_id": not video and (default if params.use_image_id is None else params.use_image_id),
             "max_slice_nums": params.max_slice_nums,
             # Frames are never cut finer than images, so theirs is the smaller of the two limits in a conversation.
             "frame_slice_nums": min(limits, default=params.max_slice_nums),

@@ -181,3 +181,9 @@ def test_importing_it_is_light():
     code = "import app.backends.echo, sys; print(*{'torch', 'gradio', 'PIL', 'av'} & set(sys.modules))"
     root = Path(__file__).parents[2]
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=root).strip() == ""
+
+
+def test_it_ends_before_a_stop_text():
+    chunks = list(EchoBackend(delay=0).stream([Message.of("user", "one two three")], SamplingParams(stop=("two",))))
+    assert "".join(chunk.text for chunk in chunks).endswith('"one ')
+    assert chunks[-1].finish_reason == "stop"
