@@ -115,4 +115,12 @@ class OutOfMemoryError(GenerationError):
 
 
 class BackendBusyError(GenerationError):
-    """Too many requests wait already."""
+    """Too many requests wait already.
+
+    Args:
+        retry_after: seconds after which there is likely to be room; None if that is not known.
+    """
+
+    def __init__(self, message: str, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after

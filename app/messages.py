@@ -71,7 +71,7 @@ class Usage:
 
     Attributes:
         prompt_tokens: the whole prompt, vision tokens included.
-        vision_tokens: positions of the prompt filled by image features.
+        vision_tokens: positions of the prompt filled by image features; None is unknown.
         cached_tokens: positions whose keys and values were reused.
         cached_slices: slices of pictures that were not encoded again.
         new_tokens: tokens generated, the end token included.
@@ -81,7 +81,7 @@ class Usage:
     """
 
     prompt_tokens: int = 0
-    vision_tokens: int = 0
+    vision_tokens: int | None = 0
     cached_tokens: int = 0
     new_tokens: int = 0
     ttft: float | None = None
@@ -92,11 +92,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a step before (or instead of) the first token is; `total` 0 means unknown."""
+    """How far a step before (or instead of) the first token is; `total` 0 means unknown.
+
+    In the queue `done` is the place in it, and `seconds` about how long until one's turn, None if that is not known.
+    """
 
     stage: Stage
     done: int = 0
     total: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

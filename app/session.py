@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from threading import RLock
 from typing import Any, TypeAlias
 
@@ -53,6 +54,8 @@ class Session:
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
+        # Whose requests these are, for a fair line; says nothing about who it is.
+        self.user = token_hex(8)
         self._run: _Run | None = None
         self._lock = RLock()
 
@@ -172,7 +175,7 @@ class Session:
             return None
         chunks = None
         try:
-            chunks = backend.stream(messages, params)
+            chunks = backend.stream(messages, params, self.user)
             for chunk in chunks:
                 if not self._take(run, chunk):
                     return None

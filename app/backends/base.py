@@ -21,7 +21,8 @@ class Capabilities:
         video, system_prompt, few_shot, beam_search: whether it takes them.
         context: tokens of prompt and answer together; 0 is unknown.
         defaults: the family's own option defaults, as `SamplingParams.of` takes them.
-        hidden_options: names of options without effect here; their controls are not shown.
+        hidden_options: names of options without effect here; their controls are not shown. "beam.NAME" has none under
+            beam search.
         random_weights: the checkpoint was never trained; its answers are noise and the page says so.
         adapters: names of the adapters that a request may ask for (`SamplingParams.adapter`).
     """
@@ -44,12 +45,12 @@ class LoadStatus:
     """How far loading is.
 
     Attributes:
-        state: "loading", "ready" or "failed".
+        state: "loading", "ready" or "failed"; "away" while what answers is elsewhere and does not, which may pass.
         detail: what is being done or what failed, for the user; may be empty.
         fraction: 0 to 1 where it is known.
     """
 
-    state: Literal["loading", "ready", "failed"]
+    state: Literal["loading", "ready", "failed", "away"]
     detail: str = ""
     fraction: float | None = None
 
@@ -71,7 +72,9 @@ class Backend(ABC):
         """How far loading is, without waiting."""
 
     @abstractmethod
-    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
         """Answer the last message.
 
         Yields a chunk at least every 0.1 s, an empty one if nothing is new, so that its consumer can stop it:
@@ -81,6 +84,7 @@ class Backend(ABC):
         Args:
             messages: the conversation, oldest first; the last one is the user's. A system message comes from
                 `params.system_prompt`, never from here.
+            user: whose request it is, a page for example; where requests wait, users take turns.
 
         Raises:
             AppError: typed and readable; the backend goes on serving.

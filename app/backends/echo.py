@@ -65,7 +65,9 @@ class EchoBackend(Backend):
         """Always ready."""
         return LoadStatus("ready")
 
-    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
         """Answer with a description; see the class and `Backend.stream`."""
         clock = _Clock()
         described = yield from _describe(messages[-1], params, self._reader)

@@ -87,14 +87,16 @@ class LocalBackend(Backend):
         if self._engine is not None:
             self._engine.close()
 
-    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
         """See `Backend.stream`."""
         engine = yield from self._wait_until_loaded()
-        ticket = engine.submit(messages, params)
+        ticket = engine.submit(messages, params, user)
         try:
             yield from self._follow(engine, ticket)
         finally:
-            ticket.cancel()
+            engine.cancel(ticket)
 
     def _load(self) -> None:
         try:
@@ -133,8 +135,8 @@ class LocalBackend(Backend):
         while True:
             events = drain(ticket, TICK)
             if not events:
-                waiting = engine.position(ticket)
-                yield Chunk(progress=Progress("queue", waiting)) if waiting else Chunk()
+                place = engine.place(ticket)
+                yield Chunk(progress=Progress("queue", place.number, seconds=place.seconds)) if place else Chunk()
             for chunk in _joined(events):
                 yield chunk
                 if chunk.finish_reason:

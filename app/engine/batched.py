@@ -38,6 +38,8 @@ PAGE = 16
 STEP_TOKENS = {"cpu": 256, "cuda": 2048}
 # Answers written at once; more wait.
 MOST_RUNNING = 32
+# Of one user, so that there is always a place for another.
+MOST_OF_ONE = 24
 TICK = 0.02
 
 
@@ -163,8 +165,10 @@ class BatchedEngine(Queued):
                 self._caches.clear_device()
                 error.__traceback__ = None
 
-    def _has_room(self) -> bool:
-        return len(self._batch.requests) < MOST_RUNNING
+    def _has_room(self, ticket: Ticket) -> bool:
+        running = list(self._batch.requests.values())
+        own = sum(one.ticket.user == ticket.user for one in running)
+        return len(running) < MOST_RUNNING and own < MOST_OF_ONE
 
     def _gone(self, ticket: Ticket) -> bool:
         return ticket.cancelled or self._line.closed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.engine.loader import LoadedModel
 from app.engine.plain import PlainEngine
-from app.engine.tickets import Ticket
+from app.engine.tickets import Place, Ticket
 from app.errors import SettingsError
 from app.messages import Message
 from app.sampling import SamplingParams
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """What serves a loaded model."""
 
-    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
+    def submit(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Ticket:
         """Queue a request."""
         ...
 
-    def position(self, ticket: Ticket) -> int:
-        """How many requests wait before this one, itself included; 0 once it is being answered."""
+    def place(self, ticket: Ticket) -> Place | None:
+        """Where a request stands in the line; None once it is being answered."""
+        ...
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Call a request off: it leaves the line, or its work ends within one token."""
         ...
 
     def close(self) -> None:
@@ -41,7 +45,7 @@ def make_engine(loaded: LoadedModel, settings: Settings) -> Engine:
     obstacle = why_not_batched(loaded)
     if settings.engine == "batched" and obstacle:
         raise SettingsError(f"--engine batched: {obstacle}.", "Use --engine plain.")
-    if settings.engine == "plain" or obstacle or (settings.engine == "auto" and loaded.device.type != "cuda"):
+    if settings.engine == "plain" or obstacle:
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, Queue
+from statistics import fmean
 from time import monotonic
+
+from cachetools import LRUCache
 
 from app.errors import AppError, BackendBusyError
 from app.messages import Chunk, Message
 from app.sampling import SamplingParams
 
 MAX_WAITING = 64
+REMEMBERED_USERS = 1024
+# Turns whose mean length foretells the next ones.
+PACES = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -22,11 +29,13 @@ class Ticket:
     The last event is a chunk with a finish reason, or the error that ended the answer.
 
     Attributes:
+        user: whose it is; those with the same name share their turns.
         begun: some of the answer's text has come out.
     """
 
     messages: Sequence[Message]
     params: SamplingParams
+    user: str = ""
     events: Queue[Chunk | AppError] = field(default_factory=Queue)
     submitted: float = field(default_factory=monotonic)
     begun: bool = False
@@ -47,45 +56,79 @@ class Ticket:
         return self._cancelled.is_set()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request stands in the line.
+
+    Attributes:
+        number: requests that go before it, itself included.
+        seconds: about how long until its turn; None while that is not known.
+    """
+
+    number: int
+    seconds: float | None = None
+
+
 class Line:
-    """Tickets in the order they came."""
+    """Tickets that wait for their turn. Users take turns, each one's own tickets go in the order they came."""
 
     def __init__(self) -> None:
         self._waiting: list[Ticket] = []
+        self._numbers: dict[Ticket, int] = {}
         self._changed = threading.Condition()
         self._closed = False
+        # When a user was last served, as a count of all that were.
+        self._turns: LRUCache[str, int] = LRUCache(REMEMBERED_USERS)
+        self._served = 0
+        self._last = monotonic()
+        self._paces: deque[float] = deque(maxlen=PACES)
 
     @property
     def closed(self) -> bool:
         """Whether no more is served."""
         return self._closed
 
-    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
+    def submit(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Ticket:
         """Queue a request.
 
         Raises:
-            BackendBusyError: too many wait already.
+            BackendBusyError: too many wait already; says when to come back.
         """
         with self._changed:
             if len(self._waiting) >= MAX_WAITING:
-                raise BackendBusyError(
-                    f"{len(self._waiting)} requests wait already, which is the most allowed.", "Try again in a while."
-                )
-            ticket = Ticket(messages, params)
+                raise self._busy()
+            ticket = Ticket(messages, params, user)
             self._waiting.append(ticket)
-            self._changed.notify_all()
+            self._order()
         return ticket
 
-    def position(self, ticket: Ticket) -> int:
-        """How many requests wait before this one, itself included; 0 once it is being answered."""
+    def place(self, ticket: Ticket) -> Place | None:
+        """Where it stands; None once it is being answered."""
         with self._changed:
-            return self._waiting.index(ticket) + 1 if ticket in self._waiting else 0
+            number = self._numbers.get(ticket)
+            return Place(number, self._seconds(number)) if number else None
 
-    def next(self, room: Callable[[], bool] = lambda: True) -> Ticket | None:
-        """The next ticket, once there is one and room for it; None when the line was closed."""
+    def next(self, room: Callable[[Ticket], bool] = lambda ticket: True) -> Ticket | None:
+        """The next ticket that there is room for, once there is one; None when the line was closed."""
         with self._changed:
-            self._changed.wait_for(lambda: (self._waiting and room()) or self._closed)
-            return None if self._closed else self._waiting.pop(0)
+            found: list[Ticket] = []
+
+            def look() -> bool:
+                found[:] = [ticket for ticket in self._waiting if room(ticket)][:1]
+                return bool(found) or self._closed
+
+            self._changed.wait_for(look)
+            if self._closed:
+                return None
+            self._take(found[0])
+            return found[0]
+
+    def leave(self, ticket: Ticket) -> None:
+        """Wait no longer."""
+        with self._changed:
+            if ticket in self._numbers:
+                self._waiting.remove(ticket)
+                self._order()
 
     def wake(self) -> None:
         """Tell whoever waits for room to look again."""
@@ -100,6 +143,42 @@ class Line:
                 ticket.cancel()
             self._changed.notify_all()
 
+    def _take(self, ticket: Ticket) -> None:
+        now = monotonic()
+        # Only what waited all the time tells how long a turn takes.
+        if self._served and ticket.submitted <= self._last:
+            self._paces.append(now - self._last)
+        self._last = now
+        self._served += 1
+        self._turns[ticket.user] = self._served
+        self._waiting.remove(ticket)
+        self._order()
+
+    def _order(self) -> None:
+        """Sort: everybody's first requests before anybody's second, and who was served longest ago first."""
+        own: dict[str, int] = {}
+        rounds: dict[Ticket, tuple[int, int, float]] = {}
+        for ticket in sorted(self._waiting, key=lambda ticket: ticket.submitted):
+            own[ticket.user] = own.get(ticket.user, 0) + 1
+            rounds[ticket] = own[ticket.user], self._turns.get(ticket.user, 0), ticket.submitted
+        self._waiting.sort(key=rounds.__getitem__)
+        self._numbers = {ticket: number for number, ticket in enumerate(self._waiting, 1)}
+        self._changed.notify_all()
+
+    def _seconds(self, number: int) -> float | None:
+        """About how long until the turn of the ticket with this number."""
+        if not self._paces:
+            return None
+        pace = fmean(self._paces)
+        return max(0.0, pace - (monotonic() - self._last)) + (number - 1) * pace
+
+    def _busy(self) -> BackendBusyError:
+        # Half of the line: then there is room again, and not for everybody at the same moment.
+        seconds = self._seconds(len(self._waiting) // 2)
+        when = f"in about {max(1, round(seconds))} s" if seconds is not None else "in a while"
+        message = f"{len(self._waiting)} requests wait already, which is the most allowed."
+        return BackendBusyError(message, f"Try again {when}.", seconds)
+
 
 class Queued:
     """What every engine that serves a line has in common."""
@@ -107,17 +186,25 @@ class Queued:
     def __init__(self) -> None:
         self._line = Line()
 
-    def submit(self, messages: Sequence[Message], params: SamplingParams) -> Ticket:
+    def submit(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Ticket:
         """Queue a request.
 
-        Raises:
-            BackendBusyError: too many wait already.
-        """
-        return self._line.submit(messages, params)
+        Args:
+            user: whose it is; users take turns.
 
-    def position(self, ticket: Ticket) -> int:
-        """How many requests wait before this one, itself included; 0 once it is being answered."""
-        return self._line.position(ticket)
+        Raises:
+            BackendBusyError: too many wait already; says when to come back.
+        """
+        return self._line.submit(messages, params, user)
+
+    def place(self, ticket: Ticket) -> Place | None:
+        """Where a request stands in the line; None once it is being answered."""
+        return self._line.place(ticket)
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Call a request off: it leaves the line, or its work ends within one token."""
+        ticket.cancel()
+        self._line.leave(ticket)
 
 
 def drain(ticket: Ticket, timeout: float) -> list[Chunk | AppError]:

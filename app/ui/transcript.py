@@ -42,7 +42,10 @@ def footer(turn: Turn, locale: Locale) -> str:
 
 
 def progress_text(progress: Progress, locale: Locale) -> str:
-    """What is being waited for, with a count where there is one."""
+    """What is being waited for, with a count where there is one, and in the queue with the place and the time."""
+    if progress.stage == "queue" and progress.done:
+        key = "queue_place" if progress.seconds is None else "queue_time"
+        return f"{say(key, locale, place=progress.done, seconds=round(progress.seconds or 0))} …"
     count = f" {progress.done}/{progress.total}" if progress.total else ""
     return f"{say(progress.stage, locale)}{count} …"
 
@@ -91,7 +94,8 @@ def _usage(usage: Usage, locale: Locale) -> list[str]:
         figures.append(say("speed", locale, speed=usage.tokens_per_second))
     if usage.ttft is not None:
         figures.append(say("ttft", locale, seconds=usage.ttft))
-    figures.append(say("vision_tokens", locale, count=usage.vision_tokens))
+    if usage.vision_tokens is not None:
+        figures.append(say("vision_tokens", locale, count=usage.vision_tokens))
     if usage.cached_tokens:
         figures.append(say("cached_tokens", locale, count=usage.cached_tokens))
     if usage.cached_slices:

@@ -73,7 +73,9 @@ def test_there_is_a_chunk_at_least_every_tenth_of_a_second(backend: Backend, mon
     assert sum(chunk == Chunk() for chunk in chunks) >= 4
 
 
-def test_a_waiting_request_hears_its_place_in_the_queue(backend: Backend, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_a_waiting_request_hears_its_place_in_the_queue(name: str, monkeypatch: Any) -> None:
+    backend = make_backend(replace(settings(checkpoint(name)), engine="plain"))
     backend.start()
     wait_until_ready(backend)
     engine: Any = backend._engine  # type: ignore[attr-defined]
@@ -86,6 +88,19 @@ def test_a_waiting_request_hears_its_place_in_the_queue(backend: Backend, monkey
     assert next(second).progress == Progress("queue", 1)
     first.close()
     assert list(second)[-1].finish_reason
+    backend.close()
+
+
+def test_two_are_answered_at_once(backend: Backend) -> None:
+    backend.start()
+    wait_until_ready(backend)
+    first = backend.stream(QUESTION, SamplingParams(max_new_tokens=2000, min_new_tokens=2000), "a")
+    while not next(first).text:
+        pass
+    second = list(backend.stream(QUESTION, PARAMS, "b"))
+    assert second[-1].finish_reason and "".join(chunk.text for chunk in second)
+    assert not next(first).finish_reason, "the long answer goes on"
+    first.close()
 
 
 def test_closing_the_stream_frees_the_device(backend: Backend) -> None:

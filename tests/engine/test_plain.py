@@ -164,7 +164,7 @@ def test_a_cancelled_waiting_request_never_runs(
     running = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=60))
     waiting = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=1000))
     last = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=2))
-    assert engine.position(last) >= 1
+    assert engine.place(last).number >= 1
     waiting.cancel()
     running.cancel()
     assert usage_of(wait(last)).new_tokens == 2
@@ -268,7 +268,7 @@ def test_a_full_queue_is_refused(engine: PlainEngine, loaded: LoadedModel, monke
     slow_down(monkeypatch, loaded, 0.02)
     monkeypatch.setattr(tickets, "MAX_WAITING", 2)
     sent = [engine.submit(QUESTION, replace(GREEDY, max_new_tokens=500))]
-    while engine.position(sent[0]):
+    while engine.place(sent[0]):
         time.sleep(0.005)
     sent += [engine.submit(QUESTION, GREEDY) for _ in range(2)]
     with pytest.raises(BackendBusyError):
@@ -281,7 +281,7 @@ def test_closing_ends_the_running_answer(loaded: LoadedModel, monkeypatch: pytes
     slow_down(monkeypatch, loaded, 0.02)
     engine = PlainEngine(loaded)
     ticket = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=1000))
-    while engine.position(ticket):
+    while engine.place(ticket):
         time.sleep(0.005)
     closer = threading.Thread(target=engine.close)
     closer.start()

@@ -46,6 +46,8 @@ def test_footer_marks_what_is_no_ordinary_answer(state: str, word: str) -> None:
 def test_progress_counts() -> None:
     assert progress_text(Progress("encode_images", 2, 6), "en") == "Encoding the images 2/6 …"
     assert progress_text(Progress("queue"), "zh") == "正在排队 …"
+    assert progress_text(Progress("queue", 3), "en") == "Waiting, number 3 in line …"
+    assert progress_text(Progress("queue", 3, seconds=41.6), "en") == "Waiting, number 3 in line, about 42 s …"
 
 
 def test_two_messages_per_turn_with_lasting_keys() -> None:

@@ -1,0 +1,118 @@
+"""The line: users take turns, everybody knows where they stand, and a full line says when to come back."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+
+import pytest
+
+from app.engine import tickets
+from app.engine.tickets import MAX_WAITING, Line, Place
+from app.errors import BackendBusyError
+from app.messages import Message
+from app.sampling import SamplingParams
+
+QUESTION, PARAMS = [Message.of("user", "What?")], SamplingParams()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in its only item; it never stands still."""
+    now, tick = [100.0], count()
+    monkeypatch.setattr(tickets, "monotonic", lambda: now[0] + next(tick) * 1e-9)
+    made = tickets.Ticket
+    monkeypatch.setattr(tickets, "Ticket", lambda *arguments: made(*arguments, submitted=now[0] + next(tick) * 1e-9))
+    return now
+
+
+def served(line: Line, how_many: int) -> str:
+    return "".join(ticket.user for ticket in (line.next() for _ in range(how_many)) if ticket)
+
+
+def test_users_take_turns() -> None:
+    line = Line()
+    for user in "aaaabbc":
+        line.submit(QUESTION, PARAMS, user)
+    assert served(line, 7) == "abcabaa"
+
+
+def test_who_was_served_longest_ago_goes_first() -> None:
+    line = Line()
+    for user in "ab":
+        line.submit(QUESTION, PARAMS, user)
+    assert served(line, 2) == "ab"
+    for user in "bacb":
+        line.submit(QUESTION, PARAMS, user)
+    assert served(line, 4) == "cabb"
+
+
+def test_places_are_those_in_which_they_are_served() -> None:
+    line = Line()
+    sent = [line.submit(QUESTION, PARAMS, user) for user in "aaab"]
+    assert [line.place(ticket) for ticket in sent] == [Place(1), Place(3), Place(4), Place(2)]
+    order = [line.next() for _ in sent]
+    assert order == [sent[0], sent[3], sent[1], sent[2]]
+    assert line.place(sent[0]) is None
+
+
+def test_one_without_room_lets_the_next_pass_and_waits_until_told() -> None:
+    line = Line()
+    first, second = line.submit(QUESTION, PARAMS, "a"), line.submit(QUESTION, PARAMS, "b")
+    allowed = {"b"}
+    room = lambda ticket: ticket.user in allowed  # noqa: E731
+    assert line.next(room) is second
+    taken: list[object] = []
+    thread = threading.Thread(target=lambda: taken.append(line.next(room)))
+    thread.start()
+    allowed.add("a")
+    line.wake()
+    thread.join(10)
+    assert taken == [first]
+
+
+def test_who_leaves_is_never_served_and_the_others_move_up() -> None:
+    line = Line()
+    first, second = line.submit(QUESTION, PARAMS), line.submit(QUESTION, PARAMS)
+    line.leave(first)
+    line.leave(first)
+    assert line.place(first) is None and line.place(second) == Place(1)
+    assert line.next() is second
+
+
+def test_the_time_is_foretold_by_turns_that_others_waited_for(clock: list[float]) -> None:
+    line = Line()
+    sent = [line.submit(QUESTION, PARAMS) for _ in range(4)]
+    assert line.next() is sent[0]
+    assert line.place(sent[1]) == Place(1, None)
+    clock[0] += 6
+    assert line.next() is sent[1]
+    place = line.place(sent[3])
+    assert place and place.number == 2 and place.seconds == pytest.approx(12, abs=0.01)
+    clock[0] += 4
+    place = line.place(sent[2])
+    assert place and place.number == 1 and place.seconds == pytest.approx(2, abs=0.01)
+    # An hour in which nobody waited says nothing.
+    served(line, 2)
+    clock[0] += 3600
+    later = [line.submit(QUESTION, PARAMS) for _ in range(2)]
+    assert line.next() is later[0]
+    place = line.place(later[1])
+    assert place and place.seconds is not None and place.seconds < 10
+
+
+def test_a_full_line_says_when_to_come_back(clock: list[float]) -> None:
+    line = Line()
+    for _ in range(MAX_WAITING):
+        line.submit(QUESTION, PARAMS)
+    with pytest.raises(BackendBusyError, match=r"64 requests wait already.* Try again in a while") as refused:
+        line.submit(QUESTION, PARAMS)
+    assert refused.value.retry_after is None
+    served(line, 1)
+    clock[0] += 2
+    served(line, 1)
+    for _ in range(2):
+        line.submit(QUESTION, PARAMS)
+    with pytest.raises(BackendBusyError, match="Try again in about 64 s") as refused:
+        line.submit(QUESTION, PARAMS)
+    assert refused.value.retry_after == pytest.approx(64, abs=0.1)
