@@ -70,12 +70,15 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     # status
     "loading": ("The model is loading. You can write already.", "模型正在加载，你可以先输入。"),
     "load_failed": ("The model could not be loaded.", "模型加载失败。"),
+    "away": ("The engine does not answer yet. You can write already.", "推理服务尚无响应，你可以先输入。"),
     "noise": (
         "This checkpoint was never trained: its answers are noise. It shows that everything works.",
         "此权重未经训练：回答是无意义的文字，仅用于演示流程。",
     ),
     # progress
     "queue": ("Waiting for a free place", "正在排队"),
+    "queue_place": ("Waiting, number {place} in line", "正在排队，当前第 {place} 位"),
+    "queue_time": ("Waiting, number {place} in line, about {seconds} s", "正在排队，当前第 {place} 位，约 {seconds} 秒"),
     "load": ("Loading the model", "正在加载模型"),
     "decode_video": ("Decoding the video", "正在解码视频"),
     "encode_images": ("Encoding the images", "正在编码图像"),
