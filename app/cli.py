@@ -8,10 +8,11 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from app.backends.base import Backend
 from app.backends.table import make_backend
 from app.errors import AppError, SettingsError
 from app.flags import Parser, add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report
-from app.settings import Settings, parse_auth, parse_size
+from app.settings import Settings, parse_auth, parse_hosts, parse_size
 
 AUTH_VARIABLE = "MINICPMV_AUTH"
 
@@ -43,18 +44,40 @@ def serve(settings: Settings) -> None:
     """
     check_port(settings.host, settings.port)
     if settings.open_to_others:
-        print(f"Warning: everyone who reaches this page can use it; ask for a password with --auth USER:PASS or "
-              f"{AUTH_VARIABLE}.", file=sys.stderr)  # fmt: skip
+        print(_warning(settings), file=sys.stderr)
     backend = make_backend(settings)
     try:
         backend.start()
-        # Imported late: Gradio takes seconds, which the weights use to load; and it reads this variable at import.
-        os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-        from app.ui.demo import build_demo, launch
-
-        launch(build_demo(backend, settings), settings)
+        _serve_started(backend, settings)
     finally:
         backend.close()
+
+
+def _serve_started(backend: Backend, settings: Settings) -> None:
+    if settings.api_only:
+        from app.api.server import serve_alone
+
+        serve_alone(backend, settings)
+        return
+    # Imported late: Gradio takes seconds, which the weights use to load; and it reads this variable at import.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from app.ui.demo import build_demo, launch
+
+    if not settings.api:
+        launch(build_demo(backend, settings), settings)
+        return
+    from app.api.server import beside_page
+
+    with beside_page(backend, settings) as beside:
+        launch(build_demo(beside.backend, settings), settings, beside.routes)
+
+
+def _warning(settings: Settings) -> str:
+    what = "server" if settings.api_only else "page"
+    how = (
+        "a key with --api-key-env NAME" if settings.api_only else f"a password with --auth USER:PASS or {AUTH_VARIABLE}"
+    )
+    return f"Warning: everyone who reaches this {what} can use it; ask for {how}."
 
 
 def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | None = None) -> Settings:
@@ -67,11 +90,13 @@ def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | 
     flags = vars(build_parser(default_model, default_port).parse_args(argv))
     options = pop_decoding_flags(flags)
     auth = flags.pop("auth") or os.environ.get(AUTH_VARIABLE)
-    return Settings(
+    settings = Settings(
         **flags | {"max_file_size": parse_size(flags["max_file_size"])},
         auth=parse_auth(auth) if auth else None,
         option_defaults=option_defaults(options),
     )
+    settings.read_api_key()  # says at once if there is none
+    return settings
 
 
 def build_parser(default_model: str, default_port: int) -> argparse.ArgumentParser:
@@ -86,6 +111,10 @@ def build_parser(default_model: str, default_port: int) -> argparse.ArgumentPars
     add("--share", action="store_true", help="open a public gradio.live link")
     add("--auth", metavar="USER:PASS", help=f"ask for this login; {AUTH_VARIABLE} keeps it out of the process list")
     add("--root-path", default="", help="path or URL under which a proxy serves the page")
+    add("--api", action="store_true", help="serve the OpenAI protocol under /v1 beside the page")
+    add("--api-only", action="store_true", help="serve the OpenAI protocol under /v1 without a page")
+    add("--allow-url-hosts", type=parse_hosts, default="", metavar="HOST,*.HOST",
+        help="hosts from which --api may read images and videos; else it takes data URLs alone")  # fmt: skip
     add("--max-file-size", default="500mb", metavar="SIZE", help="largest upload, such as 200mb or 1gb")
     add_decoding_flags(parser, "What the page's controls start with; else the model's own defaults.")
     return parser

@@ -48,6 +48,9 @@ class Settings:
         adapters: folders of adapters by name, in the order of the page.
         api_key_env: name of the environment variable that holds the API key: the one sent to another engine, and the
             one that our own API asks for; empty is none.
+        api: serve the OpenAI protocol beside the page.
+        api_only: serve it without a page.
+        allow_url_hosts: hosts from which that may read images and videos; see `app.api.fetch.Fetcher`.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
     Raises:
@@ -73,6 +76,9 @@ class Settings:
     cache_size: int | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
     api_key_env: str = ""
+    api: bool = False
+    api_only: bool = False
+    allow_url_hosts: tuple[str, ...] = ()
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +97,7 @@ class Settings:
         # Somebody may give the key itself, which no error is to repeat.
         if not re.fullmatch(r"([A-Za-z_]\w*)?", self.api_key_env, re.ASCII):
             raise SettingsError("--api-key-env: allowed is the name of an environment variable, never the key itself.")
+        _check_api(self)
         for name in self.adapters:
             _require(name.strip() not in ("", BASE), "adapter", name, f"any name but {BASE}; it is given as NAME=DIR")
         for name, value in self.option_defaults.items():
@@ -98,8 +105,9 @@ class Settings:
 
     @property
     def open_to_others(self) -> bool:
-        """Whether other machines can reach the page without a password."""
-        return self.auth is None and (self.share or not _is_loopback(self.host))
+        """Whether other machines can reach the page, or what is served instead, without a password."""
+        locked = bool(self.api_key_env) if self.api_only else self.auth is not None
+        return not locked and (self.share or not _is_loopback(self.host))
 
     def read_api_key(self) -> str | None:
         """The API key from its environment variable; None if `api_key_env` is empty.
@@ -127,6 +135,19 @@ def parse_auth(text: str) -> tuple[str, str]:
     if not user or not password:
         raise SettingsError("--auth: got no user or no password, allowed is USER:PASS.")
     return user, password
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Hosts from "a.org,*.b.org,c.org:8080".
+
+    Raises:
+        SettingsError: a part is none.
+    """
+    hosts = tuple(filter(None, text.replace(" ", "").lower().split(",")))
+    for host in hosts:
+        _require(bool(re.fullmatch(r"(\*\.)?[\w-]+(\.[\w-]+)*(:\d{1,5})?", host)), "allow-url-hosts", host,
+                 "a list of names such as example.org,*.example.org,example.org:8080")  # fmt: skip
+    return hosts
 
 
 def parse_cache_size(text: str) -> int | None:
@@ -182,6 +203,19 @@ def parse_adapters(texts: Iterable[str]) -> dict[str, str]:
             raise SettingsError(f"--adapter: got two of the name {name!r}.", "Give names: --adapter NAME=DIR.")
         folders[name] = folder
     return folders
+
+
+def _check_api(settings: Settings) -> None:
+    """A flag of the API alone has no effect without it, and a login for the page alone would leave a way around it."""
+    if settings.api_only and (settings.share or settings.auth):
+        flag = "share" if settings.share else "auth"
+        raise SettingsError(f"--{flag} is for the page; --api-only serves none.", "Ask for a key with --api-key-env.")
+    if settings.api and settings.auth and not settings.api_key_env:
+        raise SettingsError(
+            "--auth asks for a login on the page, but --api would answer without one.", "Add --api-key-env NAME."
+        )
+    if settings.allow_url_hosts and not (settings.api or settings.api_only):
+        raise SettingsError("--allow-url-hosts has no effect without --api or --api-only.")
 
 
 def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:

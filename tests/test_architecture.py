@@ -17,7 +17,7 @@ SOURCES = sorted(APP.rglob("*.py"))
 FINETUNE = ROOT / "finetune"
 
 # From top to bottom; a package may import those below it, and the leaves.
-LAYERS = ("ui", "session", "backends", "engine", "families", "modeling", "media")
+LAYERS = ("ui", "api", "session", "backends", "engine", "families", "modeling", "media")
 LEAVES = {"errors", "messages", "sampling", "turn", "placement"}
 # The door that registers all families, and the small table that names the backends.
 DOORS = {("modeling", "families"): APP / "modeling" / "__init__.py"}
@@ -76,6 +76,9 @@ def test_the_application_needs_no_training_code() -> None:
 def test_heavy_libraries_stay_in_their_layer(path: Path) -> None:
     allowed = {
         "gradio": {"ui"},
+        "fastapi": {"api"},
+        "uvicorn": {"api"},
+        "prometheus_client": {"api"},
         "modelscope_studio": {"ui"},
         "torch": {"engine", "families", "modeling", "doctor"},
         "transformers": {"engine", "families", "modeling"},
@@ -109,7 +112,7 @@ def test_nothing_is_fetched_by_the_page() -> None:
 
 @pytest.mark.parametrize("module", ["app", "app.errors", "app.messages", "app.sampling", "app.session", "app.cli"])
 def test_the_light_modules_are_light(module: str) -> None:
-    heavy = "torch,transformers,gradio,PIL,numpy,av,modelscope_studio"
+    heavy = "torch,transformers,gradio,fastapi,PIL,numpy,av,modelscope_studio"
     code = f"import sys, {module}; print([name for name in '{heavy}'.split(',') if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPResponse
 from pathlib import Path
 from time import sleep
@@ -15,6 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from starlette.routing import BaseRoute, Route
 
 from app.backends.echo import EchoBackend
 from app.backends.table import BACKENDS, make_backend
@@ -80,6 +81,37 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated():
     with pytest.raises(SettingsError, match="--api-key-env: allowed is the name") as caught:
         parse("--api-key-env", "sk-123")
     assert "sk-123" not in str(caught.value)
+
+
+def test_the_flags_of_the_api():
+    settings = parse("--api", "--allow-url-hosts", "Example.org, *.b.org:8080")
+    assert settings.api and not settings.api_only
+    assert settings.allow_url_hosts == ("example.org", "*.b.org:8080")
+    assert parse().allow_url_hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("--api --auth u:p", ["--auth", "--api-key-env"]),
+        ("--api-only --auth u:p", ["--auth", "--api-only"]),
+        ("--api-only --share", ["--share", "--api-only"]),
+        ("--allow-url-hosts example.org", ["--allow-url-hosts", "--api"]),
+        ("--api --allow-url-hosts http://example.org", ["--allow-url-hosts", "example.org"]),
+        ("--api --api-key-env NOT_SET_ANYWHERE", ["--api-key-env", "not set"]),
+    ],
+)
+def test_flags_of_the_api_that_would_mislead_are_refused(argv: str, words: list[str]):
+    with pytest.raises(SettingsError) as caught:
+        parse(*argv.split())
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_without_a_page_a_key_is_what_keeps_others_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ENGINE_KEY", "secret")
+    assert parse("--api-only", "--host", "0.0.0.0").open_to_others
+    assert not parse("--api-only", "--host", "0.0.0.0", "--api-key-env", "ENGINE_KEY").open_to_others
+    assert parse("--api", "--host", "0.0.0.0", "--api-key-env", "ENGINE_KEY").open_to_others
 
 
 def test_adapters_are_given_one_by_one():
@@ -209,13 +241,15 @@ class Demo(ModuleType):
     def __init__(self) -> None:
         super().__init__("app.ui.demo")
         self.calls: list[str] = []
+        self.paths: list[str] = []
 
     def build_demo(self, backend: EchoBackend, settings: Settings) -> str:
         self.calls.append(f"build {backend.capabilities.model} {settings.port}")
         return "page"
 
-    def launch(self, page: str, settings: Settings) -> None:
+    def launch(self, page: str, settings: Settings, routes: Sequence[BaseRoute] = ()) -> None:
         self.calls.append(f"launch {page} {settings.port}")
+        self.paths = [route.path for route in routes if isinstance(route, Route)]
         raise KeyboardInterrupt
 
 
@@ -239,6 +273,13 @@ def test_ctrl_c_closes_the_backend_and_is_no_error(demo: Demo, free_port: str, c
     assert main("m", 1, ["--backend", "echo", "--port", free_port]) == 0
     assert demo.calls == ["start", f"build Echo {free_port}", f"launch page {free_port}", "close"]
     assert capsys.readouterr().err == "Stopped.\n"
+
+
+def test_the_api_is_served_beside_the_page_only_if_asked(demo: Demo, free_port: str):
+    main("m", 1, ["--backend", "echo", "--port", free_port])
+    assert demo.paths == []
+    main("m", 1, ["--backend", "echo", "--port", free_port, "--api"])
+    assert "/v1/{path:path}" in demo.paths and "/health" in demo.paths
 
 
 @pytest.mark.parametrize(("login", "warned"), [([], True), (["--auth", "u:p"], False)])

@@ -38,7 +38,9 @@ class MiniCPMVRunner(Runner):
 
     def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
         """See `Runner.count_tokens`; with a video, pictures are not numbered."""
-        return len(self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else params.use_image_id)[0])
+        return len(
+            self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else params.use_image_id)[0]
+        )
 
     def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
         """See `Runner.prepare`."""

@@ -76,8 +76,12 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
     return demo
 
 
-def launch(demo: gr.Blocks, settings: Settings) -> None:
-    """Serve the page until interrupted."""
+def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> None:
+    """Serve the page until interrupted.
+
+    Args:
+        routes: served beside it; they come first.
+    """
     _silence_component_log()
     demo.queue(max_size=MAX_WAITING, default_concurrency_limit=CONCURRENT)
     demo.launch(
@@ -96,6 +100,7 @@ def launch(demo: gr.Blocks, settings: Settings) -> None:
         run_history=False,
         footer_links=["api"],
         ssr_mode=False,
+        app_kwargs={"routes": list(routes)},
     )
 
 

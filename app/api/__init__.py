@@ -1,0 +1,1 @@
+"""The model behind the OpenAI protocol, for programs."""

@@ -1,0 +1,64 @@
+"""The names under which the model and its adapters are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import time
+
+from app.api.errors import ApiError
+from app.api.replies import ModelCard, ModelList
+from app.backends.base import Backend
+from app.settings import Settings
+
+OWNER = "minicpm-v-web-demo"
+
+
+class Catalogue:
+    """The model under its name, and each adapter under its own."""
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._created = int(time())
+
+    @property
+    def name(self) -> str:
+        """Of the model: that of the hub, or of its folder, whose path is nobody's business."""
+        if self._settings.backend == "local":
+            folder = Path(self._settings.model)
+            return folder.resolve().name if folder.is_dir() else self._settings.model
+        return self._backend.capabilities.model
+
+    def cards(self) -> ModelList:
+        """All of them, the model first."""
+        return ModelList(data=[self._card(name) for name in (self.name, *self._backend.capabilities.adapters)])
+
+    def card(self, name: str) -> ModelCard:
+        """One of them.
+
+        Raises:
+            ApiError: there is none of this name.
+        """
+        self.adapter(name)
+        return self._card(name)
+
+    def adapter(self, name: str | None) -> str:
+        """The adapter that a name asks for, empty for the model alone.
+
+        Raises:
+            ApiError: there is none of this name.
+        """
+        if name in (None, self.name):
+            return ""
+        adapters = self._backend.capabilities.adapters
+        if name not in adapters:
+            known = ", ".join((self.name, *adapters))
+            raise ApiError(
+                "There is no model of this name.", f"Ask for {known}.", 404, "model_not_found", param="model"
+            )
+        return name
+
+    def _card(self, name: str) -> ModelCard:
+        context = self._backend.capabilities.context or None
+        parent = None if name == self.name else self.name
+        return ModelCard(id=name, created=self._created, owned_by=OWNER, parent=parent, max_model_len=context)

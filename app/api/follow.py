@@ -1,0 +1,91 @@
+"""From the backend's generators, which wait in threads, to the event loop, which must not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import closing, suppress
+from typing import TypeAlias
+
+from app.api.errors import unexpected
+from app.errors import AppError, BackendBusyError
+from app.messages import Chunk
+
+MAX_STREAMS = 256  # answers at once, each of which takes a thread
+SILENCE = 10.0  # seconds
+
+Answer: TypeAlias = Callable[[], Generator[Chunk, None, None]]
+Step: TypeAlias = tuple[int, Chunk]
+
+
+class Follower:
+    """Follows answers, of all requests together at most `MAX_STREAMS`."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._lock = threading.Lock()
+
+    async def follow(self, answers: Sequence[Answer]) -> AsyncGenerator[Step | None, None]:
+        """The chunks of several answers that bring something, with the answer's number; None after a silence.
+
+        Closing this closes every generator at its next chunk, which ends its generation within one token.
+
+        Raises:
+            AppError: an answer failed, which ends all.
+        """
+        self._enter(len(answers))
+        events: asyncio.Queue[Step | AppError | None] = asyncio.Queue()
+        stop = threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def put(event: Step | AppError | None) -> None:
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(events.put_nowait, event)
+
+        for number, answer in enumerate(answers):
+            work = threading.Thread(
+                target=self._run, args=(number, answer, put, stop.is_set), name="api-answer", daemon=True
+            )
+            work.start()
+        running = len(answers)
+        try:
+            while running:
+                try:
+                    event = await asyncio.wait_for(events.get(), SILENCE)
+                except TimeoutError:
+                    yield None
+                    continue
+                if isinstance(event, AppError):
+                    raise event
+                running -= event is None
+                if event is not None:
+                    yield event
+        finally:
+            stop.set()
+
+    def _enter(self, count: int) -> None:
+        with self._lock:
+            if self._running + count > MAX_STREAMS:
+                raise BackendBusyError(f"{self._running} answers are being written or wait.", "Try again in a while.")
+            self._running += count
+
+    def _run(
+        self, number: int, answer: Answer, put: Callable[[Step | AppError | None], None], stopped: Callable[[], bool]
+    ) -> None:
+        end: AppError | None = None
+        try:
+            with closing(answer()) as chunks:
+                for chunk in chunks:
+                    if stopped():
+                        break
+                    if chunk.text or chunk.thinking or chunk.finish_reason or chunk.notices:
+                        put((number, chunk))
+        except AppError as error:
+            end = error
+        except Exception as cause:
+            end = unexpected(cause)
+        finally:
+            with self._lock:
+                self._running -= 1
+        put(end)

@@ -1,0 +1,110 @@
+"""A request's fields as decoding options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.api.errors import ApiError
+from app.api.schema import ChatRequest
+from app.backends.base import Capabilities
+from app.errors import RequestError
+from app.sampling import BY_NAME, SamplingParams
+
+SEEDS = 2**31
+
+
+def read_options(
+    request: ChatRequest, system_prompt: str, adapter: str, capabilities: Capabilities, defaults: Mapping[str, Any]
+) -> SamplingParams:
+    """The options of a request; what it does not say is the model's own default.
+
+    Args:
+        defaults: by option name, those of the model and of the command line.
+
+    Raises:
+        AppError: something is asked that cannot be had; nothing is ignored that would change an answer.
+    """
+    refuse_unsupported(request)
+    longest = request.max_completion_tokens or request.max_tokens
+    pictures, template = request.mm_processor_kwargs, request.chat_template_kwargs
+    values = {
+        "do_sample": _samples(request, defaults),
+        "num_beams": request.num_beams,
+        "temperature": _clamped("temperature", request.temperature or None),
+        "top_p": _clamped("top_p", request.top_p),
+        "top_k": None if request.top_k is None else max(0, request.top_k),
+        "repetition_penalty": request.repetition_penalty,
+        "max_new_tokens": longest,
+        "seed": None if request.seed is None else request.seed % SEEDS,
+        "max_slice_nums": pictures and pictures.max_slice_nums,
+        "max_frames": pictures and pictures.max_frames,
+        "downsample_mode": pictures and pictures.downsample_mode,
+        "enable_thinking": template and template.enable_thinking,
+        "system_prompt": system_prompt,
+    }
+    given = {name: value for name, value in values.items() if value is not None}
+    _check_effect(given, capabilities)
+    params = SamplingParams.of(given, defaults)
+    if request.temperature == 0 and not _searches(request):
+        # What else is left to the model is as it is when sampling: greedy is no search with its own defaults.
+        params = replace(params, do_sample=False, num_beams=1)
+    numbered = pictures.use_image_id if pictures else None
+    if numbered and capabilities.max_images == 1:
+        raise RequestError(f"use_image_id was asked; {capabilities.model} has one image and numbers none.")
+    return replace(
+        params,
+        adapter=adapter,
+        min_p=request.min_p or 0.0,
+        min_new_tokens=params.max_new_tokens if request.ignore_eos else request.min_tokens or 0,
+        stop=(request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ()),
+        use_image_id=numbered,
+    )
+
+
+def refuse_unsupported(request: ChatRequest) -> None:
+    """Raise an `ApiError` if a field asks for what no model here does."""
+    calls = [message for message in request.messages if message.role == "assistant" and message.tool_calls]
+    tools = request.tools or request.functions or calls or any(m.role in ("tool", "function") for m in request.messages)
+    _refuse(bool(tools), "tools", "no model here calls tools")
+    for name in ("tool_choice", "function_call"):
+        _refuse(getattr(request, name) not in (None, "none", "auto"), name, "no model here calls tools")
+    _refuse(bool(request.logprobs or request.top_logprobs), "logprobs", "the engine does not tell probabilities")
+    _refuse(bool(request.logit_bias), "logit_bias", "the engine cannot change single tokens")
+    for name in ("frequency_penalty", "presence_penalty"):
+        _refuse(bool(getattr(request, name)), name, "the engine has none; repetition_penalty is what it has")
+    kind = (request.response_format or {"type": "text"}).get("type")
+    _refuse(kind != "text", "response_format", "answers are plain text")
+    _refuse(request.modalities not in (None, ["text"]), "modalities", "answers are plain text")
+    for name in ("audio", "prediction", "web_search_options"):
+        _refuse(getattr(request, name) is not None, name, "no model here has it")
+
+
+def _searches(request: ChatRequest) -> bool:
+    return request.num_beams is not None and request.num_beams > 1
+
+
+def _samples(request: ChatRequest, defaults: Mapping[str, Any]) -> bool:
+    if _searches(request) and request.temperature:
+        raise ApiError("num_beams asks for beam search and temperature for sampling.", "Give one.", param="num_beams")
+    if request.num_beams is None and request.temperature is None:
+        return bool(defaults.get("do_sample", True))
+    return not _searches(request)
+
+
+def _check_effect(given: Mapping[str, Any], capabilities: Capabilities) -> None:
+    for name, value in given.items():
+        if name in capabilities.hidden_options and value != BY_NAME[name].default:
+            raise RequestError(f"{name} was asked; {capabilities.model} has no such option.", "Leave it out.")
+
+
+def _clamped(name: str, value: float | None) -> float | None:
+    """The protocol's ranges begin at 0, the options' a little above."""
+    least = BY_NAME[name].minimum
+    return value if value is None or least is None else max(value, least)
+
+
+def _refuse(wrong: bool, name: str, why: str) -> None:
+    if wrong:
+        raise ApiError(f"{name} cannot be had: {why}.", "Leave it out.", code="unsupported_parameter", param=name)

@@ -1,0 +1,127 @@
+"""What is answered, in the shapes of the protocol."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+ErrorKind: TypeAlias = Literal["invalid_request_error", "rate_limit_error", "server_error"]
+
+
+class ErrorBody(BaseModel):
+    """What is wrong and what to do."""
+
+    message: str
+    type: ErrorKind
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(BaseModel):
+    """An error."""
+
+    error: ErrorBody
+
+
+class PromptTokens(BaseModel):
+    """Of a prompt's tokens, those that were not computed again, and those that are features of pictures."""
+
+    cached_tokens: int = 0
+    image_tokens: int = 0
+
+
+class UsageReply(BaseModel):
+    """What an answer cost, in tokens; of several answers the prompt is counted once."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokens
+
+
+class AnswerMessage(BaseModel):
+    """A whole answer; `reasoning_content` is what the model said to itself before."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    reasoning_content: str | None = None
+
+
+class Choice(BaseModel):
+    """One of the answers asked for."""
+
+    index: int
+    message: AnswerMessage
+    finish_reason: Literal["stop", "length"]
+    logprobs: None = None
+
+
+class Completion(BaseModel):
+    """The reply to a request that does not stream."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: UsageReply
+
+
+class Delta(BaseModel):
+    """What is new of an answer."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+
+
+class ChunkChoice(BaseModel):
+    """A step of one of the answers."""
+
+    index: int
+    delta: Delta
+    finish_reason: Literal["stop", "length"] | None = None
+    logprobs: None = None
+
+
+class CompletionChunk(BaseModel):
+    """One event of a stream; the last one may have the usage and no choices."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: UsageReply | None = None
+
+
+class ModelCard(BaseModel):
+    """A model that may be asked for; an adapter names the model it belongs to as its parent."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    parent: str | None = None
+    max_model_len: int | None = None
+
+
+class ModelList(BaseModel):
+    """All of them."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """Whether answers can be had, and if not why."""
+
+    status: Literal["ok", "loading", "failed", "away"]
+    detail: str = ""
+
+
+class Version(BaseModel):
+    """Of this application."""
+
+    version: str

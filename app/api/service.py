@@ -1,0 +1,150 @@
+"""Answering: from the bytes of a request to its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from anyio import CapacityLimiter, to_thread
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.api.catalogue import Catalogue
+from app.api.client import read_body, unless_gone
+from app.api.completion import Head, Steps, begin, events, whole
+from app.api.conversation import check_fits, read_conversation, system_prompt
+from app.api.errors import RETRY_AFTER, ApiError, invalid, unexpected
+from app.api.fetch import Fetcher
+from app.api.follow import Answer, Follower
+from app.api.media import RequestMedia
+from app.api.options import SEEDS, read_options
+from app.api.schema import ChatRequest
+from app.api.sse import EventStream
+from app.api.store import MediaStore
+from app.backends.base import Backend
+from app.errors import AppError
+from app.messages import Message
+from app.sampling import SamplingParams
+from app.settings import Settings
+
+READERS = 8  # requests read at once, whose pictures are in memory
+TEXT_BYTES = 4 * 1024**2  # of a request beside its largest file
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, checked, with its media at hand."""
+
+    turns: Sequence[Message]
+    params: SamplingParams
+    model: str
+    user: str
+    count: int
+    stream: bool
+    usage: bool
+
+
+class ChatService:
+    """Answers requests with a backend.
+
+    Args:
+        backend: shared with the page.
+        store: of the requests' media.
+    """
+
+    def __init__(self, backend: Backend, settings: Settings, catalogue: Catalogue, store: MediaStore) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._catalogue = catalogue
+        self._store = store
+        self._fetcher = Fetcher(settings.allow_url_hosts)
+        self._follower = Follower()
+        self._readers = CapacityLimiter(READERS)
+
+    async def reply(self, request: Request) -> Response:
+        """The reply to a request, whole or as a stream.
+
+        Raises:
+            AppError: it cannot be answered.
+            ClientGone: nobody waits for the reply any more; its generation has been called off.
+        """
+        self._check_ready()
+        body = await read_body(request, self._settings.max_file_size * 4 // 3 + TEXT_BYTES)
+        host = request.client.host if request.client else ""
+        return await unless_gone(request.receive, self._reply(body, host))
+
+    async def _reply(self, body: bytes, host: str) -> Response:
+        media = RequestMedia(self._store, self._fetcher, self._settings.max_file_size)
+        steps: Steps | None = None
+
+        async def end() -> None:
+            if steps is not None:
+                await steps.aclose()
+            media.release()
+
+        streaming = False
+        try:
+            asked = await to_thread.run_sync(self._read, body, media, host, limiter=self._readers)
+            head = Head(asked.model)
+            steps = self._follower.follow(self._answers(asked))
+            if not asked.stream:
+                completion = await whole(steps, head, asked.count)
+                return JSONResponse(completion.model_dump(exclude_none=True))
+            first = await begin(steps)
+            streaming = True
+            return EventStream(events(first, steps, head, asked.count, asked.usage), end)
+        finally:
+            if not streaming:
+                await end()
+
+    def _check_ready(self) -> None:
+        status = self._backend.status()
+        if status.state != "ready":
+            wait = {"Retry-After": str(RETRY_AFTER)} if status.state in ("loading", "away") else {}
+            raise ApiError(
+                f"The model is not ready: {status.detail or status.state}",
+                "Try again in a while." if wait else "",
+                503,
+                f"model_{status.state}",
+                headers=wait,
+            )
+
+    def _read(self, body: bytes, media: RequestMedia, host: str) -> Asked:
+        """Check a request and get its media; in a thread, for both may take long."""
+        try:
+            return self._checked(ChatRequest.model_validate_json(body), media, host)
+        except ValidationError as error:
+            raise invalid(error) from None
+        except AppError:
+            raise
+        except Exception as cause:
+            raise unexpected(cause) from None
+
+    def _checked(self, request: ChatRequest, media: RequestMedia, host: str) -> Asked:
+        if request.stream_options and not request.stream:
+            raise ApiError("stream_options was given; the request does not stream.", param="stream_options")
+        adapter = self._catalogue.adapter(request.model)
+        capabilities = self._backend.capabilities
+        defaults = {**capabilities.defaults, **self._settings.option_defaults}
+        params = read_options(request, system_prompt(request.messages), adapter, capabilities, defaults)
+        turns = read_conversation(request.messages, media)
+        check_fits(turns, params, capabilities)
+        return Asked(
+            turns,
+            params,
+            request.model or self._catalogue.name,
+            f"api {request.safety_identifier or request.user or host}",
+            request.n or 1,
+            bool(request.stream),
+            bool(request.stream_options and request.stream_options.include_usage),
+        )
+
+    def _answers(self, asked: Asked) -> list[Answer]:
+        """One for each choice; a seed gives each its own, and the first what it gives alone."""
+        seed = asked.params.seed
+        seeds = [seed if seed is None else (seed + number) % SEEDS for number in range(asked.count)]
+        return [
+            partial(self._backend.stream, asked.turns, replace(asked.params, seed=one), asked.user) for one in seeds
+        ]

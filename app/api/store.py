@@ -1,0 +1,68 @@
+"""The media of requests as files: one file per content, so that what was decoded of it is found again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+
+from app.errors import BackendBusyError
+
+KEPT = 1024**3  # bytes
+
+
+class MediaStore:
+    """Files of a folder of its own, the least recently used thrown out; used from any thread.
+
+    Args:
+        most: bytes of all files together.
+    """
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
+        self._folder = TemporaryDirectory(prefix="minicpm-v-media-")
+        self._sizes: OrderedDict[Path, int] = OrderedDict()
+        self._users: dict[Path, int] = {}
+        self._lock = Lock()
+
+    def __enter__(self) -> MediaStore:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._folder.cleanup()
+
+    def hold(self, data: bytes) -> Path:
+        """The file of this content, which stays until it is released as often as it was held.
+
+        Raises:
+            BackendBusyError: the files of requests that run take all the room.
+        """
+        path = Path(self._folder.name) / hashlib.sha256(data).hexdigest()
+        with self._lock:
+            if path not in self._sizes:
+                self._make_room(len(data))
+                path.write_bytes(data)
+                self._sizes[path] = len(data)
+            self._sizes.move_to_end(path)
+            self._users[path] = self._users.get(path, 0) + 1
+        return path
+
+    def release(self, path: Path) -> None:
+        """A request that held the file has ended."""
+        with self._lock:
+            self._users[path] -= 1
+            if not self._users[path]:
+                del self._users[path]
+
+    def _make_room(self, size: int) -> None:
+        for path in [path for path in self._sizes if path not in self._users]:
+            if sum(self._sizes.values()) + size <= self._most:
+                return
+            del self._sizes[path]
+            path.unlink(missing_ok=True)
+        if sum(self._sizes.values()) + size > self._most:
+            raise BackendBusyError(
+                "The images and videos of other requests take all the room.", "Try again in a while."
+            )
