@@ -10,7 +10,17 @@ from typing import Any, NoReturn
 from app.backends.table import BACKENDS
 from app.errors import AppError, SettingsError
 from app.sampling import OPTIONS, Option
-from app.settings import DTYPES, ENGINES, SOURCES, VIDEO_READERS, parse_adapters, parse_cache_size, parse_max_memory
+from app.settings import (
+    DTYPES,
+    ENGINES,
+    REMOTE_ENGINES,
+    SOURCES,
+    VIDEO_READERS,
+    parse_adapters,
+    parse_base_url,
+    parse_cache_size,
+    parse_max_memory,
+)
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -51,15 +61,20 @@ def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None
     add("--dtype", default="auto", metavar="|".join(DTYPES), help="precision of the weights")
     add("--adapter", dest="adapters", action=_AddAdapter, default={}, metavar="[NAME=]DIR",
         help="folder of fine-tuned weights (LoRA) for the model; may be repeated")  # fmt: skip
-    add("--backend", default="local", metavar="|".join(BACKENDS), help="what answers; echo needs no weights")
+    add("--backend", default="local", metavar="|".join(BACKENDS), help="what answers; only local needs weights")
+    add("--base-url", dest="base_urls", action="append", type=parse_base_url, default=[], metavar="URL",
+        help="server of --backend openai, such as http://127.0.0.1:8000; may be repeated")  # fmt: skip
+    add("--served-model", default="", metavar="NAME",
+        help="model to ask the servers for; what they serve if they serve one")  # fmt: skip
     add("--api-key-env", default="", metavar="NAME",
         help="environment variable that holds the API key: sent to another engine, asked for by --api")  # fmt: skip
     add("--multi-gpus", action="store_true", help="spread the model over all GPUs")
     add("--max-memory", type=parse_max_memory, default={}, metavar="0=10GiB,1=10GiB",
         help="memory for weights by GPU, where it shall not be measured")  # fmt: skip
     add("--cpu-offload", action="store_true", help="put what does not fit on the GPUs into main memory")
-    add("--engine", default="auto", metavar="|".join(ENGINES),
-        help="whether many are answered at once (batched) or one after another (plain)")  # fmt: skip
+    add("--engine", default="auto", metavar="|".join(dict.fromkeys((*ENGINES, *REMOTE_ENGINES))),
+        help="whether many are answered at once (batched) or one after another (plain); with --backend openai what the "
+             "servers are (auto asks them)")  # fmt: skip
     add("--cache-size", type=parse_cache_size, default="auto", metavar="auto|SIZE",
         help="memory for what is kept between answers, so that the next one starts at once")  # fmt: skip
     add("--source", default="huggingface", metavar="|".join(SOURCES), help="hub to fetch the model from")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from app.backends.table import BACKENDS
 from app.errors import OptionError, SettingsError
+from app.remote.profiles import PROFILES
 from app.sampling import BASE, BY_NAME
 
 ENGINES = ("auto", "batched", "plain")
+REMOTE_ENGINES = ("auto", *PROFILES)
 DTYPES = ("auto", "bf16", "fp16", "fp32", "int4", "int8")
 SOURCES = ("huggingface", "modelscope")
 VIDEO_READERS = ("pyav", "decord")
@@ -41,8 +44,11 @@ class Settings:
         cpu_offload: what does not fit on the GPUs may lie in main memory.
         source: hub to fetch from, one of `SOURCES`.
         video_reader: one of `VIDEO_READERS`.
-        engine: "batched" answers many at once, "plain" one after another; "auto" takes the first on a GPU where the
-            model allows it.
+        engine: with backend "local" one of `ENGINES`: "batched" answers many at once, "plain" one after another; "auto"
+            takes the first on a GPU where the model allows it. With backend "openai" one of `REMOTE_ENGINES`: what the
+            servers are; "auto" asks them.
+        base_urls: the servers of backend "openai", without /v1.
+        served_model: the model to ask them for; empty takes the only one.
         cache_size: bytes on the device for what is kept between answers; 0 keeps nothing, None takes a tenth of what is
             free once the model is loaded.
         adapters: folders of adapters by name, in the order of the page.
@@ -73,6 +79,8 @@ class Settings:
     source: str = "huggingface"
     video_reader: Literal["pyav", "decord"] = "pyav"
     engine: str = "auto"
+    base_urls: Sequence[str] = field(default_factory=list)
+    served_model: str = ""
     cache_size: int | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
     api_key_env: str = ""
@@ -87,8 +95,8 @@ class Settings:
         _require(bool(re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)), "device", self.device,
                  "auto, cuda, cuda:N, mps or cpu")  # fmt: skip
         _one_of("dtype", self.dtype, DTYPES)
-        _one_of("engine", self.engine, ENGINES)
         _one_of("backend", self.backend, tuple(BACKENDS))
+        _check_engine(self)
         _one_of("source", self.source, SOURCES)
         _one_of("video-reader", self.video_reader, VIDEO_READERS)
         _require(bool(self.host.strip()), "host", self.host, "a name or an address")
@@ -234,6 +242,56 @@ def _check_option(name: str, value: Any) -> None:
         BY_NAME[name].check(value)
     except OptionError as cause:
         raise SettingsError(f"--{cause.message.replace('_', '-', name.count('_'))}") from cause
+
+
+def parse_base_url(text: str) -> str:
+    """The URL of a server without its /v1, under which the client asks.
+
+    Raises:
+        SettingsError: no http(s) URL of a host, or one with a login or a query.
+    """
+    url = text.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine or parts.username or parts.password or parts.query or parts.fragment:
+        # Not repeated: it may hold a password.
+        raise SettingsError(
+            "--base-url: got what is no plain URL of a server, allowed is one such as http://127.0.0.1:8000.",
+            "A key belongs into the variable that --api-key-env names.",
+        )
+    return url
+
+
+def _check_engine(settings: Settings) -> None:
+    """What belongs to another backend than the one that is chosen is refused, not ignored."""
+    remote = settings.backend == "openai"
+    if settings.engine in {*ENGINES, *REMOTE_ENGINES} - set(REMOTE_ENGINES if remote else ENGINES):
+        other = "local" if remote else "openai --base-url URL"
+        raise SettingsError(
+            f"--engine: {settings.engine!r} does not go with --backend {settings.backend}.", f"Use --backend {other}."
+        )
+    _one_of("engine", settings.engine, REMOTE_ENGINES if remote else ENGINES)
+    if remote:
+        _require(bool(settings.base_urls), "base-url", "none", "the URL of each server, with --backend openai")
+        urls = [parse_base_url(url) for url in settings.base_urls]
+        _require(len(set(urls)) == len(urls), "base-url", "one twice", "each server once")
+        object.__setattr__(settings, "base_urls", urls)
+    here = {"base-url": settings.base_urls, "served-model": settings.served_model}
+    there = {
+        "adapter": settings.adapters,
+        "multi-gpus": settings.multi_gpus,
+        "max-memory": settings.max_memory,
+        "cpu-offload": settings.cpu_offload,
+    }
+    for flag, given in (there if remote else here).items():
+        if given:
+            raise SettingsError(
+                f"--{flag} has no effect with --backend {settings.backend}.",
+                "Give it to the engine where that is started." if remote else "Use it with --backend openai.",
+            )
 
 
 def _is_loopback(host: str) -> bool:

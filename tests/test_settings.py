@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, parse_adapters, parse_auth, parse_cache_size, parse_size
+from app.settings import Settings, parse_adapters, parse_auth, parse_base_url, parse_cache_size, parse_size
 
 
 def make(**changes: Any) -> Settings:
@@ -52,6 +52,43 @@ def test_a_bad_value_names_the_flag_and_what_is_allowed(changes: dict[str, Any],
         make(**changes)
     assert all(word in str(caught.value) for word in words)
     assert "\n" not in str(caught.value)
+
+
+REMOTE = {"backend": "openai", "base_urls": ["http://gpu:8000"]}
+
+
+@pytest.mark.parametrize("engine", ["auto", "vllm", "sglang", "llama-server", "ollama", "transformers", "lmdeploy"])
+def test_engines_of_other_servers(engine: str):
+    settings = make(**REMOTE, engine=engine, served_model="m")
+    assert (settings.engine, settings.base_urls) == (engine, ["http://gpu:8000"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"engine": "vllm"}, ["--engine", "'vllm'", "--backend local", "--backend openai"]),
+        ({**REMOTE, "engine": "batched"}, ["--engine", "'batched'", "--backend openai", "--backend local"]),
+        ({**REMOTE, "engine": "tgi"}, ["--engine", "'tgi'", "auto, vllm, sglang", "minicpm"]),
+        ({"backend": "openai"}, ["--base-url", "URL of each server"]),
+        ({"base_urls": ["http://gpu:8000"]}, ["--base-url", "no effect", "--backend openai"]),
+        ({"served_model": "x"}, ["--served-model", "no effect"]),
+        ({**REMOTE, "base_urls": ["http://gpu:8000", "http://gpu:8000/v1/"]}, ["--base-url", "each server once"]),
+        ({**REMOTE, "base_urls": ["gpu:8000"]}, ["--base-url", "http://127.0.0.1:8000"]),
+        ({**REMOTE, "base_urls": ["http://gpu:port"]}, ["--base-url", "http://127.0.0.1:8000"]),
+        ({**REMOTE, "base_urls": ["http://me:geheim@gpu"]}, ["--base-url", "--api-key-env"]),
+        ({**REMOTE, "multi_gpus": True}, ["--multi-gpus", "no effect"]),
+        ({**REMOTE, "adapters": {"a": "x"}}, ["--adapter", "no effect"]),
+    ],
+)
+def test_what_does_not_go_together_is_said(changes: dict[str, Any], words: list[str]):
+    with pytest.raises(SettingsError) as caught:
+        make(**changes)
+    assert all(word in str(caught.value) for word in words) and "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["http://gpu:8000", "http://gpu:8000/", "http://gpu:8000/v1", " http://gpu:8000/v1/ "])
+def test_a_base_url_goes_with_or_without_the_version(text: str):
+    assert parse_base_url(text) == "http://gpu:8000"
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:11"])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BACKENDS: Mapping[str, str] = {
     "local": "app.backends.local:LocalBackend",
     "echo": "app.backends.echo:EchoBackend",
+    "openai": "app.backends.openai:OpenAIBackend",
 }
 
 

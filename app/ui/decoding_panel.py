@@ -93,8 +93,8 @@ class DecodingPanel:
 def applies(option: Option, mode: Mode, capabilities: Capabilities) -> bool:
     """Whether an option has an effect, so that its control is shown."""
     missing = {"max_frames": not capabilities.video, "system_prompt": not capabilities.system_prompt}
-    hidden = option.name in capabilities.hidden_options or missing.get(option.name, False)
-    return mode in option.modes and not hidden
+    hidden = {option.name, f"{mode}.{option.name}"} & capabilities.hidden_options
+    return mode in option.modes and not hidden and not missing.get(option.name, False)
 
 
 def choices(locale: Locale) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ def add_status_line(page: gr.State, backend: Backend) -> None:
     timer = gr.Timer(INTERVAL)
 
     def tick(page: Page) -> tuple[str, Any]:
-        return status_html(backend, page.locale), gr.Timer(active=backend.status().state == "loading")
+        return status_html(backend, page.locale), gr.Timer(active=backend.status().state in ("loading", "away"))
 
     timer.tick(tick, page, [line, timer], queue=False, show_progress="hidden", api_visibility="private")
 
@@ -30,6 +30,8 @@ def status_html(backend: Backend, locale: Locale) -> str:
     status = backend.status()
     if status.state == "failed":
         return _line("failed", f"{say('load_failed', locale)} {status.detail}")
+    if status.state == "away":
+        return _line("loading", f"{say('away', locale)} {status.detail}")
     if status.state == "loading":
         share = "" if status.fraction is None else f" {status.fraction:.0%}"
         return _line("loading", f"{say('loading', locale)} {status.detail}{share}")

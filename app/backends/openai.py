@@ -1,0 +1,299 @@
+"""Another engine behind the OpenAI protocol: no model in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import threading
+from collections.abc import Collection, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from app.backends.base import Backend, Capabilities, LoadStatus
+from app.errors import AppError, GenerationError
+from app.messages import Chunk, FinishReason, Message, Notice, Progress, Text
+from app.remote.client import Loop, make_client
+from app.remote.detect import examine
+from app.remote.failures import AGAIN, Failure, failure_of
+from app.remote.media import MediaWriter
+from app.remote.options import write_options
+from app.remote.pool import Pool, Server
+from app.remote.profiles import PROFILES, UNKNOWN, Profile
+from app.remote.reading import Meter, Piece, read_event, read_stream
+from app.remote.writing import Item, MessageWriter
+from app.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TICK = 0.08  # seconds; below the 0.1 s in which a consumer wants to be able to stop
+WATCH = 0.5  # seconds between looks for dead servers whose time has come
+PATIENCE = 3.0  # seconds that the page waits for the first look at the servers, to show the right controls
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What one attempt asks."""
+
+    messages: Sequence[Message]
+    params: SamplingParams
+    dropped: int = 0  # messages left out because the context is full
+
+
+class OpenAIBackend(Backend):
+    """Asks the servers of the settings.
+
+    Raises:
+        SettingsError: the variable that is to hold the key is not set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine, self._model = settings.engine, settings.served_model
+        self._media = MediaWriter(settings.video_reader)
+        key = settings.read_api_key() or ""
+        self._pool = Pool([Server(url, make_client(url, key)) for url in settings.base_urls])
+        self._loop = Loop()
+        self._looked = threading.Event()
+        self._told: dict[str, str] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> OpenAIBackend:
+        """The backend of these settings; nothing is asked yet."""
+        return cls(settings)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What all the servers take; of one that was not reached, what every engine takes."""
+        if self._engine == "auto":
+            self._looked.wait(PATIENCE)
+        profiles = self._profiles()
+        found = [server.found for server in self._pool.servers if server.found]
+        contexts = [each.context for each in found if each.context]
+        return Capabilities(
+            model=self._title(),
+            beam_search=all(profile.beam_fields for profile in profiles),
+            context=min(contexts, default=0),
+            defaults=_merged_defaults(profiles),
+            hidden_options=frozenset().union(*(profile.hidden_options for profile in profiles)),
+        )
+
+    def start(self) -> None:
+        """Look at all servers, and from then on at those that are dead."""
+        self._loop.submit(self._watch())
+
+    def status(self) -> LoadStatus:
+        """Ready once a server answers."""
+        servers = self._pool.servers
+        if any(server.up for server in servers):
+            return LoadStatus("ready", self._title())
+        errors = [server.error for server in servers if server.error]
+        if not self._looked.is_set() or not errors:
+            return LoadStatus("loading", "")
+        return LoadStatus("away", " ".join(error.message for error in errors))
+
+    def close(self) -> None:
+        """Break off all answers."""
+        self._loop.close()
+
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
+        """See `Backend.stream`."""
+        conversation = user or _mark(messages, params)
+        request, meter = _Request(messages, params), Meter()
+        tried: list[Server] = []
+        failure: Failure | None = None
+        while True:
+            yield from self._look_again(tried)
+            with self._pool.lease(conversation, tried) as server:
+                if server is None:
+                    raise failure.error if failure else self._nobody()
+                failure = yield from self._attempt(server, request, meter)
+                if failure is None:
+                    return
+                if failure.server_down:
+                    server.mark_down(failure.error)
+            if meter.started:
+                # What was written stays, and is not written anew unasked.
+                raise GenerationError(failure.error.message, AGAIN)
+            shorter = _without_oldest(request) if failure.too_long else None
+            if shorter:
+                request = shorter
+            elif failure.elsewhere and not tried:
+                tried.append(server)
+            else:
+                raise failure.error
+
+    def _look_again(self, tried: Collection[Server]) -> Generator[Chunk, None, None]:
+        """If nobody is known to answer, ask them now: someone waits for it."""
+        rest = [server for server in self._pool.servers if server not in tried]
+        if not any(server.up for server in rest):
+            yield from _follow(self._loop.submit(self._look(rest)), Chunk())
+
+    def _attempt(self, server: Server, request: _Request, meter: Meter) -> Generator[Chunk, None, Failure | None]:
+        """Ask one server; returns what went wrong."""
+        assert server.found is not None
+        profile, params = server.found.profile, request.params
+        body = write_options(params, profile)
+        messages = yield from self._write(request, profile)
+        events: SimpleQueue[Piece | Failure | None] = SimpleQueue()
+        stream = profile.beams_stream or not params.searching
+        answer = self._loop.submit(_ask(server, server.found.model, messages, body, stream, events))
+        try:
+            waiting = Chunk(progress=Progress("search" if params.searching else "prefill"))
+            return (yield from _read(events, answer, request, meter, waiting))
+        finally:
+            answer.cancel()
+
+    def _write(self, request: _Request, profile: Profile) -> Generator[Chunk, None, list[Item]]:
+        """The messages as the engine wants them, written in a thread so that the consumer sees progress."""
+        stop, steps = threading.Event(), [Progress("encode_images")]
+        writer = MessageWriter(profile, self._media, request.params.max_frames, steps.append, stop.is_set)
+        if all(isinstance(part, Text) for message in request.messages for part in message.content):
+            return writer.write(request.messages, request.params.system_prompt)
+        pool = ThreadPoolExecutor(1)
+        written = pool.submit(writer.write, request.messages, request.params.system_prompt)
+        try:
+            while not wait([written], TICK).done:
+                yield Chunk(progress=steps[-1])
+            return written.result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False)
+
+    async def _watch(self) -> None:
+        await self._look(self._pool.servers)
+        self._looked.set()
+        while True:
+            await asyncio.sleep(WATCH)
+            await self._look([s for s in self._pool.servers if s.error and s.retry_at <= monotonic()])
+
+    async def _look(self, servers: Sequence[Server]) -> None:
+        await asyncio.gather(*map(self._examine, servers))
+
+    async def _examine(self, server: Server) -> None:
+        """Ask a server what it is; it is marked accordingly."""
+        try:
+            found = await examine(server.client, server.url, self._engine, self._model)
+        except Exception as cause:
+            error = failure_of(cause, server.url).error
+            server.mark_down(error)
+            self._tell(server.url, str(error))
+            return
+        server.mark_up(found)
+        self._tell(server.url, f"{found.title} serves {found.model} at {server.url}.")
+
+    def _tell(self, url: str, news: str) -> None:
+        if self._told.get(url) != news:
+            self._told[url] = news
+            log.warning(news)
+
+    def _profiles(self) -> list[Profile]:
+        if self._engine != "auto":
+            return [PROFILES[self._engine]]
+        return [server.found.profile for server in self._pool.servers if server.found] or [*PROFILES.values(), UNKNOWN]
+
+    def _title(self) -> str:
+        """Model and engine, as far as they are known."""
+        found = [server.found for server in self._pool.servers if server.found]
+        models = list(dict.fromkeys(each.model for each in found)) or [self._model or "MiniCPM-V"]
+        engines = list(dict.fromkeys(each.title for each in found))
+        if not engines and self._engine != "auto":
+            engines = [PROFILES[self._engine].title]
+        return " · ".join([", ".join(models), *engines])
+
+    def _nobody(self) -> AppError:
+        errors = [server.error for server in self._pool.servers if server.error]
+        if len(errors) == 1:
+            return errors[0]
+        words = " ".join(error.message for error in errors) or "No engine answers."
+        return GenerationError(words, errors[0].hint if errors else "Start it, then ask again.")
+
+
+async def _ask(
+    server: Server,
+    model: str,
+    messages: list[Item],
+    body: dict[str, Any],
+    stream: bool,
+    events: SimpleQueue[Piece | Failure | None],
+) -> None:
+    """Put an answer into a queue piece by piece, then None or what went wrong."""
+    assert server.found is not None
+    options: dict[str, Any] = {"model": model, "messages": messages, "extra_body": body, "stream": stream}
+    if stream and server.found.profile.usage_on_request:
+        options["stream_options"] = {"include_usage": True}
+    try:
+        answer: Any = await server.client.chat.completions.create(**options)
+        if stream:
+            async with answer:
+                async for piece in read_stream(answer):
+                    events.put(piece)
+        else:
+            events.put(read_event(answer))
+        events.put(None)
+    except Exception as cause:
+        events.put(failure_of(cause, server.url))
+
+
+def _read(
+    events: SimpleQueue[Piece | Failure | None], answer: Future[None], request: _Request, meter: Meter, waiting: Chunk
+) -> Generator[Chunk, None, Failure | None]:
+    """The chunks of an answer; returns what went wrong."""
+    reason: FinishReason = "stop"
+    told: Any = None
+    while True:
+        try:
+            event = events.get(timeout=TICK)
+        except Empty:
+            if answer.done() and events.empty():
+                return Failure(GenerationError("The application is closing."))
+            yield Chunk() if meter.started else waiting
+            continue
+        if isinstance(event, Failure):
+            return event
+        if event is None:
+            yield Chunk(finish_reason=reason, usage=meter.usage(told))
+            return None
+        reason, told = event.finish_reason or reason, event.usage or told
+        if event.text or event.thinking:
+            first = not meter.started
+            meter.tick()
+            notices = (Notice("turns_dropped", request.dropped),) if first and request.dropped else ()
+            yield Chunk(event.text, thinking=event.thinking, notices=notices)
+
+
+def _follow(work: Future[None], waiting: Chunk) -> Generator[Chunk, None, None]:
+    """Wait for something, with signs of life."""
+    while not wait([work], TICK).done:
+        yield waiting
+
+
+def _without_oldest(request: _Request) -> _Request | None:
+    """The request without its oldest question and the answer to it; None if it has but one."""
+    starts = [at for at, message in enumerate(request.messages) if message.role == "user"]
+    if len(starts) < 2:
+        return None
+    return _Request(request.messages[starts[1] :], request.params, request.dropped + starts[1])
+
+
+def _merged_defaults(profiles: Sequence[Profile]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for profile in profiles:
+        merged |= profile.defaults
+    frames = [profile.max_frames for profile in profiles if profile.max_frames]
+    return merged | ({"max_frames": min(frames)} if frames else {})
+
+
+def _mark(messages: Sequence[Message], params: SamplingParams) -> str:
+    """What tells a conversation of which nobody says whose it is: how it begins."""
+    digest = hashlib.sha256(params.system_prompt.encode())
+    for part in messages[0].content:
+        digest.update(repr(part.text if isinstance(part, Text) else part.source).encode())
+    return digest.hexdigest()

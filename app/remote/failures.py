@@ -1,0 +1,130 @@
+"""From what the client raises to errors for the user: the words of the engine, and what to do."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+
+from app.errors import AppError, BackendBusyError, GenerationError, RequestError
+
+log = logging.getLogger(__name__)
+
+MOST_WORDS = 400  # characters of an engine's message; some repeat the whole request
+AGAIN = "Press Regenerate to ask again."
+_CONTEXT = re.compile(
+    r"exceed_context_size|context_length_exceeded|context (length|size|window)|maximum context|too many tokens"
+    r"|longer than the (model|maximum)|input length.*exceeds|prompt is too long|available context",
+    re.IGNORECASE,
+)
+
+
+class BrokenOff(Exception):
+    """An answer ended before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What one attempt came to.
+
+    Attributes:
+        error: for the user.
+        server_down: the server answers nobody; it is left out until it answers again.
+        elsewhere: another server may do better.
+        too_long: the conversation does not fit the context.
+    """
+
+    error: AppError
+    server_down: bool = False
+    elsewhere: bool = False
+    too_long: bool = False
+
+
+def failure_of(cause: Exception, url: str) -> Failure:
+    """What went wrong with the server at a URL; an `AppError` stays as it is."""
+    if isinstance(cause, AppError):
+        return Failure(cause)
+    if isinstance(cause, openai.APIStatusError):
+        return _refused(cause, url)
+    if isinstance(cause, openai.APIConnectionError):
+        error = GenerationError(
+            f"The engine at {url} does not answer ({reason_of(cause)}).", "Start it, then ask again."
+        )
+        return Failure(error, server_down=True, elsewhere=True)
+    if isinstance(cause, openai.APIError):  # an event in the middle of a stream that began well
+        words = words_of(cause)
+        if _CONTEXT.search(words):
+            return _too_long(words)
+        error = GenerationError(f"The engine at {url} broke off: {words}", AGAIN)
+        return Failure(error, server_down=True, elsewhere=True)
+    if isinstance(cause, BrokenOff):
+        return Failure(GenerationError(f"The answer of the engine at {url} broke off.", AGAIN), elsewhere=True)
+    # The cause's own text may quote what was asked.
+    name = type(cause).__name__
+    log.error("Unexpected %s of a server\n%s", name, "".join(traceback.format_tb(cause.__traceback__)))
+    error = GenerationError(f"The engine at {url} gave what could not be understood ({name}).", AGAIN)
+    return Failure(error, server_down=True, elsewhere=True)
+
+
+def reason_of(cause: BaseException) -> str:
+    """Why a connection failed, in a few words and without addresses."""
+    if isinstance(cause, openai.APITimeoutError):
+        return "it took too long"
+    inner: BaseException | None = cause
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.errno:
+            return (inner.strerror or type(inner).__name__).lower().split("[")[0][:80]
+        text = str(inner).lower()
+        for known in ("connection refused", "name or service not known", "certificate", "disconnected", "incomplete"):
+            if known in text:
+                return {"disconnected": "it closed the connection", "incomplete": "it closed the connection"}.get(
+                    known, known
+                )
+        if "connection attempts failed" in text:
+            return "connection refused"
+        inner = inner.__cause__ or inner.__context__
+    return "no connection"
+
+
+def words_of(cause: openai.APIError) -> str:
+    """The engine's own message, shortened."""
+    body: Any = cause.body
+    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
+        body = body["error"]
+    words = body
+    if isinstance(body, Mapping):
+        words = body.get("message") or body.get("detail") or body.get("error") or cause.message
+    if isinstance(words, list):  # a schema's complaints; what was sent is not repeated
+        words = "; ".join(str(item.get("msg", "")) for item in words if isinstance(item, Mapping))
+    text = re.sub(r"\s+", " ", str(words or cause.message)).strip()
+    text = re.sub(r"[A-Za-z0-9+/=]{200,}", "…", text)
+    return text if len(text) <= MOST_WORDS else text[:MOST_WORDS] + " …"
+
+
+def _refused(cause: openai.APIStatusError, url: str) -> Failure:
+    """An answer with a status of 400 or more."""
+    status, words = cause.status_code, words_of(cause)
+    said = f"The engine at {url} says: {words}"
+    if status in (401, 403):
+        return Failure(GenerationError(said, "Name the variable that holds its key with --api-key-env."))
+    if status == 429:
+        return Failure(BackendBusyError(said, "Wait a little, then ask again."), elsewhere=True)
+    if status >= 500 or status == 408:
+        hint = "See the engine's own log; " + AGAIN[0].lower() + AGAIN[1:]
+        return Failure(GenerationError(said, hint), server_down=True, elsewhere=True)
+    body = cause.body if isinstance(cause.body, Mapping) else {}
+    if _CONTEXT.search(f"{words} {body.get('type')} {body.get('code')}"):
+        return _too_long(said)
+    if status == 404 or re.search(r"model\b.*(not (found|exist)|does not exist)|is pinned to", words, re.IGNORECASE):
+        return Failure(RequestError(said, "Name one of its models with --served-model."))
+    return Failure(RequestError(said, "Change the message or its options, then send it again."))
+
+
+def _too_long(words: str) -> Failure:
+    hint = "Use fewer images or frames, a shorter text or a smaller Max New Tokens, or give the engine more context."
+    return Failure(RequestError(words, hint), too_long=True)

@@ -1,0 +1,55 @@
+"""Decoding options as the fields of a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors import RequestError
+from app.remote.profiles import NEUTRAL, Profile
+from app.sampling import SamplingParams
+
+SAMPLING_ONLY = frozenset({"temperature", "top_p", "top_k", "min_p", "seed"})
+
+
+def write_options(params: SamplingParams, profile: Profile) -> dict[str, Any]:
+    """The fields that ask an engine for these options; every one it takes is sent, lest the server's own default holds.
+
+    Raises:
+        RequestError: an option is asked that the engine does not take; it would be ignored, or worse.
+    """
+    searching = params.searching
+    if searching and not profile.beam_fields:
+        raise RequestError(f"Beam search was asked; {profile.title} has none.", "Choose Sampling as Decode Type.")
+    fields = profile.beam_fields if searching else profile.fields
+    _refuse_unknown(params, fields, profile)
+    body: dict[str, Any] = dict(profile.beam_constants if searching else profile.constants)
+    for name, field in fields.items():
+        value = getattr(params, name)
+        if not params.do_sample and not searching and name in SAMPLING_ONLY:
+            value = 0 if name == "temperature" else None
+        if value is None or value in ((), []):
+            continue
+        value = profile.off.get(name, value) if value == NEUTRAL.get(name) else value
+        _put(body, field, list(value) if isinstance(value, tuple) else value)
+    for name in profile.as_text & set(body):
+        body[name] = json.dumps(body[name])
+    return body
+
+
+def _refuse_unknown(params: SamplingParams, fields: Mapping[str, str], profile: Profile) -> None:
+    for name, neutral in NEUTRAL.items():
+        value = getattr(params, name)
+        if name in fields or value == neutral or (not params.do_sample and name in SAMPLING_ONLY):
+            continue
+        how = "beam search takes" if params.searching else "takes"
+        hint = profile.hints.get(name, f"Leave it at {neutral!r}, which leaves it to the server.")
+        raise RequestError(f"{name} is {value!r}; {profile.title} {how} no {name} with a request.", hint)
+
+
+def _put(body: dict[str, Any], field: str, value: Any) -> None:
+    """Set "a" or "a.b"."""
+    outer, _, inner = field.rpartition(".")
+    target = body.setdefault(outer, {}) if outer else body
+    target[inner] = value

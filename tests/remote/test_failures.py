@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+
+from app.errors import BackendBusyError, GenerationError, RequestError
+from app.remote.client import make_client
+from app.remote.failures import MOST_WORDS, BrokenOff, failure_of, words_of
+
+URL = "http://host:8000"
+
+
+def status_error(status: int, body: Any) -> openai.APIStatusError:
+    """As the client makes it of an answer."""
+    import httpx2
+
+    request = httpx2.Request("POST", f"{URL}/v1/chat/completions")
+    response = httpx2.Response(status, json=body, request=request)
+    return make_client(URL, "")._make_status_error_from_response(response)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "A wise word", "type": "x", "code": 400}},
+        {"detail": "A wise word"},
+        {"detail": [{"loc": ["body"], "msg": "A wise word", "input": "the user's own text"}]},
+        {"object": "error", "message": "A wise word", "code": 400},
+        {"error": "A wise word"},
+    ],
+)
+def test_the_engines_words_in_all_their_forms(body: Any) -> None:
+    failure = failure_of(status_error(400, body), URL)
+    assert isinstance(failure.error, RequestError) and failure.error.message == f"The engine at {URL} says: A wise word"
+    assert failure.error.hint and not failure.elsewhere and not failure.server_down
+
+
+def test_long_words_and_data_are_cut() -> None:
+    words = words_of(status_error(400, {"error": {"message": f"cannot read {'QUJD' * 1000} {'word ' * 500}"}}))
+    assert len(words) <= MOST_WORDS + 2 and "QUJDQUJD" not in words and words.startswith("cannot read …")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "down", "elsewhere", "hint"),
+    [
+        (401, GenerationError, False, False, "--api-key-env"),
+        (403, GenerationError, False, False, "--api-key-env"),
+        (404, RequestError, False, False, "--served-model"),
+        (422, RequestError, False, False, "options"),
+        (429, BackendBusyError, False, True, "Wait"),
+        (500, GenerationError, True, True, "log"),
+        (503, GenerationError, True, True, "log"),
+    ],
+)
+def test_what_a_status_means(status: int, kind: type, down: bool, elsewhere: bool, hint: str) -> None:
+    failure = failure_of(status_error(status, {"error": {"message": "words"}}), URL)
+    assert type(failure.error) is kind and hint in failure.error.hint
+    assert (failure.server_down, failure.elsewhere) == (down, elsewhere)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.",
+        "request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it",
+        "The input (50 tokens) is longer than the model's context length (40 tokens).",
+    ],
+)
+def test_too_long_a_prompt_is_known_by_its_words(message: str) -> None:
+    failure = failure_of(status_error(400, {"error": {"message": message}}), URL)
+    assert failure.too_long and message in failure.error.message and "Max New Tokens" in failure.error.hint
+
+
+def test_an_answer_that_broke_off_and_one_that_is_not_understood(caplog: pytest.LogCaptureFixture) -> None:
+    assert failure_of(BrokenOff(), URL).elsewhere and not failure_of(BrokenOff(), URL).server_down
+    failure = failure_of(ValueError("the user's own text"), URL)
+    assert failure.server_down and "own text" not in str(failure.error) + caplog.text
+    assert "ValueError" in caplog.text
