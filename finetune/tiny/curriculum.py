@@ -19,7 +19,7 @@ from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
 
-QUESTIONS = 6
+QUESTIONS = 8
 # Slices in one process's batch, about: what a step costs.
 SLICES = 32
 # Cells of a frame at most, as the application cuts those of short clips.
@@ -55,7 +55,7 @@ class Curriculum(Generic[Sample]):
             kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
             early: how much rarer all but single whole pictures are, 1 at first.
         """
-        kinds = ((self.singles, 0.42), (self.sliced, 0.28), (self.pairs, 0.11), (self.shots, 0.12), (self.clips, 0.07))
+        kinds = ((self.singles, 0.45), (self.sliced, 0.25), (self.pairs, 0.11), (self.shots, 0.12), (self.clips, 0.07))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early))
         for make, share in kinds:

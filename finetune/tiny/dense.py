@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -73,6 +74,42 @@ class Readers(nn.Module):
         for heads, own in zip(self.quarters, quarters(labels, size, math.isqrt(outputs.shape[1])), strict=True):
             assert isinstance(heads, Heads)
             yield heads, own
+
+
+class Words:
+    """Draws the resampler's outputs towards the word embeddings of what they show, of its colour and of its name.
+
+    Else the language model has to learn for each word apart by which direction of an image feature it is found; an
+    output that resembles the word is found by the word itself.
+
+    Args:
+        tokenizer: of the run. things: names in label order.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, things: Sequence[str]) -> None:
+        colours, names = [colour.name for colour in COLOURS], [*(shape.name for shape in SHAPES), *things]
+        # As they stand in a question: behind a blank.
+        self._ids = [[tokenizer.encode(f" {word}").ids for word in words] for words in (colours, names)]
+
+    def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int], embeddings: Tensor) -> Tensor:
+        """Mean cross-entropy of (B, queries, width) against int64 (B, 4, rows * cols), on covered patches.
+
+        Args:
+            embeddings: of all tokens, (vocab_size, width); they are not taught by this.
+        """
+        total = outputs.new_zeros((), dtype=torch.float32)
+        table = embeddings.detach().float()
+        parts = quarters(labels, size, math.isqrt(outputs.shape[1]))
+        for index, ids in enumerate(self._ids):
+            words = torch.stack([table[word].mean(0) for word in ids])
+            words = F.normalize(words - words.mean(0), dim=-1)
+            logits = (outputs.float() @ words.T).flatten(0, 1)
+            for part in parts:
+                wanted = part[:, index].flatten()
+                seen = wanted > 0
+                if seen.any():
+                    total = total + F.cross_entropy(logits[seen], wanted[seen] - 1) / len(parts)
+        return total
 
 
 def quarters(labels: Tensor, size: tuple[int, int], side: int) -> list[Tensor]:

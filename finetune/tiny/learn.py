@@ -26,7 +26,7 @@ from app.modeling.positions import grid_position_ids
 from finetune.tiny import record, tokens
 from finetune.tiny.clock import Clock
 from finetune.tiny.curriculum import SLICES, Curriculum
-from finetune.tiny.dense import Heads, Readers
+from finetune.tiny.dense import Heads, Readers, Words
 from finetune.tiny.embedded import new_model, write
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
@@ -41,6 +41,7 @@ RESAMPLER_SHARE = 0.5
 # Share of steps that teach tower and resampler alone, by packed pictures, so that they go on learning.
 PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
+WORD_SHARE = 0.1
 # Pictures until the rate is full.
 WARMUP = 6000
 # What the answers of a batch count from which on it counts in full.
@@ -139,16 +140,17 @@ class Stage:
 
     Args:
         tokenizer: of the run.
-        things: how many things there are labels for.
+        things: names of the things there are labels for.
         out: folder of the run; it holds the first stage's checkpoint. If it holds this stage's, the run goes on.
     """
 
-    def __init__(self, tokenizer: Tokenizer, things: int, out: Path, start: Path | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, things: Sequence[str], out: Path, start: Path | None = None) -> None:
         self.tokenizer, self.out, self.path = tokenizer, out, out / "model.pt"
         self.done, self.seconds, self.step, self.began = 0, 0.0, 0, 0
         self.model = new_model(tokenizer)
-        self.heads = Heads(self.model.config.vision_config.hidden_size, things)
-        self.readers = Readers(self.model.resampler.embed_dim, things)
+        self.heads = Heads(self.model.config.vision_config.hidden_size, len(things))
+        self.readers = Readers(self.model.resampler.embed_dim, len(things))
+        self.words = Words(tokenizer, things)
         self.parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "readers": self.readers})
         named = [(name.removeprefix("model."), parameter) for name, parameter in self.parts.named_parameters()]
         self.optimizers = Optimizers(
@@ -181,7 +183,12 @@ class Stage:
         with plain_attention(), torch.autocast("cpu", torch.bfloat16):
             features, size = features_of(self.model.vpm, pixels), size_of(pixels)
             outputs = self.model.resampler(features, size)
-            return self.heads.loss(features, labels) + self.readers.loss(outputs, labels, size)
+            return self.heads.loss(features, labels) + self.read_loss(outputs, labels, size)
+
+    def read_loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the resampler's outputs (B, queries, width) tell of the patches, int64 (B, 4, rows * cols)."""
+        named = self.words.loss(outputs, labels, size, self.model.llm.model.embed_tokens.weight)
+        return self.readers.loss(outputs, labels, size) + WORD_SHARE / DENSE_SHARE * named
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What is minimised, and the answers' part in it."""
@@ -192,7 +199,7 @@ class Stage:
             answers = answer_loss(self.model, embeds, batch.labels, batch.weights)
             if seen is None or batch.dense is None:
                 return answers, answers
-            dense = self.readers.loss(seen.outputs, batch.dense, seen.size)
+            dense = self.read_loss(seen.outputs, batch.dense, seen.size)
             if learn:
                 dense = dense + self.heads.loss(seen.features, batch.dense)
             return answers + DENSE_SHARE * dense, answers
@@ -234,7 +241,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     supplies, seed = gather(arguments.cache), arguments.seed
     arguments.out.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_for(supplies, (arguments.start or arguments.out) / "tokenizer.json")
-    stage = Stage(tokenizer, len(supplies.words), arguments.out, arguments.start)
+    stage = Stage(tokenizer, supplies.words, arguments.out, arguments.start)
     team.agree(stage.optimizers.parameters)
     if arguments.compile:
         stage.compile()

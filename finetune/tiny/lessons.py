@@ -327,12 +327,12 @@ def follow_up(before: Lesson, objects: Sequence[Thing], rng: Random) -> Lesson |
 
 # What is asked, and how often.
 MAKERS: tuple[tuple[Maker, float], ...] = (
-    (colour_lesson, 2.0),
+    (colour_lesson, 3.0),
     (shape_lesson, 1.4),
-    (count_lesson, 1.8),
-    (side_lesson, 1.4),
-    (where_lesson, 1.2),
-    (beside_lesson, 1.2),
+    (count_lesson, 2.2),
+    (side_lesson, 2.0),
+    (where_lesson, 1.6),
+    (beside_lesson, 1.6),
     (yes_no_lesson, 1.6),
     (what_lesson, 3.0),
     (read_lesson, 5.0),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
-from finetune.tiny.dense import Heads, Readers, quarters
+from finetune.tiny.dense import Heads, Readers, Words, quarters
+from finetune.tiny.palette import SHAPES
 
 
 def test_patches_without_a_colour_count_in_no_loss() -> None:
@@ -63,3 +65,22 @@ def test_readers_learn_what_each_quarter_shows() -> None:
     told = [heads.colour(outputs).argmax(-1)[0].tolist() for heads in readers.quarters]
     grid = labels[0, 0].view(4, 4)
     assert told == [grid[row::2, col::2].flatten().tolist() for row in (0, 1) for col in (0, 1)]
+
+
+def test_outputs_are_drawn_to_the_words_of_what_they_show(tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    words, width = Words(tokenizer, ("dog", "owl")), 64
+    table = torch.randn(tokenizer.get_vocab_size(), width, requires_grad=True)
+    outputs = torch.randn(1, 1, width, requires_grad=True)
+    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    assert words.loss(outputs, labels, (2, 2), table) == 0, "nothing is covered"
+    labels[0, 0], labels[0, 1] = 1, len(SHAPES) + 2  # red, an owl
+    optimizer = torch.optim.Adam([outputs], 0.3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = words.loss(outputs, labels, (2, 2), table)
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.5 and table.grad is None
+    near = lambda word: float(outputs[0, 0].detach() @ table.detach()[tokenizer.encode(f" {word}").ids].mean(0))  # noqa: E731
+    assert near("owl") > near("dog") and near("red") > near("blue")
