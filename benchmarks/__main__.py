@@ -10,8 +10,11 @@ import argparse
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
+from app.errors import AppError
+from app.flags import report
 from app.settings import DTYPES
 from benchmarks.options import Cases, Options, machine
 
@@ -19,22 +22,28 @@ NAMES = ("turns", "concurrency", "decode", "vision", "preprocess", "video", "sta
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the flags, measure, print."""
+    """Parse the flags, measure, print; returns 1 if the model or the device cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--model", help="checkpoint folder; a random one of 0.16 B parameters is made otherwise")
+    parser.add_argument("--model", help="checkpoint folder; a random one is made otherwise (startup: the embedded one)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", choices=DTYPES)
     parser.add_argument("--repeats", type=int, help="how often each case is measured")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="growth alone: draw the figures, such as into x.svg")
     parser.add_argument("--small", action="store_true", help="only to see that it runs: tiny sizes, no meaning")
     flags = parser.parse_args(arguments)
+    if flags.plot and flags.name != "growth":
+        parser.error(f"--plot: {flags.name} draws nothing; growth does.")
     module: Any = importlib.import_module(f"benchmarks.{flags.name}")
     repeats = flags.repeats or (1 if flags.small else module.REPEATS)
-    options = Options(flags.model, flags.device, flags.dtype, repeats, flags.small)
-    cases: Cases = module.run(options)
+    options = Options(flags.model, flags.device, flags.dtype, repeats, flags.small, plot=flags.plot)
+    try:
+        cases: Cases = module.run(options)
+    except AppError as error:
+        return report(error, 1)
     if flags.json:
         print(json.dumps({"cases": cases, "machine": machine(flags.device)}), flush=True)
     else:

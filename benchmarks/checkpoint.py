@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -18,7 +19,6 @@ VISION = {
     "hidden_size": 384,
     "image_size": 980,
     "intermediate_size": 1536,
-    "model_type": "siglip",
     "num_attention_heads": 6,
     "num_hidden_layers": 12,
     "patch_size": 14,
@@ -51,24 +51,31 @@ def bench_checkpoint(scale: float = 1.0) -> Path:
 
 def _config(scale: float) -> dict[str, Any]:
     data: dict[str, Any] = json.loads((TOKENIZER / "config.json").read_text("utf-8"))
-    heads, kv_heads = (max(2, round(LANGUAGE[f"num_{kind}_heads"] * scale)) for kind in ("attention", "key_value"))
+    # A head is 64 wide here and 128 wide in the resampler, so they come in pairs.
+    heads = 2 * _scaled(LANGUAGE["num_attention_heads"] / 2, scale)
     language = LANGUAGE | {
-        "hidden_size": 64 * heads * 2 // 2 if heads * 64 % 128 == 0 else 128,
+        "hidden_size": 64 * heads,
         "intermediate_size": max(64, round(LANGUAGE["intermediate_size"] * scale)),
-        "num_hidden_layers": max(1, round(LANGUAGE["num_hidden_layers"] * scale)),
+        "num_hidden_layers": _scaled(LANGUAGE["num_hidden_layers"], scale),
         "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads if heads % kv_heads == 0 else 1,
+        "num_key_value_heads": math.gcd(heads, LANGUAGE["num_key_value_heads"]),
     }
-    vision_heads = max(1, round(VISION["num_attention_heads"] * scale))  # type: ignore[operator]
-    vision = VISION | {
+    vision_heads = _scaled(VISION["num_attention_heads"], scale)
+    vision = {
+        **VISION,
+        "model_type": "siglip",
         "hidden_size": 64 * vision_heads,
         "intermediate_size": 256 * vision_heads,
         "num_attention_heads": vision_heads,
-        "num_hidden_layers": max(1, round(VISION["num_hidden_layers"] * scale)),  # type: ignore[operator]
+        "num_hidden_layers": _scaled(VISION["num_hidden_layers"], scale),
     }
     slicing = {"max_slice_nums": 9, "patch_size": 14, "model_type": "minicpmv"}
     return {**data, **language, "vision_config": vision, "image_size": SLICE_SIDE, "slice_config": slicing,
             "max_window_layers": language["num_hidden_layers"], "random_weights": True}  # fmt: skip
+
+
+def _scaled(count: float, scale: float) -> int:
+    return max(1, round(count * scale))
 
 
 def _write(folder: Path, data: dict[str, Any]) -> None:

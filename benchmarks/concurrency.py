@@ -18,8 +18,7 @@ from app.engine.batched import BatchedEngine
 from app.engine.loader import load_model
 from app.engine.plain import PlainEngine
 from app.messages import Image, Message
-from app.sampling import SamplingParams
-from benchmarks.asking import usage_of
+from benchmarks.asking import greedy, usage_of
 from benchmarks.options import Cases, Options, median
 
 REPEATS = 2
@@ -76,7 +75,7 @@ def _questions(folder: Path, name: str, users: int, pictures: bool) -> list[Mess
 
 def _crowd(engine: Any, asked: Sequence[Message], new_tokens: int) -> dict[str, float]:
     """Ask all at once; seconds until the last has its answer, the median TTFT and the longest pause."""
-    params = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=new_tokens, min_new_tokens=new_tokens)
+    params = greedy(new_tokens)
     started = time.monotonic()
     tickets = [engine.submit([message], params) for message in asked]
     usages = [usage_of(ticket) for ticket in tickets]

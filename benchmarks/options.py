@@ -25,6 +25,8 @@ class Options:
         device, dtype: as the application's flags.
         repeats: how often each case is measured after its warm-up; medians are given.
         small: sizes at which nothing is learned but that everything runs; for tests.
+        scale: of the benchmark's own checkpoint, 1 for 0.14 B parameters.
+        plot: where `growth` draws its figures.
     """
 
     model: str | None = None
@@ -32,11 +34,13 @@ class Options:
     dtype: str = "auto"
     repeats: int = 3
     small: bool = False
+    scale: float = 1.0
+    plot: Path | None = None
 
     @property
     def folder(self) -> Path:
         """Of the checkpoint; the benchmark's own is made if it is not there."""
-        return Path(self.model) if self.model else bench_checkpoint(0.1 if self.small else 1.0)
+        return Path(self.model) if self.model else bench_checkpoint(0.1 if self.small else self.scale)
 
     def settings(self, **more: Any) -> Settings:
         """The application's, for this checkpoint."""

@@ -1,49 +1,150 @@
-"""The benchmarks run and print what they promise."""
+"""Every benchmark runs through the real command line and prints what it promises, with figures that can be."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.settings import Settings
-from benchmarks.answers import measure
-from benchmarks.reuse import measure as measure_reuse
+from benchmarks import startup
+from benchmarks.__main__ import NAMES, main, table
+from benchmarks.options import Cases
+from tests.benchmarks.conftest import Measure
 from tests.checkpoints import folder
 
-ROOT = Path(__file__).parents[2]
+TURN = {"ttft1_s", "ttft2_s", "ratio", "edited_s", "regenerate_s", "prompt_tokens", "cached_tokens", "cached_slices"}
 
 
-def test_answers_measures_every_kind_of_question() -> None:
-    settings = Settings(model=str(folder("minicpm-v-2_6")), port=1, device="cpu", dtype="fp32")
-    result = measure(settings, runs=1, new_tokens=4)
-    kinds = {name: row for name, row in result.items() if isinstance(row, dict)}
-    assert list(kinds) == ["text", "image_448x448", "image_1344x1344", "video_16_frames"]
-    assert [row["vision_tokens"] for row in kinds.values()] == [0, 64, 640, 1024]
-    for row in kinds.values():
-        assert row["new_tokens"] == 4
-        assert row["ttft_s"] > 0 and row["tokens_per_s"] > 0
+def assert_positive(row: dict[str, Any], *but: str) -> None:
+    for name, figure in row.items():
+        assert figure > 0 or name in but, name
 
 
-def test_reuse_measures_each_kind_of_question_with_and_without_what_was_kept() -> None:
-    settings = Settings(model=str(folder("minicpm-v-2_6")), device="cpu", dtype="fp32")
-    result = measure_reuse(settings, runs=1, side=448)
-    assert list(result) == ["first", "follow_up", "regenerate", "edit"]
-    for name, row in result.items():
-        assert (row["cached_slices"] > 0) == (name != "first")
-        assert row["ttft_s"] > 0 and row["ttft_without_s"] > 0
-    assert result["regenerate"]["cached_tokens"] == result["regenerate"]["prompt_tokens"] - 1
-    assert result["first"]["prompt_tokens"] <= result["follow_up"]["cached_tokens"]
+def test_turns(measure: Measure) -> None:
+    cases = measure("turns", "--small")
+    assert list(cases) == ["image10.turn2", "video64.turn2"]
+    for row in cases.values():
+        assert set(row) == TURN
+        assert_positive(row)
+        assert row["ratio"] == pytest.approx(row["ttft2_s"] / row["ttft1_s"], rel=0.1, abs=1e-3)
+        assert row["cached_tokens"] < row["prompt_tokens"]
+    assert cases["image10.turn2"]["cached_slices"] == 10
+
+
+def test_concurrency(measure: Measure) -> None:
+    cases = measure("concurrency", "--small")
+    assert list(cases) == ["users1", "users2", "users4", "users8", "users8_text"]
+    for row in cases.values():
+        assert {"tokens_per_s", "one_after_another_tokens_per_s", "ratio", "worst_gap_s"} <= set(row)
+        assert_positive(row)
+
+
+def test_decode(measure: Measure) -> None:
+    cases = measure("decode", "--small")
+    assert list(cases) == ["text", "image448", "image1344", "video16"]
+    assert [row["vision_tokens"] for row in cases.values()] == [0, 64, 640, 1024]
+    for row in cases.values():
+        assert_positive(row, "vision_tokens", "ratio", "mb_per_token")
+        assert row["ratio"] == pytest.approx(row["tokens_per_s"] / row["limit_tokens_per_s"], rel=0.1, abs=1e-3)
+        # What is read per token times the rate is what is read per second.
+        assert row["limit_tokens_per_s"] * row["mb_per_token"] / 1e3 == pytest.approx(row["read_gb_per_s"], rel=0.2)
+    # Keys and values of a longer prompt are more to read.
+    assert cases["video16"]["mb_per_token"] > cases["text"]["mb_per_token"]
+
+
+def test_vision(measure: Measure) -> None:
+    cases = measure("vision", "--small")
+    assert list(cases) == ["equal", "mixed"]
+    for row in cases.values():
+        assert row["slices_per_s"] > 0 and row["padded_slices_per_s"] > 0 and row["ratio"] > 0
+        # Both forms compute the same, or the comparison says nothing.
+        assert row["difference"] < 1e-4
+
+
+def test_vision_says_which_models_it_cannot_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "--small", "--device", "cpu", "--model", str(folder("minicpm-v-2"))]) == 1
+    assert "allowed is a MiniCPM-V 2.6" in capsys.readouterr().err
+
+
+def test_preprocess(measure: Measure) -> None:
+    cases = measure("preprocess", "--small")
+    assert list(cases) == ["1344x1344", "4000x3000", "1280x720"]
+    for row in cases.values():
+        assert row["same"] is True
+        assert_positive(row)
+        assert row["decode_ms"] < row["ms"] + row["slice_by_slice_ms"]
+
+
+def test_video(measure: Measure) -> None:
+    cases = measure("video", "--small")
+    assert list(cases) == ["short", "long"]
+    assert (cases["short"]["frames"], cases["long"]["frames"]) == (10, 20)
+    for row in cases.values():
+        assert row["pyav_s"] > 0 and row["pyav_peak_mb"] > 0
+        assert ("ratio" in row) == ("decord_s" in row)
+
+
+def test_memory(measure: Measure) -> None:
+    cases = measure("memory", "--small")
+    assert list(cases) == ["load", "image10", "video64"]
+    for name, row in cases.items():
+        assert_positive(row, "tokens")
+        assert (row["tokens"] > 0) == (name != "load")
+        assert row["ratio"] == pytest.approx(row["peak_mb"] / row["estimate_mb"], rel=0.05)
+        # At least the weights lie in memory, in fp32 here.
+        assert row["peak_mb"] > row["weights_mb"] and row["estimate_mb"] >= row["weights_mb"]
+
+
+def test_growth_and_its_plot(measure: Measure, tmp_path: Path) -> None:
+    plot = tmp_path / "plots" / "growth.svg"
+    cases = measure("growth", "--small", "--plot", str(plot))
+    assert list(cases) == ["turns1", "turns2", "images1", "images2", "users1", "users2"]
+    for row in cases.values():
+        assert_positive(row, "cached_tokens")
+    assert cases["turns1"]["cached_tokens"] < cases["turns2"]["cached_tokens"]
+    assert cases["images1"]["prompt_tokens"] + 64 < cases["images2"]["prompt_tokens"]
+    assert cases["users1"]["ratio"] == 1
+    drawn = plot.read_text("utf-8")
+    assert "<svg" in drawn and drawn.count("<path") > 20
+
+
+def check_startup(cases: dict[str, Any]) -> None:
+    assert list(cases) == ["help", "first_page", "first_token"]
+    assert_positive(cases["help"])
+    assert cases["first_token"]["first_token_s"] > cases["first_page"]["server_s"] > cases["help"]["python_s"] > 0
+
+
+@pytest.mark.slow
+def test_startup_without_a_browser_says_so(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "find_browser", lambda: None)
+    cases = measure("startup", "--small")
+    check_startup(cases)
+    assert set(cases["first_page"]) == {"server_s", "missing"}
+    assert "CHROMIUM" in cases["first_page"]["missing"]
 
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_first_page_prints_json() -> None:
-    command = [sys.executable, "-m", "benchmarks.first_page", "--runs", "1"]
-    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    row = json.loads(output)
-    assert set(row) == {"help_s", "server_answers_s", "page_visible_after_s"}
-    assert all(value > 0 for value in row.values())
+def test_startup_with_a_browser(measure: Measure) -> None:
+    cases = measure("startup", "--small")
+    check_startup(cases)
+    assert set(cases["first_page"]) == {"server_s", "page_s"}
+    assert cases["first_page"]["page_s"] > 0
+
+
+def test_without_json_there_is_a_line_per_case() -> None:
+    cases: Cases = {"one": {"seconds": 0.5, "ratio": 2.0}, "two": {"seconds": 1}}
+    assert table(cases) == "one: seconds 0.5, ratio 2.0\ntwo: seconds 1"
+
+
+def test_a_plot_of_what_draws_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["turns", "--plot", "x.svg"])
+    assert "growth" in capsys.readouterr().err
+
+
+def test_every_benchmark_is_tested_here() -> None:
+    text = Path(__file__).read_text("utf-8")
+    for name in NAMES:
+        assert f'measure("{name}"' in text, name
