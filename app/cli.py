@@ -61,6 +61,9 @@ def _serve_started(backend: Backend, settings: Settings) -> None:
         return
     # Imported late: Gradio takes seconds, which the weights use to load; and it reads this variable at import.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from app.ui.quick_start import skip_stubs
+
+    skip_stubs()
     from app.ui.demo import build_demo, launch
 
     if not settings.api:

@@ -26,6 +26,7 @@ class DecodingPanel:
 
     def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label) -> None:
         self._capabilities = capabilities
+        self._overrides = overrides
         self._defaults = {**capabilities.defaults, **overrides}
         self._start: Mode = "beam" if self._defaults.get("do_sample") is False else "sampling"
         self.adapter = [add_adapter_choice(capabilities.adapters, label)] if capabilities.adapters else []
@@ -61,6 +62,19 @@ class DecodingPanel:
         }
         given |= {"adapter": adapter[0]} if adapter else {}
         return SamplingParams.of({**given, "do_sample": mode == "sampling"}, self._defaults)
+
+    def renew(self, capabilities: Capabilities) -> list[Any]:
+        """Updates of the decode type and of each control, once more is known of what answers."""
+        self._capabilities = capabilities
+        self._defaults = {**capabilities.defaults, **self._overrides}
+        controls = [
+            gr.update(
+                visible=applies(option, self._start, capabilities),
+                value=default_of(option, self._start, self._defaults),
+            )
+            for option in CONTROLS
+        ]
+        return [gr.update(visible=capabilities.beam_search), *controls]
 
     def _switch(self, previous: Mode, mode: Mode, *values: Any) -> tuple[Any, ...]:
         """Show what applies; a value still at the old decode type's default becomes the new one's."""

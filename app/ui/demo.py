@@ -19,7 +19,7 @@ from app.ui.answering import stopped
 from app.ui.api import add_api
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
 from app.ui.context import PRIVATE, Context
-from app.ui.decoding_panel import DecodingPanel, adapter_choices, choices
+from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, choices
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
@@ -71,6 +71,9 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         connect_howto(context, cards, tabs, chat, few_shot)
         _connect_stop(context, chat, few_shot, answers)
         greeted = [chatbot, chat.box, panel.mode, *panel.adapter]
+        if backend.status().state == "away":  # the page shows little until it is known what answers
+            controls = panel.inputs[: 1 + len(CONTROLS)]
+            demo.load(lambda: panel.renew(backend.capabilities), None, controls, queue=False, **PRIVATE)
         demo.load(_greeter(backend.capabilities.adapters), page, greeted, queue=False, **PRIVATE)
         add_api(backend, settings)
     return demo

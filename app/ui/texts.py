@@ -64,8 +64,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     # the empty page
     "welcome": ("Chat about images and videos", "聊聊图片和视频"),
     "welcome_hint": (
-        "Attach, paste or drop images and videos, then ask. The model runs on this server.",
-        "添加、粘贴或拖入图片和视频，然后提问。模型运行在本服务器上。",
+        "Attach, paste or drop images and videos, then ask.",
+        "添加、粘贴或拖入图片和视频，然后提问。",
     ),
     # status
     "loading": ("The model is loading. You can write already.", "模型正在加载，你可以先输入。"),

@@ -138,3 +138,20 @@ def test_without_adapters_there_is_no_choice() -> None:
 def test_the_choices_in_both_languages() -> None:
     assert adapter_choices(["menu"], "en") == [("Base model", "base"), ("menu", "menu")]
     assert adapter_choices(["menu"], "zh") == [("基础模型", "base"), ("menu", "menu")]
+
+
+def test_an_option_may_be_hidden_under_beam_search_alone() -> None:
+    capabilities = Capabilities(model="Test", hidden_options=frozenset({"beam.repetition_penalty"}))
+    assert applies(BY_NAME["repetition_penalty"], "sampling", capabilities)
+    assert not applies(BY_NAME["repetition_penalty"], "beam", capabilities)
+    assert not switch(build(capabilities), "sampling", "beam")["repetition_penalty"]["visible"]
+
+
+def test_a_panel_is_renewed_once_more_is_known() -> None:
+    panel = build(Capabilities(model="?", beam_search=False, hidden_options=frozenset({"top_k"})), temperature=0.3)
+    assert "top_k" not in visible_names(panel)
+    mode, *controls = panel.renew(Capabilities(model="Test", defaults={"top_k": 7, "temperature": 0.9}))
+    updates = {option.name: update for option, update in zip(CONTROLS, controls, strict=True)}
+    assert mode["visible"] and updates["top_k"]["visible"] and updates["top_k"]["value"] == 7
+    assert updates["temperature"]["value"] == 0.3
+    assert panel.params(values_of(panel, top_k=9)).top_k == 9

@@ -64,3 +64,17 @@ def test_status() -> None:
     assert "weights 40%" in status_html(Loading(LoadStatus("loading", "weights", 0.4)), "en")
     failed = status_html(Loading(LoadStatus("failed", "<no> file")), "zh")
     assert "模型加载失败" in failed and "&lt;no&gt; file" in failed
+
+
+def test_an_engine_that_is_away_is_said_and_looked_for() -> None:
+    away = Loading(LoadStatus("away", "The engine at http://gpu:8000 does not answer (connection refused)."))
+    assert "does not answer yet" in status_html(away, "en") and "http://gpu:8000" in status_html(away, "en")
+    assert "尚无响应" in status_html(away, "zh")
+
+
+def test_a_page_built_before_the_engine_answers_asks_again_when_it_is_opened() -> None:
+    def loads(backend: EchoBackend) -> int:
+        targets = [item["targets"] for item in build_demo(backend, SETTINGS).config["dependencies"]]
+        return sum(event == "load" for target in targets for _, event in target)
+
+    assert loads(Loading(LoadStatus("away"))) == loads(Loading(LoadStatus("ready"))) + 1
