@@ -1,7 +1,8 @@
 """The batched engine: many answers at once, by the library's continuous batching.
 
-Three threads. One prepares requests in the order they came (files, pictures, ids) and runs beam searches, for which
-the batch waits; the library's own computes the steps; one hands out what they give.
+Three threads. One prepares requests in the order of the line (files, pictures, ids) and runs beam searches, for which
+the batch waits; the library's own computes the steps; one hands out what they give. Where a step fails, memory being
+short for example, the scheduler is made anew and the answers go on from their last tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from transformers.generation.continuous_batching import ContinuousBatchingManage
 from app.engine.answer import Job, Tokens, answer, finish_reason, prepare, tokens_of, usage_of
 from app.engine.caches import Caches, auto_bytes
 from app.engine.choice import Choice, Choices
-from app.engine.failures import typed
+from app.engine.failures import free_device, is_out_of_memory, typed
 from app.engine.loader import LoadedModel
 from app.engine.memory import kv_bytes_per_token
 from app.engine.tickets import Queued, Ticket
@@ -41,19 +42,38 @@ MOST_RUNNING = 32
 # Of one user, so that there is always a place for another.
 MOST_OF_ONE = 24
 TICK = 0.02
+# Of the scheduler, which an answer that has begun survives.
+MOST_CRASHES = 3
+# Seconds that making a new scheduler may take.
+RESTART = 60.0
+# Seconds in which a scheduler that has failed a request has ended, if it was its end too.
+LAST_BREATH = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A request in the batch."""
+    """A request in the batch.
+
+    Attributes:
+        ids: of the prompt, pictures under ids of their own. encoded: slices that were encoded for it.
+        taken: tokens handed out since the scheduler got it. crashes: of the scheduler while it ran.
+    """
 
     ticket: Ticket
     job: Job
     prompt: Prompt
     tokens: Tokens
+    choice: Choice
+    ids: list[int]
     pictures: list[bytes]
     encoded: int
     taken: int = 0
+    crashes: int = 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it fails with the next scheduler too, as far as one can tell: a prompt that never got through."""
+        return self.crashes > (MOST_CRASHES if self.tokens.count else 1)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,13 +97,14 @@ class BatchedEngine(Queued):
     def __init__(self, loaded: LoadedModel, video_reader: Reader = "pyav", cache_bytes: int | None = None) -> None:
         super().__init__()
         most = auto_bytes(loaded.device) if cache_bytes is None else cache_bytes
-        self._loaded, self._video_reader = loaded, video_reader
+        self._loaded, self._video_reader, self._cache_bytes = loaded, video_reader, most
         self._caches = Caches.of(loaded.runner, most)
         self._batch = _Batch()
+        self._hurt: list[_Running] = []
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
         self._table = VisionTable(self._decoder.get_input_embeddings())
-        self._manager = self._make_manager(most)
+        self._manager = self._make_manager()
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for work, name in ((self._prepare_all, "batched-prepare"), (self._deliver_all, "batched-deliver"))
@@ -104,7 +125,7 @@ class BatchedEngine(Queued):
 
     # the scheduler
 
-    def _make_manager(self, most: int) -> ContinuousBatchingManager:
+    def _make_manager(self) -> ContinuousBatchingManager:
         """The library's scheduler on the language model, its cache made."""
         choices = Choices()
         self._decoder.set_input_embeddings(self._table)
@@ -112,7 +133,7 @@ class BatchedEngine(Queued):
         self._decoder._get_logits_processor = lambda config: LogitsProcessorList([choices])
         config = ContinuousBatchingConfig(
             page_size=PAGE,
-            num_blocks=self._blocks(most),
+            num_blocks=self._blocks(self._cache_bytes),
             max_batch_tokens=STEP_TOKENS.get(self._loaded.device.type, 256),
             max_requests_per_batch=MOST_RUNNING,
             use_async_batching=False,
@@ -188,28 +209,44 @@ class BatchedEngine(Queued):
                 ids[start:end] = [next(own) for _ in range(end - start)]
         tokens = tokens_of(self._loaded, prompt, job)
         choice = Choice(ticket.params, self._loaded.runner.terminators(), self._loaded.device)
+        running = _Running(ticket, job, prompt, tokens, choice, ids, pictures, encoded)
         with self._batch.changed:
-            name = self._manager.add_request(
-                ids, max_new_tokens=ticket.params.max_new_tokens, streaming=True, choice=choice
-            )
-            if name is None:
+            # A scheduler that has just failed is being made anew.
+            self._batch.changed.wait_for(lambda: self._manager.is_running() or self._line.closed, RESTART)
+            if not self._schedule(running):
                 for digest in pictures:
                     self._table.release(digest)
                 raise GenerationError("The engine has ended.", "Start the server again.")
-            self._batch.requests[name] = _Running(ticket, job, prompt, tokens, pictures, encoded)
-            self._batch.changed.notify_all()
+
+    def _schedule(self, running: _Running) -> bool:
+        """Hand a request to the scheduler, what was answered already as a part of its prompt; tells whether it took it.
+
+        Called with the batch locked.
+        """
+        done = running.tokens.ids
+        name = self._manager.add_request(
+            running.ids + done,
+            max_new_tokens=running.ticket.params.max_new_tokens - len(done),
+            streaming=True,
+            choice=running.choice,
+        )
+        if name is None:
+            return False
+        self._batch.requests[name] = running
+        self._batch.changed.notify_all()
+        return True
 
     # handing out
 
     def _deliver_all(self) -> None:
         while not self._line.closed:
             with self._batch.changed:
-                self._batch.changed.wait_for(lambda: self._batch.requests or self._line.closed)
+                self._batch.changed.wait_for(lambda: self._batch.requests or self._hurt or self._line.closed)
             output = self._manager.get_result(timeout=TICK)
             if output is not None:
                 self._deliver(output)
-            elif not self._manager.is_running():
-                self._fail_all()
+            elif self._hurt or not self._manager.is_running():
+                self._recover()
             self._drop_cancelled()
         for name in list(self._batch.requests):
             self._end(name)
@@ -232,16 +269,69 @@ class BatchedEngine(Queued):
             self._finish(output, running)
 
     def _finish(self, output: Any, running: _Running) -> None:
-        if output.error:
-            log.warning("An answer failed in the batch.")
-            running.ticket.events.put(GenerationError("The model failed while it answered.", "Regenerate."))
-        elif not running.ticket.cancelled:
+        if output.error and not running.ticket.cancelled:
+            # What to say, and whether it can go on, is known once the scheduler has ended or has not.
+            with self._batch.changed:
+                self._hurt.append(self._batch.requests.pop(output.request_id))
+            return
+        if not running.ticket.cancelled:
             running.tokens.end()
             reused, slices = self._reused.get(output.request_id, 0), running.prompt.slices - running.encoded
             usage = usage_of(running.tokens, running.prompt, running.job, reused, slices)
             reason = finish_reason(running.tokens, running.job.params)
             running.job.emit(Chunk(finish_reason=reason, usage=usage))
         self._end(output.request_id)
+
+    def _recover(self) -> None:
+        """After a failure: go on with a new scheduler if it was the end of the old one, else end that request alone."""
+        thread = self._manager._generation_thread
+        if thread is not None:
+            thread.join(LAST_BREATH)
+        if self._manager.is_running():
+            hurt, self._hurt = self._hurt, []
+            for running in hurt:
+                self._fail(running, GenerationError("The model failed while it answered.", "Regenerate."))
+            return
+        error = self._manager.background_thread_status.fatal_error or RuntimeError("The scheduler has ended.")
+        with self._batch.changed:
+            hurt, self._hurt = [*self._hurt, *self._batch.requests.values()], []
+            self._batch.requests.clear()
+            self._reused.clear()
+            self._restart(error)
+            told = typed(error)
+            for running in hurt:
+                running.crashes += 1
+                running.taken, running.choice.ids = 0, list(running.tokens.ids)
+                if running.ticket.cancelled:
+                    self._release(running)
+                elif running.hopeless or not self._schedule(running):
+                    self._fail(running, told)
+            self._batch.changed.notify_all()
+
+    def _restart(self, error: BaseException) -> None:
+        """A new scheduler, with half of the cache where memory ran out; without one the engine has ended."""
+        log.warning("The scheduler failed with %s; a new one goes on.", type(error).__name__)
+        if isinstance(error, Exception) and is_out_of_memory(error):
+            self._cache_bytes //= 2
+        error.__traceback__ = None
+        try:
+            self._manager.stop(block=True, hard_stop=True)
+            self._caches.clear_device()
+            free_device()
+            self._manager = self._make_manager()
+            self._manager.start()
+        except Exception as again:
+            log.error("No scheduler can be made (%s); start the server again.", type(again).__name__)
+            self._line.close()
+
+    def _fail(self, running: _Running, error: AppError) -> None:
+        running.ticket.events.put(error)
+        self._release(running)
+
+    def _release(self, running: _Running) -> None:
+        for digest in running.pictures:
+            self._table.release(digest)
+        self._line.wake()
 
     def _drop_cancelled(self) -> None:
         """Take requests that nobody waits for out of the batch."""
@@ -250,15 +340,9 @@ class BatchedEngine(Queued):
                 self._manager.cancel_request(name)
                 self._end(name)
 
-    def _fail_all(self) -> None:
-        for name, running in list(self._batch.requests.items()):
-            running.ticket.events.put(GenerationError("The engine has ended.", "Start the server again."))
-            self._end(name)
-
     def _end(self, name: str) -> None:
         with self._batch.changed:
             running = self._batch.requests.pop(name, None)
         self._reused.pop(name, None)
-        for digest in running.pictures if running else ():
-            self._table.release(digest)
-        self._line.wake()
+        if running:
+            self._release(running)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from app.engine import batched as batched_module
 from app.engine.batched import BatchedEngine
 from app.engine.plain import PlainEngine
 from app.engine.tickets import drain
-from app.errors import GenerationError, ImageError
+from app.errors import GenerationError, ImageError, OutOfMemoryError
 from app.messages import Image, Message
 from tests.engine.conftest import loaded_model
 from tests.engine.test_legacy_families import messages_of as legacy_messages
@@ -168,3 +170,59 @@ def test_a_refused_request_leaves_no_picture_behind(
     with pytest.raises(GenerationError, match="has ended"):
         wait(engine.submit(messages_of(case), GREEDY))
     assert engine._table.held_bytes == 0
+
+
+def crashing(monkeypatch: pytest.MonkeyPatch, engine: BatchedEngine, when: Callable[[int], bool]) -> list[int]:
+    """Let the steps fail for lack of memory for which `when`, given how many there were, is true; gives that number."""
+    original, steps = engine._decoder.forward, [0]
+
+    def forward(*arguments: Any, **options: Any) -> Any:
+        steps[0] += 1
+        if when(steps[0]):
+            raise torch.OutOfMemoryError("out of memory")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(engine._decoder, "forward", forward)
+    return steps
+
+
+def test_answers_go_on_where_memory_ran_out_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "minicpm-v-2_6"
+    engine = BatchedEngine(replace(loaded_model(name)), cache_bytes=64 * 1024**2)
+    cases = golden(name)[:4]
+    steps = crashing(monkeypatch, engine, lambda step: step == 8)
+    crowd = [(case, expected, engine.submit(messages, GREEDY)) for case, messages, expected in cases]
+    for case, expected, ticket in crowd:
+        assert text_of(wait(ticket)) == expected, case
+    assert steps[0] > 8 and engine._cache_bytes == 32 * 1024**2, "there is less room, so that less is done at once"
+    assert not engine._table.held_bytes
+    later, messages, expected = cases[0]
+    assert text_of(wait(engine.submit(messages, GREEDY))) == expected, later
+    engine.close()
+
+
+def test_what_never_gets_through_fails_alone_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = BatchedEngine(replace(loaded_model("minicpm-v-2_6")), cache_bytes=64 * 1024**2)
+    broken = [True]
+    crashing(monkeypatch, engine, lambda step: broken[0])
+    with pytest.raises(OutOfMemoryError, match="fewer images or frames"):
+        wait(engine.submit(QUESTION, GREEDY))
+    broken[0] = False
+    assert text_of(wait(engine.submit(QUESTION, GREEDY)))
+    engine.close()
+
+
+def test_one_user_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batched_module, "MOST_OF_ONE", 2)
+    engine = BatchedEngine(replace(loaded_model("minicpm-v-2_6")), cache_bytes=64 * 1024**2)
+    long = replace(GREEDY, max_new_tokens=400, min_new_tokens=400)
+    many = [engine.submit(QUESTION, long, "a") for _ in range(5)]
+    other = engine.submit(QUESTION, GREEDY, "b")
+    assert text_of(wait(other))
+    running = [one.ticket.user for one in engine._batch.requests.values()]
+    assert running.count("a") <= 2 and any(engine.place(ticket) for ticket in many), (
+        "the others of the first still wait"
+    )
+    for ticket in many:
+        engine.cancel(ticket)
+    engine.close()
