@@ -85,5 +85,5 @@ def check_capabilities(turns: Sequence[Turn], params: SamplingParams, capabiliti
     if params.adapter and params.adapter not in capabilities.adapters:
         known = ", ".join((BASE, *capabilities.adapters))
         raise RequestError(f"Adapter {params.adapter!r} was asked; {model} has {known}.", "Choose one of these.")
-    if params.mode == "beam" and not capabilities.beam_search:
+    if params.searching and not capabilities.beam_search:
         raise RequestError(f"Beam search was asked; {model} only samples.", "Choose Sampling as Decode Type.")

@@ -211,6 +211,16 @@ def test_greedy_has_no_chance_in_it(engine: str, fake: Serve, start: Start) -> N
         assert json.loads(server.last["generation_config"])["do_sample"] is False
 
 
+def test_greedy_passes_the_session_where_beam_search_does_not(fake: Serve, start: Start) -> None:
+    backend = start(fake("ollama"))
+    session = Session()
+    for _ in session.send(Message.of("user", "hi").content, options(backend, do_sample=False, num_beams=1), backend):
+        pass
+    assert session.turns[-1].answer == "one two three four"
+    with pytest.raises(RequestError, match="Beam search"):
+        list(session.send(Message.of("user", "hi").content, options(backend, do_sample=False), backend))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_images_stay_where_the_user_put_them(engine: str, fake: Serve, start: Start) -> None:
     server = fake(engine)
@@ -600,3 +610,26 @@ print(*{{"torch", "transformers", "gradio", "av"}} & set(sys.modules))
 """
     output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert output.splitlines() == ["one two three four", ""]
+
+
+def test_the_page_comes_up_without_torch_and_without_the_engine() -> None:
+    url = dead_url()
+    code = f"""
+import sys
+from app.backends.table import make_backend
+from app.cli import parse_settings
+from app.ui.quick_start import skip_stubs
+skip_stubs()
+from app.ui.demo import build_demo
+from app.ui.status_line import status_html
+settings = parse_settings("m", 8885, ["--backend", "openai", "--base-url", "{url}"])
+backend = make_backend(settings)
+backend.start()
+build_demo(backend, settings)
+print(status_html(backend, "en"))
+print(*{{"torch", "transformers", "av"}} & set(sys.modules))
+backend.close()
+"""
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said, imported = output.splitlines()
+    assert "does not answer" in said and url in said and imported == ""
