@@ -530,6 +530,7 @@ def test_a_dead_server_is_taken_out_and_comes_back(fake: Serve, start: Start) ->
         chunks = list(backend.stream([Message.of("user", "hi")], options(backend), user))
         assert text_of(chunks) == "one two three four"
     assert len(living.requests) == 5
+    assert [server.up for server in backend._pool.servers] == [False, True]
     with serve(FakeEngine("vllm"), port) as risen:
         until(lambda: all(server.up for server in backend._pool.servers))
         for user in "efgh":
