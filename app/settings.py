@@ -45,7 +45,7 @@ class Settings:
         source: hub to fetch from, one of `SOURCES`.
         video_reader: one of `VIDEO_READERS`.
         engine: with backend "local" one of `ENGINES`: "batched" answers many at once, "plain" one after another; "auto"
-            takes the first on a GPU where the model allows it. With backend "openai" one of `REMOTE_ENGINES`: what the
+            takes the first where model and device allow it. With backend "openai" one of `REMOTE_ENGINES`: what the
             servers are; "auto" asks them.
         base_urls: the servers of backend "openai", without /v1.
         served_model: the model to ask them for; empty takes the only one.
