@@ -25,7 +25,8 @@ class BearerKey:
 
     def __call__(self, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> None:
         """Raise an `ApiError` of status 401 if the key is missing or another."""
-        if given is None or not hmac.compare_digest(given.credentials.encode(), self._key):
+        # The server reads headers as Latin-1, so these are the bytes that were sent.
+        if given is None or not hmac.compare_digest(given.credentials.encode("latin-1", "replace"), self._key):
             raise ApiError(
                 "The API key is missing or wrong.",
                 "Send Authorization: Bearer KEY.",

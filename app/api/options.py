@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.api.errors import ApiError
-from app.api.schema import ChatRequest
+from app.api.schema import AssistantMessage, ChatMessage, ChatRequest, ToolMessage
 from app.backends.base import Capabilities
 from app.errors import RequestError
 from app.sampling import BY_NAME, SamplingParams
@@ -65,8 +65,7 @@ def read_options(
 
 def refuse_unsupported(request: ChatRequest) -> None:
     """Raise an `ApiError` if a field asks for what no model here does."""
-    calls = [message for message in request.messages if message.role == "assistant" and message.tool_calls]
-    tools = request.tools or request.functions or calls or any(m.role in ("tool", "function") for m in request.messages)
+    tools = request.tools or request.functions or any(map(_is_about_tools, request.messages))
     _refuse(bool(tools), "tools", "no model here calls tools")
     for name in ("tool_choice", "function_call"):
         _refuse(getattr(request, name) not in (None, "none", "auto"), name, "no model here calls tools")
@@ -74,11 +73,17 @@ def refuse_unsupported(request: ChatRequest) -> None:
     _refuse(bool(request.logit_bias), "logit_bias", "the engine cannot change single tokens")
     for name in ("frequency_penalty", "presence_penalty"):
         _refuse(bool(getattr(request, name)), name, "the engine has none; repetition_penalty is what it has")
-    kind = (request.response_format or {"type": "text"}).get("type")
+    kind = "text" if request.response_format is None else request.response_format.get("type")
     _refuse(kind != "text", "response_format", "answers are plain text")
     _refuse(request.modalities not in (None, ["text"]), "modalities", "answers are plain text")
     for name in ("audio", "prediction", "web_search_options"):
         _refuse(getattr(request, name) is not None, name, "no model here has it")
+
+
+def _is_about_tools(message: ChatMessage) -> bool:
+    if isinstance(message, AssistantMessage):
+        return bool(message.tool_calls or message.function_call)
+    return isinstance(message, ToolMessage)
 
 
 def _searches(request: ChatRequest) -> bool:

@@ -15,7 +15,7 @@ from app.api.client import ClientGone
 from app.api.counting import CountReplies
 from app.api.errors import Failure, failure_of, plain_failure
 from app.api.metrics import CONTENT_TYPE, Metrics
-from app.api.replies import Completion, ErrorReply, Health, ModelCard, ModelList, Version
+from app.api.replies import Completion, CompletionChunk, ErrorReply, Health, ModelCard, ModelList, Version
 from app.api.schema import ChatRequest
 from app.api.service import ChatService
 from app.api.store import MediaStore
@@ -37,12 +37,55 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorReply, "description": "The model is not loaded yet, or memory ran out."},
 }
 LOCKED: dict[int | str, dict[str, Any]] = {401: {"model": ErrorReply, "description": "The key is missing or wrong."}}
+# Of each event; the last one is not JSON.
+EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "anyOf": [
+                {"const": "[DONE]"},
+                {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {
+                        "anyOf": [{"$ref": REFERENCE.format(model=name)} for name in ("CompletionChunk", "ErrorReply")]
+                    },
+                },
+            ]
+        }
+    },
+}
 ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Completion,
         "description": "The answer; with stream, events of which each is a chat.completion.chunk.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
+}
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"
+)
+EXAMPLES: dict[str, Any] = {
+    "text": {"value": {"messages": [{"role": "user", "content": "Tell me a story."}], "max_tokens": 20}},
+    "picture": {
+        "value": {
+            "messages": [
+                {"role": "system", "content": "Answer in one word."},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": PIXEL}},
+                        {"type": "text", "text": "What colour is it?"},
+                    ],
+                },
+            ],
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+    },
 }
 
 
@@ -69,7 +112,7 @@ def make_api(backend: Backend, settings: Settings, metrics: Metrics, store: Medi
     api.include_router(_routes(service, catalogue, metrics), dependencies=locks, responses=LOCKED if key else {})
     for error, handler in HANDLERS.items():
         api.add_exception_handler(error, handler)
-    api.openapi = lambda: _schema(api)  # type: ignore[method-assign]
+    api.openapi = lambda: _schema(api, catalogue)  # type: ignore[method-assign]
     return api
 
 
@@ -94,10 +137,8 @@ def _open_routes(backend: Backend) -> APIRouter:
 
 def _routes(service: ChatService, catalogue: Catalogue, metrics: Metrics) -> APIRouter:
     router = APIRouter()
-    body = {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": REFERENCE.format(model="ChatRequest")}}},
-    }
+    schema = {"$ref": REFERENCE.format(model="ChatRequest")}
+    body = {"required": True, "content": {"application/json": {"schema": schema, "examples": EXAMPLES}}}
 
     # The body is read by the service, which bounds it and takes it apart in a thread.
     @router.post("/v1/chat/completions", responses=ANSWER | ERRORS, openapi_extra={"requestBody": body})
@@ -127,12 +168,15 @@ def _routes(service: ChatService, catalogue: Catalogue, metrics: Metrics) -> API
     return router
 
 
-def _schema(api: FastAPI) -> dict[str, Any]:
-    """The schema, with that of the request that FastAPI does not see."""
+def _schema(api: FastAPI, catalogue: Catalogue) -> dict[str, Any]:
+    """The schema, with that of the request that FastAPI does not see, and the names of the models."""
     if api.openapi_schema is None:
         schema = FastAPI.openapi(api)
         request = ChatRequest.model_json_schema(ref_template=REFERENCE)
+        request["properties"]["model"] = {"enum": [*(card.id for card in catalogue.cards().data), None]}
+        chunk = CompletionChunk.model_json_schema(ref_template=REFERENCE)
         schema["components"]["schemas"] |= {**request.pop("$defs"), "ChatRequest": request}
+        schema["components"]["schemas"] |= {**chunk.pop("$defs"), "CompletionChunk": chunk}
         api.openapi_schema = schema
     return api.openapi_schema
 

@@ -1,13 +1,15 @@
 """What may be asked: the request of /v1/chat/completions, checked field by field.
 
-The ranges are those of the decoding options, so that what the schema allows the model takes.
+The ranges are those of the decoding options, so that what the schema allows the model takes. What cannot be had is
+narrower in the schema that is shown than in what is read, so that it can be refused in words (`app.api.options`).
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from app.sampling import BY_NAME
 
@@ -23,6 +25,22 @@ def _most(option: str) -> Any:
 
 def _least(option: str) -> Any:
     return BY_NAME[option].minimum
+
+
+def _only(*allowed: Any) -> Any:
+    """Shown as one of a few values, or null."""
+    return WithJsonSchema({"enum": [*allowed, None]})
+
+
+NOTHING = WithJsonSchema({"type": "null"})
+NO_ITEMS = WithJsonSchema({"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}]})
+NO_FIELDS = WithJsonSchema({"anyOf": [{"type": "object", "maxProperties": 0}, {"type": "null"}]})
+PLAIN_TEXT = WithJsonSchema({
+    "anyOf": [
+        {"type": "object", "properties": {"type": {"const": "text"}}, "required": ["type"]},
+        {"type": "null"},
+    ]
+})  # fmt: skip
 
 
 class Strict(BaseModel):
@@ -95,8 +113,8 @@ class AssistantMessage(Strict):
     refusal: str | None = None
     audio: None = None
     annotations: list[Any] | None = None
-    tool_calls: list[Any] | None = None
-    function_call: Any = None
+    tool_calls: Annotated[list[Any] | None, NO_ITEMS] = None
+    function_call: Annotated[Any, NOTHING] = None
 
 
 class ToolMessage(Strict):
@@ -109,7 +127,7 @@ class ToolMessage(Strict):
 
 
 ChatMessage: TypeAlias = Annotated[
-    SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
+    SystemMessage | UserMessage | AssistantMessage | SkipJsonSchema[ToolMessage], Field(discriminator="role")
 ]
 
 
@@ -169,21 +187,21 @@ class ChatRequest(Strict):
     chat_template_kwargs: TemplateOptions | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
-    logit_bias: dict[str, float] | None = None
-    tools: list[Any] | None = None
-    tool_choice: Any = None
-    functions: list[Any] | None = None
-    function_call: Any = None
+    frequency_penalty: Annotated[float | None, _only(0)] = None
+    presence_penalty: Annotated[float | None, _only(0)] = None
+    logprobs: Annotated[bool | None, _only(False)] = None
+    top_logprobs: Annotated[int | None, _only(0)] = None
+    logit_bias: Annotated[dict[str, float] | None, NO_FIELDS] = None
+    tools: Annotated[list[Any] | None, NO_ITEMS] = None
+    tool_choice: Annotated[Any, _only("none", "auto")] = None
+    functions: Annotated[list[Any] | None, NO_ITEMS] = None
+    function_call: Annotated[Any, _only("none", "auto")] = None
     parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
-    modalities: list[str] | None = None
-    audio: Any = None
-    prediction: Any = None
-    web_search_options: Any = None
+    response_format: Annotated[dict[str, Any] | None, PLAIN_TEXT] = None
+    modalities: Annotated[list[str] | None, _only(["text"])] = None
+    audio: Annotated[Any, NOTHING] = None
+    prediction: Annotated[Any, NOTHING] = None
+    web_search_options: Annotated[Any, NOTHING] = None
     metadata: dict[str, Any] | None = None
     store: bool | None = None
     service_tier: str | None = None

@@ -1,0 +1,49 @@
+"""The media of requests as files."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.api.store import MediaStore
+from app.errors import BackendBusyError
+
+
+def test_the_same_content_is_the_same_file() -> None:
+    with MediaStore() as store:
+        path = store.hold(b"one")
+        state = path.stat()
+        assert path.read_bytes() == b"one" and store.hold(b"one") == path != store.hold(b"two")
+        assert path.stat() == state, "what was decoded of it would not be found again"
+
+
+def test_the_least_recently_used_goes_first_and_what_is_held_stays() -> None:
+    with MediaStore(most=10) as store:
+        held, old, used = (store.hold(bytes([number]) * 3) for number in range(3))
+        store.release(old)
+        store.release(used)
+        store.release(store.hold(b"\1" * 3))  # used again
+        new = store.hold(b"\3" * 3)
+        assert held.exists() and old.exists() and new.exists() and not used.exists()
+
+
+def test_a_file_stays_until_every_request_released_it() -> None:
+    with MediaStore(most=4) as store:
+        path = store.hold(b"one")
+        store.hold(b"one")
+        store.release(path)
+        with pytest.raises(BackendBusyError):
+            store.hold(b"two")
+        assert path.exists()
+        store.release(path)
+        assert store.hold(b"two").exists() and not path.exists()
+
+
+def test_nothing_is_left_behind() -> None:
+    with MediaStore() as store:
+        folder = store.hold(b"one").parent
+    assert not folder.exists()
+
+
+def test_only_this_user_may_read() -> None:
+    with MediaStore() as store:
+        assert store.hold(b"one").parent.stat().st_mode & 0o077 == 0
