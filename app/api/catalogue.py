@@ -27,7 +27,7 @@ class Catalogue:
         if self._settings.backend == "local":
             folder = Path(self._settings.model)
             return folder.resolve().name if folder.is_dir() else self._settings.model
-        return self._backend.capabilities.model
+        return self._settings.served_model or self._backend.capabilities.model
 
     def cards(self) -> ModelList:
         """All of them, the model first."""
