@@ -61,7 +61,8 @@ Serve = Callable[..., Server]
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
     """The URL of a server that runs in a thread."""
-    with socket.socket() as listening:
+    # The protocol by name: else small writes wait for each other, which a server of its own never lets them do.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
