@@ -1,0 +1,82 @@
+"""The page in front of another process that serves the model behind the OpenAI protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DEMO, SERVERS, TINY
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def endpoint(servers: dict[str, str]) -> str:
+    """The embedded model with its page and the API; a page in front of it is the server "remote"."""
+    SERVERS["endpoint"] = [*DEMO, "--model", str(TINY), "--device", "cpu", "--api"]
+    SERVERS["remote"] = [*DEMO, "--backend", "openai", "--base-url", servers["endpoint"]]
+    return servers["endpoint"]
+
+
+@pytest.fixture(scope="module")
+def endless(servers: dict[str, str]) -> str:
+    """What answers as slowly as it is asked to; the page in front of it is "remote_endless"."""
+    SERVERS["endless"] = [*DEMO, "--backend", "echo", "--api"]
+    SERVERS["remote_endless"] = [*DEMO, "--backend", "openai", "--base-url", servers["endless"]]
+    return servers["endless"]
+
+
+def metrics_of(url: str) -> str:
+    return urlopen(f"{url}/metrics", timeout=30).read().decode()
+
+
+def test_pictures_are_answered_through_the_protocol(endpoint: str, open_chat, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (160, 160), (255, 255, 255))
+    ImageDraw.Draw(picture).ellipse((35, 35, 125, 125), fill=(225, 30, 35))
+    picture.save(tmp_path / "red.png")
+    chat = open_chat("remote")
+    expect(chat.ask("What colour is the circle?", tmp_path / "red.png")).to_contain_text("red")
+    expect(chat.footers.last).to_contain_text("64 vision tokens")
+    expect(chat.ask("And its shape?")).to_contain_text("circle")
+    expect(chat.footers.last).to_contain_text("tokens reused")
+
+
+def test_a_clip_is_answered_through_the_protocol(endpoint: str, open_chat, examples: Path) -> None:
+    chat = open_chat("remote")
+    answer = chat.ask("What colour is the ball?", examples / "ball.mp4")
+    expect(answer).to_contain_text(re.compile("[a-z]{3,}"))
+    expect(chat.footers.last).to_contain_text("vision tokens")
+
+
+def test_page_and_api_share_one_process(endpoint: str, open_chat, examples: Path) -> None:
+    chat = open_chat("endpoint")
+    chat.ask("What shape is in the picture?", examples / "pair_1.png")
+    body = {"model": "any", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20, "temperature": 0}
+    models = json.load(urlopen(f"{endpoint}/v1/models", timeout=30))
+    body["model"] = models["data"][0]["id"]
+    asked = Request(f"{endpoint}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    answer = json.load(urlopen(asked, timeout=60))
+    assert answer["choices"][0]["message"]["content"] and answer["usage"]["completion_tokens"] > 0
+    answers = re.findall(r'(?m)^minicpmv_answers_total\{end="\w+",source="(\w+)"\} [1-9]', metrics_of(endpoint))
+    assert {"page", "api"} <= set(answers)
+
+
+def test_stop_ends_the_work_behind_the_protocol(endless: str, open_chat) -> None:
+    chat = open_chat("remote_endless")
+    chat.send("/slow" + " word" * 400)
+    expect(chat.message(1)).to_contain_text(re.compile("\\w"))
+    assert re.search(r'(?m)^minicpmv_answers_running\{source="api"\} 1', metrics_of(endless))
+    chat.stop_button.click()
+    chat.idle()
+    for _ in range(100):
+        if re.search(r'(?m)^minicpmv_answers_running\{source="api"\} 0', metrics_of(endless)):
+            break
+        chat.page.wait_for_timeout(50)
+    else:
+        pytest.fail("The answer goes on behind the page that has stopped it.")
