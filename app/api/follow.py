@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import closing, suppress
 from typing import TypeAlias
 
-from app.api.errors import unexpected
+from app.api.errors import ApiError, unexpected
 from app.errors import AppError, BackendBusyError
 from app.messages import Chunk
 
@@ -17,6 +17,7 @@ SILENCE = 10.0  # seconds
 
 Answer: TypeAlias = Callable[[], Generator[Chunk, None, None]]
 Step: TypeAlias = tuple[int, Chunk]
+Event: TypeAlias = Step | AppError | None  # None is the end of one answer
 
 
 class Follower:
@@ -25,6 +26,12 @@ class Follower:
     def __init__(self) -> None:
         self._running = 0
         self._lock = threading.Lock()
+        self._queues: set[asyncio.Queue[Event]] = set()
+
+    def end(self) -> None:
+        """End all answers with an error, because the server ends; called on the event loop."""
+        for events in self._queues:
+            events.put_nowait(ApiError("The server is ending.", "Ask again in a while.", 503, "server_ending"))
 
     async def follow(self, answers: Sequence[Answer]) -> AsyncGenerator[Step | None, None]:
         """The chunks of several answers that bring something, with the answer's number; None after a silence.
@@ -35,11 +42,11 @@ class Follower:
             AppError: an answer failed, which ends all.
         """
         self._enter(len(answers))
-        events: asyncio.Queue[Step | AppError | None] = asyncio.Queue()
+        events: asyncio.Queue[Event] = asyncio.Queue()
         stop = threading.Event()
         loop = asyncio.get_running_loop()
 
-        def put(event: Step | AppError | None) -> None:
+        def put(event: Event) -> None:
             with suppress(RuntimeError):  # the server has ended
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
@@ -49,6 +56,7 @@ class Follower:
             )
             work.start()
         running = len(answers)
+        self._queues.add(events)
         try:
             while running:
                 try:
@@ -63,6 +71,7 @@ class Follower:
                     yield event
         finally:
             stop.set()
+            self._queues.discard(events)
 
     def _enter(self, count: int) -> None:
         with self._lock:
@@ -70,9 +79,7 @@ class Follower:
                 raise BackendBusyError(f"{self._running} answers are being written or wait.", "Try again in a while.")
             self._running += count
 
-    def _run(
-        self, number: int, answer: Answer, put: Callable[[Step | AppError | None], None], stopped: Callable[[], bool]
-    ) -> None:
+    def _run(self, number: int, answer: Answer, put: Callable[[Event], None], stopped: Callable[[], bool]) -> None:
         end: AppError | None = None
         try:
             with closing(answer()) as chunks:

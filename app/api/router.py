@@ -90,7 +90,7 @@ EXAMPLES: dict[str, Any] = {
 
 
 def make_api(backend: Backend, settings: Settings, metrics: Metrics, store: MediaStore) -> FastAPI:
-    """The application that serves the endpoints.
+    """The application that serves the endpoints; its `state.end_answers()` ends those that are being written.
 
     Raises:
         SettingsError: the key that `settings` names is not there.
@@ -110,6 +110,7 @@ def make_api(backend: Backend, settings: Settings, metrics: Metrics, store: Medi
     service = ChatService(backend, settings, catalogue, store)
     locks = [Depends(BearerKey(key))] if key else []
     api.include_router(_routes(service, catalogue, metrics), dependencies=locks, responses=LOCKED if key else {})
+    api.state.end_answers = service.end
     for error, handler in HANDLERS.items():
         api.add_exception_handler(error, handler)
     api.openapi = lambda: _schema(api, catalogue)  # type: ignore[method-assign]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from socket import socket
 from typing import Any
 
 import uvicorn
@@ -19,7 +20,7 @@ from app.backends.base import Backend
 from app.settings import Settings
 
 PATHS = ("/v1/{path:path}", "/health", "/version", "/metrics", "/openapi.json")
-GRACE = 5  # seconds that answers being written have when the server ends
+GRACE = 5  # seconds that connections have when the server ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def serve_alone(backend: Backend, settings: Settings) -> None:
         host = settings.host.strip("[]")
         shown = f"[{host}]" if ":" in host else host
         print(f"* Running on local URL:  http://{shown}:{settings.port}/v1", flush=True)
-        uvicorn.run(
+        config = uvicorn.Config(
             api,
             host=host,
             port=settings.port,
@@ -62,6 +63,24 @@ def serve_alone(backend: Backend, settings: Settings) -> None:
             access_log=False,
             timeout_graceful_shutdown=GRACE,
         )
+        _Server(config, api.state.end_answers).run()
+
+
+class _Server(uvicorn.Server):
+    """One that does not wait for long answers when it is told to end.
+
+    Args:
+        end_answers: ends those that are being written.
+    """
+
+    def __init__(self, config: uvicorn.Config, end_answers: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_answers = end_answers
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End the answers, which lets their connections end."""
+        self._end_answers()
+        await super().shutdown(sockets)
 
 
 def _store(settings: Settings) -> MediaStore:

@@ -63,6 +63,10 @@ class ChatService:
         self._follower = Follower()
         self._readers = CapacityLimiter(READERS)
 
+    def end(self) -> None:
+        """End all answers, because the server ends."""
+        self._follower.end()
+
     async def reply(self, request: Request) -> Response:
         """The reply to a request, whole or as a stream.
 

@@ -184,6 +184,12 @@ def test_what_is_too_large_is_413(serve: Any) -> None:
     assert reply.status_code == 413
 
 
+def test_what_is_large_but_allowed_is_answered(echo: Server) -> None:
+    # Bytes behind the picture's end belong to no format and are not looked at.
+    reply = post(echo, asked(image_part(data_url(picture() + bytes(20 * 1024**2))), "What?"))
+    assert "image 1 of 4x3 px" in reply.json()["choices"][0]["message"]["content"]
+
+
 @pytest.mark.parametrize(("told", "header"), [(None, "5"), (0.2, "1"), (7.4, "8")])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_full_queue_is_429_and_says_when_to_come_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,16 +26,10 @@ def started(*flags: str, **environment: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", str(port), *flags]
-    server = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL, text=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        while server.poll() is None:
-            try:
-                if httpx.get(f"{url}/health").status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        assert server.poll() is None, "the server ended"
+        wait_for(url, server)
         yield url
     finally:
         server.terminate()
@@ -88,6 +83,38 @@ def test_the_page_is_what_it_was(both: str) -> None:
     # Unknown paths below /v1 are the API's, all others the page's.
     assert login.get("/v1/nothing").json()["error"]["message"]
     assert "error" not in login.get("/nothing").json()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_answers_and_is_no_error() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--api-only", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}", server)
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+        events = iter(client.chat.completions.create(**asked("/long story"), stream=True))
+        next(events)
+        server.send_signal(signal.SIGINT)
+        with pytest.raises(openai.APIError, match="The server is ending"):
+            list(events)
+        _, err = server.communicate(timeout=60)
+    finally:
+        server.kill()
+    assert server.returncode == 0 and err == "Stopped.\n"
+
+
+def wait_for(url: str, server: subprocess.Popen[str]) -> None:
+    """Wait until the server answers; fails at once if it ends."""
+    while server.poll() is None:
+        try:
+            if httpx.get(f"{url}/health").status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError("the server ended")
 
 
 @pytest.mark.slow
