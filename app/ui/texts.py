@@ -78,7 +78,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     # progress
     "queue": ("Waiting for a free place", "正在排队"),
     "queue_place": ("Waiting, number {place} in line", "正在排队，当前第 {place} 位"),
-    "queue_time": ("Waiting, number {place} in line, about {seconds} s", "正在排队，当前第 {place} 位，约 {seconds} 秒"),
+    "queue_time": (
+        "Waiting, number {place} in line, about {seconds} s",
+        "正在排队，当前第 {place} 位，约 {seconds} 秒",
+    ),
     "load": ("Loading the model", "正在加载模型"),
     "decode_video": ("Decoding the video", "正在解码视频"),
     "encode_images": ("Encoding the images", "正在编码图像"),
