@@ -40,7 +40,9 @@ class Script(Backend):
     def status(self) -> LoadStatus:
         return LoadStatus("ready")
 
-    def stream(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Generator[Chunk, None, None]:
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
         self.seen.append(list(messages))
         try:
             for step in self.scripts.pop(0):
@@ -117,7 +119,9 @@ def test_a_kept_error_keeps_no_frames_alive():
     kept: list[weakref.ref[Tensor]] = []
 
     class Failing(Script):
-        def stream(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Generator[Chunk, None, None]:
+        def stream(
+            self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+        ) -> Generator[Chunk, None, None]:
             tensor = Tensor()
             kept.append(weakref.ref(tensor))
             yield Chunk()
@@ -250,7 +254,9 @@ def test_a_turn_stopped_without_text_is_not_seen_by_the_model():
 
 def test_an_error_while_stopping_is_not_raised():
     class Clumsy(Script):
-        def stream(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Generator[Chunk, None, None]:
+        def stream(
+            self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+        ) -> Generator[Chunk, None, None]:
             try:
                 yield Chunk("a")
             finally:
@@ -323,7 +329,9 @@ def test_clear_from_another_thread_while_the_backend_works():
     waiting, go = Event(), Event()
 
     class Blocking(Script):
-        def stream(self, messages: Sequence[Message], params: SamplingParams, user: str = "") -> Generator[Chunk, None, None]:
+        def stream(
+            self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+        ) -> Generator[Chunk, None, None]:
             waiting.set()
             assert go.wait(10)
             yield Chunk("late")
