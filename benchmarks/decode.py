@@ -109,5 +109,5 @@ def _summary(
         "read_gb_per_s": round(median(reads) / 1e9, 2),
         "ttft_s": median([usage.ttft or 0.0 for usage in usages]),
         "prompt_tokens": last.prompt_tokens,
-        "vision_tokens": last.vision_tokens,
+        "vision_tokens": last.vision_tokens or 0,
     }

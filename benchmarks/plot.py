@@ -18,6 +18,7 @@ WORDS = {
 
 def draw(cases: Cases, path: Path) -> None:
     """Write times above and rates below, a column each for turns, pictures and users; `path` ends with the format."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,8 +33,9 @@ def draw(cases: Cases, path: Path) -> None:
         above.set(yscale="log", title=name)
         below.set(xlabel=name, ylim=(0, None))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # No date and no random ids, so that the same figures give the same file.
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    # No date and no random ids, so that the same figures give the same file; letters stay letters.
+    with rc_context({"svg.hashsalt": "growth", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _lines(axes: Any, rows: dict[int, dict[str, Any]], keys: list[str], label: str) -> None:

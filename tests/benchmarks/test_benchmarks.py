@@ -106,7 +106,10 @@ def test_growth_and_its_plot(measure: Measure, tmp_path: Path) -> None:
     assert cases["images1"]["prompt_tokens"] + 64 < cases["images2"]["prompt_tokens"]
     assert cases["users1"]["ratio"] == 1
     drawn = plot.read_text("utf-8")
-    assert "<svg" in drawn and drawn.count("<path") > 20
+    for word in ("turns", "images", "users", "nothing kept", "follow-up", "seconds", "tokens per second"):
+        assert word in drawn
+    # Six boxes, with a line of its own for each figure over the counts.
+    assert drawn.count('id="axes_') == 6 and drawn.count('clip-path="url') >= 8
 
 
 def check_startup(cases: dict[str, Any]) -> None:
