@@ -42,7 +42,8 @@ def test_an_edited_and_a_regenerated_question_start_as_fast(turned: Cases, name:
 
 def test_pictures_of_mixed_sizes_are_encoded_faster_than_in_one_padded_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision, "SIZES", {"mixed": [(28, 36), (12, 12), (15, 20), (8, 8)]})
-    assert vision.run(replace(EMBEDDED, repeats=5))["mixed"]["ratio"] > 0.9
+    # 6 or more as it is, 1 if the application itself encoded them in a padded batch.
+    assert vision.run(replace(EMBEDDED, repeats=5))["mixed"]["ratio"] > 1.5
 
 
 def test_preprocessing_is_not_slower_than_in_floats() -> None:
