@@ -18,7 +18,9 @@ from app.ui.demo import build_demo, launch
 class Verbatim(EchoBackend):
     """Says what it hears."""
 
-    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
         yield Chunk(messages[-1].text)
         yield Chunk(finish_reason="stop", usage=Usage(new_tokens=2))
 

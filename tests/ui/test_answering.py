@@ -26,7 +26,9 @@ class Endless(EchoBackend):
 
     closed = False
 
-    def stream(self, messages: Sequence[Message], params: SamplingParams) -> Generator[Chunk, None, None]:
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
         try:
             while True:
                 yield Chunk("word ")
