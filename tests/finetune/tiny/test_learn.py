@@ -122,6 +122,7 @@ def train(
             folder.mkdir()
             tokenizer.save(str(folder / "tokenizer.json"))
             torch.manual_seed(3)
+            torch.set_num_threads(1)  # as the command does: what starts orthogonal depends on it in its last bits
             stage = towers.Stage(len(supplies.words), folder / "tower.pt")
             stage.done, stage.seconds = 100, 7200.0
             stage.save()
