@@ -12,6 +12,7 @@ from typing import Any
 
 from app.settings import Settings
 from benchmarks.checkpoint import bench_checkpoint
+from finetune.tiny.record import processor
 
 Cases = dict[str, dict[str, Any]]
 
@@ -61,7 +62,7 @@ def machine(device: str) -> dict[str, Any]:
     chosen = choose_device(device)
     facts: dict[str, Any] = {
         "system": platform.system(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 2),
@@ -72,12 +73,3 @@ def machine(device: str) -> dict[str, Any]:
     if chosen.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(chosen)
     return facts
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()

@@ -214,8 +214,7 @@ class BatchedEngine(Queued):
             # A scheduler that has just failed is being made anew.
             self._batch.changed.wait_for(lambda: self._manager.is_running() or self._line.closed, RESTART)
             if not self._schedule(running):
-                for digest in pictures:
-                    self._table.release(digest)
+                self._release(running)
                 raise GenerationError("The engine has ended.", "Start the server again.")
 
     def _schedule(self, running: _Running) -> bool:

@@ -111,17 +111,13 @@ class Line:
     def next(self, room: Callable[[Ticket], bool] = lambda ticket: True) -> Ticket | None:
         """The next ticket that there is room for, once there is one; None when the line was closed."""
         with self._changed:
-            found: list[Ticket] = []
-
-            def look() -> bool:
-                found[:] = [ticket for ticket in self._waiting if room(ticket)][:1]
-                return bool(found) or self._closed
-
-            self._changed.wait_for(look)
-            if self._closed:
-                return None
-            self._take(found[0])
-            return found[0]
+            while not self._closed:
+                ticket = next((ticket for ticket in self._waiting if room(ticket)), None)
+                if ticket is not None:
+                    self._take(ticket)
+                    return ticket
+                self._changed.wait()
+            return None
 
     def leave(self, ticket: Ticket) -> None:
         """Wait no longer."""

@@ -53,7 +53,7 @@ class Readers(nn.Module):
     """What covers the four quarters of the part of a picture that each of the resampler's queries stands for.
 
     Without this lesson a query's output names the colour of its patch in less than half of the cases and the shape in
-    about half, although the tower knows: the language model finds nothing by its shape then.
+    about half, although the tower knows both.
     """
 
     def __init__(self, width: int, things: int) -> None:

@@ -9,6 +9,7 @@ import openai
 
 from app.backends.echo import EchoBackend
 from tests.api.conftest import asked
+from tests.waiting import awaited
 
 CROWD = 64
 
@@ -26,7 +27,7 @@ def test_streams_are_neither_lost_nor_mixed_nor_doubled(serve: Any) -> None:
         async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
             return await asyncio.gather(*(ask(client, number) for number in range(CROWD)))
 
-    said = asyncio.run(ask_all())
+    said = awaited(ask_all())
     assert said == [f'Message 1: text "question {number}". Options: all at their defaults.' for number in range(CROWD)]
     assert server.count("minicpmv_answers_total", source="api", end="stop") == CROWD
     assert server.count("minicpmv_answers_running", source="api") == 0

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
+
+from tests.browser.conftest import ChatPage
 
 pytestmark = pytest.mark.browser
 
@@ -22,27 +24,28 @@ def test_attachments_are_numbered_before_they_are_sent(chat, examples: Path) -> 
     assert numbers == ["[image 1]", "[video 1]", "[image 2]"]
 
 
-def test_a_message_sent_during_an_upload_waits_for_it(chat, examples: Path) -> None:
-    uploads: list = []
+def sent_during_an_upload(chat: ChatPage, file: Path) -> Route:
+    """The upload, which is held up while a message about its file is sent."""
+    uploads: list[Route] = []
     chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
-    chat.choose(examples / "pair_1.png")
+    chat.choose(file)
     expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
     chat.box.press_sequentially("typed meanwhile")
     chat.box.press("Enter")
+    return uploads[0]
+
+
+def test_a_message_sent_during_an_upload_waits_for_it(chat, examples: Path) -> None:
+    upload = sent_during_an_upload(chat, examples / "pair_1.png")
     expect(chat.messages).to_have_count(0)
     expect(chat.box).to_have_value("typed meanwhile")
-    uploads[0].continue_()
+    upload.continue_()
     expect(chat.messages.last).to_contain_text('image 1 of 480x360 px, text "typed meanwhile"')
     expect(chat.footers).to_have_count(1)
 
 
 def test_a_message_that_waited_for_its_upload_goes_even_if_the_page_takes_no_click_yet(chat, examples: Path) -> None:
-    uploads: list = []
-    chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
-    chat.choose(examples / "pair_1.png")
-    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
-    chat.box.press_sequentially("typed meanwhile")
-    chat.box.press("Enter")
+    upload = sent_during_an_upload(chat, examples / "pair_1.png")
     # A component that has not caught up yet swallows clicks; here the first two.
     chat.page.evaluate("""() => {
         let left = 2;
@@ -50,7 +53,7 @@ def test_a_message_that_waited_for_its_upload_goes_even_if_the_page_takes_no_cli
             if (left-- > 0) event.stopImmediatePropagation();
         }, true);
     }""")
-    uploads[0].continue_()
+    upload.continue_()
     expect(chat.messages.last).to_contain_text('image 1 of 480x360 px, text "typed meanwhile"')
     expect(chat.footers).to_have_count(1)
     expect(chat.messages).to_have_count(2)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace as Of
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 
 from app.remote.failures import BrokenOff
 from app.remote.reading import Meter, Piece, read_event, read_stream
+from tests.waiting import awaited
 
 
 def event(content: str | None = None, reason: str | None = None, usage: Any = None, **delta: Any) -> Any:
@@ -23,7 +23,7 @@ def pieces(*events: Any) -> list[Piece]:
     async def read() -> list[Piece]:
         return [piece async for piece in read_stream(stream())]
 
-    return asyncio.run(read())
+    return awaited(read())
 
 
 def test_roles_and_empty_texts_and_usage_without_choices() -> None:
