@@ -48,28 +48,29 @@ class Curriculum(Generic[Sample]):
     def __init__(self, supplies: Supplies, writer: Writer[Sample]) -> None:
         self.supplies, self.writer = supplies, writer
 
-    def batch(self, rng: Random, kind: float, easy: float, early: float = 0.0) -> list[Sample]:
+    def batch(self, rng: Random, kind: float, easy: float, early: float = 0.0, few: float = 0.0) -> list[Sample]:
         """Samples of one kind.
 
         Args:
             kind: in 0..1, chooses which. easy: share of pictures with one object only, high at first.
             early: how much rarer all but single whole pictures are, 1 at first.
+            few: share of the other single pictures with two or three large shapes only.
         """
         kinds = ((self.singles, 0.45), (self.sliced, 0.25), (self.pairs, 0.11), (self.shots, 0.12), (self.clips, 0.07))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
-        left = kind * (1 - max(0.8 * easy, 0.5 * early))
+        left = kind * (1 - max(0.8 * easy, 0.5 * early, 0.7 * few))
         for make, share in kinds:
             left -= share
             if left < 0:
-                return make(rng, easy)
-        return self.singles(rng, easy)
+                return self.singles(rng, easy, few) if make == self.singles else make(rng, easy)
+        return self.singles(rng, easy, few)
 
-    def singles(self, rng: Random, easy: float) -> list[Sample]:
+    def singles(self, rng: Random, easy: float, few: float = 0.0) -> list[Sample]:
         """One whole picture each, a few without."""
         grid = rng.choice(GRIDS)
-        return [self._single(rng, grid, easy) for _ in range(SLICES)]
+        return [self._single(rng, grid, easy, few) for _ in range(SLICES)]
 
-    def _single(self, rng: Random, grid: tuple[int, int], easy: float) -> Sample:
+    def _single(self, rng: Random, grid: tuple[int, int], easy: float, few: float) -> Sample:
         draw = rng.random()
         if draw < 0.06:
             spoken = (language.small_talk, language.small_talk, language.outside)
@@ -77,14 +78,16 @@ class Curriculum(Generic[Sample]):
         asked: list[Lesson] = []
         while not asked:
             canvas = canvas_for(grid, rng, self.supplies)
-            asked = self._photo(canvas, rng) if draw < 0.09 else self._asked(canvas, rng, easy)
+            asked = self._photo(canvas, rng) if draw < 0.09 else self._asked(canvas, rng, easy, few)
         picture = whole(canvas.finish(), _dense(canvas))
         return self.writer.write(_about([picture], asked))
 
-    def _asked(self, canvas: Canvas, rng: Random, easy: float) -> list[Lesson]:
+    def _asked(self, canvas: Canvas, rng: Random, easy: float, few: float = 0.0) -> list[Lesson]:
         """Draw a scene on an empty canvas and ask about it; nothing is asked where nothing found a place."""
         if rng.random() < easy:
             scene: Scene = rng.choice((scenes.one_shape, scenes.one_thing))
+        elif rng.random() < few:
+            scene = scenes.few
         else:
             scene = rng.choices(*zip(*SCENES, strict=True))[0]
         scene(canvas, rng, self.supplies)
@@ -249,7 +252,10 @@ def _said(pair: tuple[str, str]) -> Exchange:
 def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
     """A conversation that begins with the pictures."""
     return [
-        Exchange(lesson.question, lesson.answer, pictures if index == 0 else []) for index, lesson in enumerate(asked)
+        Exchange(
+            lesson.question, lesson.answer, pictures if index == 0 else [], about=tuple(one.box for one in lesson.about)
+        )
+        for index, lesson in enumerate(asked)
     ]
 
 

@@ -30,6 +30,7 @@ from finetune.tiny.dense import Heads, Readers, Words
 from finetune.tiny.embedded import new_model, write
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
+from finetune.tiny.pointing import Pointing, missed, read
 from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.supplies import gather
 from finetune.tiny.towers import PackedPictures, features_of, plain_attention, save, size_of, to_slices
@@ -42,6 +43,7 @@ RESAMPLER_SHARE = 0.5
 PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
 WORD_SHARE = 0.1
+POINTING_SHARE = 0.3
 # Pictures until the rate is full.
 WARMUP = 6000
 # What the answers of a batch count from which on it counts in full.
@@ -57,6 +59,7 @@ class Batch:
         ids, labels: int64 (B, L), padded on the right. weights: float32 (B, L), what a label counts.
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
         dense: int64 (n, 4, N), what covers the patches of the only group; None if not known of all its slices.
+        pointing: what is asked for in pictures that were not cut.
     """
 
     def __init__(self, samples: list[Sample], pad: int) -> None:
@@ -74,6 +77,13 @@ class Batch:
                 pieces[piece.shape].append(torch.from_numpy(piece.copy()))
                 places[piece.shape].append(torch.arange(start, stop) + row * length)
         self.groups = [(torch.stack(pieces[shape]), torch.cat(places[shape])) for shape in pieces]
+        asked = [
+            (row, at, sample.places[0][0], boxes)
+            for row, sample in enumerate(samples)
+            for at, boxes in sample.pointed
+            if len(sample.places) == 1
+        ]
+        self.pointing = Pointing(*zip(*asked, strict=True)) if asked else None
         known = [sample for sample in samples if sample.pieces]
         whole = known and all(sample.dense is not None for sample in known) and len(self.groups) == 1
         self.dense = torch.stack([torch.from_numpy(s.dense) for s in known if s.dense is not None]) if whole else None
@@ -119,20 +129,24 @@ def answer_weights(labels: Sequence[int]) -> list[float]:
     return weights
 
 
-def answer_loss(model: MiniCPMV26, embeds: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean cross-entropy of the answers, (B, L, width) against (B, L)."""
+def answer_loss(model: MiniCPMV26, embeds: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of the answers, from (B, L, width), and how far the questions miss what they ask for."""
+    labels, weights = batch.labels, batch.weights
+    missing = embeds.new_zeros((), dtype=torch.float32)
     ends = (labels != -100).int().cumsum(1).argmax(1) + 1  # nothing is learned behind them
     total, answers = embeds.new_zeros((), dtype=torch.float32), float(weights.sum())
     # Rows of about one length together: a third of a batch would be padding else.
     for rows in ends.argsort().chunk(PARTS):
         length = int(ends[rows].max())
-        hidden = model.llm.model(inputs_embeds=embeds[rows, :length], use_cache=False).last_hidden_state
+        hidden, inputs = read(model.llm.model, embeds[rows, :length])
+        if batch.pointing:
+            missing = missing + missed(model.llm.model, inputs, batch.pointing, rows) / len(batch.pointing.rows)
         wanted, shares = labels[rows, 1:length], weights[rows, 1:length]
         asked = wanted != -100
         logits = model.llm.lm_head(hidden[:, :-1][asked]).float()
         total = total + (F.cross_entropy(logits, wanted[asked], reduction="none") * shares[asked]).sum()
     # A batch with few answers says little; alone it should not move the model as far as one with many.
-    return total / answers * min(1.0, (answers / FULL) ** 0.5)
+    return total / answers * min(1.0, (answers / FULL) ** 0.5), missing
 
 
 class Stage:
@@ -190,19 +204,20 @@ class Stage:
         named = self.words.loss(outputs, labels, size, self.model.llm.model.embed_tokens.weight)
         return self.readers.loss(outputs, labels, size) + WORD_SHARE / DENSE_SHARE * named
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What is minimised, and the answers' part in it."""
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """What is minimised, the answers' part in it, and how far the questions miss what they ask for."""
         # The tower learns in every second step only: its backward pass is the dearest.
         learn = self.step % 2 == 0 and batch.dense is not None
         with torch.autocast("cpu", torch.bfloat16):
             embeds, seen = encode(self.model, batch, learn)
-            answers = answer_loss(self.model, embeds, batch.labels, batch.weights)
+            answers, missing = answer_loss(self.model, embeds, batch)
+            total = answers + POINTING_SHARE * missing
             if seen is None or batch.dense is None:
-                return answers, answers
+                return total, answers, missing
             dense = self.read_loss(seen.outputs, batch.dense, seen.size)
             if learn:
                 dense = dense + self.heads.loss(seen.features, batch.dense)
-            return answers + DENSE_SHARE * dense, answers
+            return total + DENSE_SHARE * dense, answers, missing
 
     def save(self, seed: int) -> None:
         """Write this stage's checkpoint, the embedded one, and the record of both stages."""
@@ -230,6 +245,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
     made.add_argument("--early", type=int, default=150_000, help="pictures until most are no longer single whole ones")
+    made.add_argument("--few", type=int, default=0, help="pictures until two or three shapes come no more often (0)")
     made.add_argument("--seed", type=int, default=2, help="of weights and pictures (2)")
     made.add_argument("--threads", type=int, default=2, help="if it is the only process (2)")
     made.add_argument("--compile", action="store_true", help="a quarter faster after a minute; needs a C++ compiler")
@@ -247,7 +263,8 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
         stage.compile()
     curriculum, pad = Curriculum(supplies, TokenWriter(tokenizer)), tokens.id_of(tokenizer, "<|endoftext|>")
     packed_pictures = PackedPictures(supplies, seed, SLICES)
-    clock, answers, denses = Clock(stage.seconds), [], []
+    clock = Clock(stage.seconds)
+    answers, denses, missings = [], [], []
     while stage.done < arguments.pictures:
         if Random(f"packed {seed} {stage.step}").random() < PACKED_SHARE:
             total = stage.packed_loss(*packed_pictures.batch(stage.step * team.size + team.rank))
@@ -257,8 +274,12 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
             kind, rng = Random(f"{seed} {stage.step}").random(), Random(f"{seed} {stage.step} {team.rank}")
             easy = max(0.0, 1 - stage.done / arguments.easy)
             early = float(stage.done < arguments.early)
-            total, answer = stage.losses(Batch(curriculum.batch(rng, kind, easy, early), pad))
+            few = 0.8 * float(stage.done < arguments.few)
+            batch = Batch(curriculum.batch(rng, kind, easy, early, few), pad)
+            total, answer, missing = stage.losses(batch)
             answers.append(answer.item())
+            if batch.pointing:
+                missings.append(missing.item())
         total.backward()
         team.average(stage.optimizers.parameters)
         stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling, stage.began))
@@ -266,16 +287,16 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
         stage.step += 1
         if team.first and (clock.due or stage.done >= arguments.pictures):
             stage.seconds = clock.report()
-            print(json.dumps(_report(stage, answers, denses)), flush=True)
+            print(json.dumps(_report(stage, answers, denses, missings)), flush=True)
             stage.save(seed)
-            answers, denses = [], []
+            answers, denses, missings = [], [], []
 
 
-def _report(stage: Stage, answers: list[float], denses: list[float]) -> dict[str, float]:
+def _report(stage: Stage, answers: list[float], denses: list[float], missings: list[float]) -> dict[str, float]:
     """How far the stage is, and the mean losses since the last report."""
-    loss, dense = (round(sum(values) / max(1, len(values)), 3) for values in (answers, denses))
+    loss, dense, missing = (round(sum(values) / max(1, len(values)), 3) for values in (answers, denses, missings))
     counts = {"pictures": stage.done, "seconds": round(stage.seconds), "step": stage.step}
-    return {**counts, "loss": loss, "dense": dense}
+    return {**counts, "loss": loss, "dense": dense, "missed": missing}
 
 
 def main() -> None:

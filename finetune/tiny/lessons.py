@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
@@ -21,11 +21,17 @@ MARGIN = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One question with its answer; `skill` is the row of the evaluation it belongs to."""
+    """One question with its answer.
+
+    Attributes:
+        skill: the row of the evaluation it belongs to.
+        about: what has to be found in the picture to answer; nothing where that is everything, or is not there.
+    """
 
     skill: str
     question: str
     answer: str
+    about: tuple[Thing, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -122,23 +128,23 @@ def colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
         question = (
             choose(rng, language.COLOUR_ZH) if single else choose(rng, language.COLOUR_OF_ZH, thing=SHAPE_ZH[one.name])
         )
-        return Lesson("colour zh", question, COLOUR_ZH[one.colour])
+        return Lesson("colour zh", question, COLOUR_ZH[one.colour], (one,))
     if len(objects) == 1 and rng.random() < 0.5:
-        return Lesson("colour", choose(rng, language.COLOUR_ONE), one.colour)
-    return Lesson("colour", choose(rng, language.COLOUR_OF, thing=one.name), one.colour)
+        return Lesson("colour", choose(rng, language.COLOUR_ONE), one.colour, (one,))
+    return Lesson("colour", choose(rng, language.COLOUR_OF, thing=one.name), one.colour, (one,))
 
 
 def shape_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     """What the only shape is, or the only one of its colour."""
     if len(objects) == 1 and objects[0].kind == "shape":
         if rng.random() < 0.2:
-            return Lesson("shape", choose(rng, language.SHAPE_ZH), SHAPE_ZH[objects[0].name])
-        return Lesson("shape", choose(rng, language.SHAPE_ONE), objects[0].name)
+            return Lesson("shape", choose(rng, language.SHAPE_ZH), SHAPE_ZH[objects[0].name], (objects[0],))
+        return Lesson("shape", choose(rng, language.SHAPE_ONE), objects[0].name, (objects[0],))
     shapes = [thing for thing in objects if thing.kind == "shape" and alone(thing, objects, "colour")]
     if not shapes or any(thing.kind == "thing" for thing in objects):
         return None
     one = rng.choice(shapes)
-    return Lesson("shape", choose(rng, language.SHAPE_OF, colour=one.colour), one.name)
+    return Lesson("shape", choose(rng, language.SHAPE_OF, colour=one.colour), one.name, (one,))
 
 
 def count_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -147,18 +153,18 @@ def count_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
         return None
     draw = rng.random()
     if draw < 0.15:
-        return Lesson("count", choose(rng, language.COUNT, things=rng.choice(("objects", "shapes"))), str(len(objects)))
+        question = choose(rng, language.COUNT, things=rng.choice(("objects", "shapes")))
+        return Lesson("count", question, str(len(objects)), tuple(objects))
     if draw < 0.25:
         colour = rng.choice(objects).colour
-        count = sum(thing.colour == colour for thing in objects)
-        return Lesson(
-            "count", choose(rng, language.COUNT, things=f"{colour} {rng.choice(('objects', 'shapes'))}"), str(count)
-        )
+        same = tuple(thing for thing in objects if thing.colour == colour)
+        question = choose(rng, language.COUNT, things=f"{colour} {rng.choice(('objects', 'shapes'))}")
+        return Lesson("count", question, str(len(same)), same)
     name = rng.choice(objects).name if rng.random() < 0.92 else rng.choice(SHAPE_NAMES)
-    count = sum(thing.name == name for thing in objects)
+    same = tuple(thing for thing in objects if thing.name == name)
     if rng.random() < 0.12:
-        return Lesson("count", choose(rng, language.COUNT_ZH, thing=SHAPE_ZH[name]), str(count))
-    return Lesson("count", choose(rng, language.COUNT, things=PLURALS[name]), str(count))
+        return Lesson("count", choose(rng, language.COUNT_ZH, thing=SHAPE_ZH[name]), str(len(same)), same)
+    return Lesson("count", choose(rng, language.COUNT, things=PLURALS[name]), str(len(same)), same)
 
 
 def side_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -173,14 +179,13 @@ def side_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     if abs(one.centre[axis] - other.centre[axis]) < 0.12:
         return None
     side = (("left", "right"), ("top", "bottom"))[axis][last]
-    if one.kind == "thing":
-        return Lesson("position", choose(rng, (language.SIDE_WHAT, language.END_WHAT)[axis], side=side), phrase(one))
-    kind = rng.random()
+    if one.kind == "thing" or (kind := rng.random()) >= 0.75:
+        question = choose(rng, (language.SIDE_WHAT, language.END_WHAT)[axis], side=side)
+        return Lesson("position", question, phrase(one), (one,))
     if kind < 0.5:
-        return Lesson("position", choose(rng, (language.SIDE_COLOUR, language.END_COLOUR)[axis], side=side), one.colour)
-    if kind < 0.75:
-        return Lesson("position", choose(rng, (language.SIDE_SHAPE, language.END_SHAPE)[axis], side=side), one.name)
-    return Lesson("position", choose(rng, (language.SIDE_WHAT, language.END_WHAT)[axis], side=side), phrase(one))
+        question = choose(rng, (language.SIDE_COLOUR, language.END_COLOUR)[axis], side=side)
+        return Lesson("position", question, one.colour, (one,))
+    return Lesson("position", choose(rng, (language.SIDE_SHAPE, language.END_SHAPE)[axis], side=side), one.name, (one,))
 
 
 def where_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -192,7 +197,7 @@ def where_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     name = (
         one.name if one.kind == "shape" and alone(one, objects, "name") and rng.random() < 0.5 else phrase(one, False)
     )
-    return Lesson("position", choose(rng, language.WHERE, thing=name), place)
+    return Lesson("position", choose(rng, language.WHERE, thing=name), place, (one,))
 
 
 def beside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -214,7 +219,7 @@ def beside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     if len(close) > 1 and close[1][0] - close[0][0] < 0.1:
         return None
     question = choose(rng, language.BESIDE, relation=rng.choice(language.RELATIONS[way]), thing=phrase(one, False))
-    return Lesson("position", question, phrase(close[0][2]))
+    return Lesson("position", question, phrase(close[0][2]), (close[0][2],))
 
 
 def yes_no_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -235,16 +240,16 @@ def yes_no_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     ):
         asked = rng.choice([thing for thing in objects if thing.kind == "shape" and alone(thing, objects, "name")])
         colour = asked.colour if yes else rng.choice([name for name in NAMES if name != asked.colour])
-        return Lesson(
-            "yes or no", choose(rng, language.IS_COLOUR, thing=asked.name, colour=colour), "yes" if yes else "no"
-        )
+        question = choose(rng, language.IS_COLOUR, thing=asked.name, colour=colour)
+        return Lesson("yes or no", question, "yes" if yes else "no", (asked,))
     if rng.random() < 0.12:
-        return Lesson("yes or no", choose(rng, language.YES_NO_ZH, thing=zh(one)), "有" if yes else "没有")
+        about = (one,) if yes else ()
+        return Lesson("yes or no", choose(rng, language.YES_NO_ZH, thing=zh(one)), "有" if yes else "没有", about)
     words = phrase(one)
+    found: tuple[Thing, ...] = (one,) if yes else ()
     if one.kind == "shape" and rng.random() < 0.3:
-        words = a(one.name)
-        yes = any(thing.name == one.name for thing in objects)
-    return Lesson("yes or no", choose(rng, language.IS_THERE, a_thing=words), "yes" if yes else "no")
+        words, found = a(one.name), tuple(thing for thing in objects if thing.name == one.name)
+    return Lesson("yes or no", choose(rng, language.IS_THERE, a_thing=words), "yes" if found else "no", found)
 
 
 def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -254,8 +259,8 @@ def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     one = objects[0]
     skill = "things" if one.kind == "thing" else "describe"
     if rng.random() < 0.25:
-        return Lesson(f"{skill} zh", choose(rng, language.WHAT_ZH), zh(one))
-    return Lesson(skill, choose(rng, language.WHAT), phrase(one))
+        return Lesson(f"{skill} zh", choose(rng, language.WHAT_ZH), zh(one), (one,))
+    return Lesson(skill, choose(rng, language.WHAT), phrase(one), (one,))
 
 
 def read_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -275,7 +280,7 @@ def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     if len(texts) != 1 or len(objects) != 1:
         return None
     word = "number" if texts[0].name.isdigit() else "text"
-    return Lesson("colour", choose(rng, language.COLOUR_OF, thing=word), texts[0].colour)
+    return Lesson("colour", choose(rng, language.COLOUR_OF, thing=word), texts[0].colour, (texts[0],))
 
 
 def describe_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -291,7 +296,7 @@ def box_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     name = (
         one.name if one.kind == "shape" and alone(one, objects, "name") and rng.random() < 0.4 else phrase(one, False)
     )
-    return Lesson("boxes", choose(rng, language.BOX, thing=name), box_text(one))
+    return Lesson("boxes", choose(rng, language.BOX, thing=name), box_text(one), (one,))
 
 
 def outside_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -309,19 +314,20 @@ def follow_up(before: Lesson, objects: Sequence[Thing], rng: Random) -> Lesson |
         others = [thing for thing in shapes if thing is not asked[0] and alone(thing, objects, "name")]
         if others and rng.random() < 0.5:
             other = rng.choice(others)
-            return Lesson("turns", choose(rng, language.FOLLOW_OTHER, thing=other.name), other.colour)
+            return Lesson("turns", choose(rng, language.FOLLOW_OTHER, thing=other.name), other.colour, (other,))
         place = region(asked[0])
         if place and rng.random() < 0.3:
-            return Lesson("turns", choose(rng, language.FOLLOW_WHERE), place)
-        return Lesson("turns", choose(rng, language.FOLLOW_SHAPE), asked[0].name)
+            return Lesson("turns", choose(rng, language.FOLLOW_WHERE), place, (asked[0],))
+        return Lesson("turns", choose(rng, language.FOLLOW_SHAPE), asked[0].name, (asked[0],))
     if before.skill == "shape":
         asked = [thing for thing in shapes if thing.name == before.answer]
         if len(asked) != 1:
             return None
-        return Lesson("turns", choose(rng, language.FOLLOW_COLOUR), asked[0].colour)
+        return Lesson("turns", choose(rng, language.FOLLOW_COLOUR), asked[0].colour, (asked[0],))
     if before.skill == "position" and before.answer in NAMES:
         asked = [thing for thing in shapes if thing.colour == before.answer]
-        return Lesson("turns", choose(rng, language.FOLLOW_SHAPE), asked[0].name) if len(asked) == 1 else None
+        if len(asked) == 1:
+            return Lesson("turns", choose(rng, language.FOLLOW_SHAPE), asked[0].name, (asked[0],))
     return None
 
 
@@ -371,4 +377,4 @@ def polite(lesson: Lesson, rng: Random) -> Lesson:
     """Now and then with words around the question that change nothing."""
     if rng.random() > 0.06 or not lesson.question.isascii() or lesson.skill in ("honesty", "boxes"):
         return lesson
-    return Lesson(lesson.skill, lesson.question + rng.choice(language.SUFFIXES), lesson.answer)
+    return replace(lesson, question=lesson.question + rng.choice(language.SUFFIXES))

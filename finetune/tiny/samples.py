@@ -15,6 +15,7 @@ from app.families.minicpm_v_2_6 import LAYOUT, image_text
 from app.media.patches import cut_slices
 from app.media.slicing import SlicePlan, plan_slices
 from finetune.tiny import tokens
+from finetune.tiny.canvas import Box
 from finetune.tiny.shape import QUERIES, SLICE_SIDE
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -44,12 +45,14 @@ class Exchange:
 
     Attributes:
         pictures: go before the question. learn: whether the answer counts in the loss.
+        about: where in the picture lies what the question asks for, as shares of its sides.
     """
 
     question: str
     answer: str
     pictures: list[Picture] = field(default_factory=list)
     learn: bool = True
+    about: tuple[Box, ...] = ()
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Sample:
         places: half-open (start, end) of the features of each slice.
         pieces: the slices, uint8 (H, W, 3) each.
         dense: int64 (4, N), what covers the patches of the only picture; None if there are several or it is not known.
+        pointed: for questions about something in the picture, the last token before the answer and where that lies.
     """
 
     ids: list[int]
@@ -69,6 +73,7 @@ class Sample:
     places: list[tuple[int, int]]
     pieces: list[np.ndarray]
     dense: np.ndarray | None
+    pointed: list[tuple[int, tuple[Box, ...]]] = field(default_factory=list)
 
 
 def cut(image: Image.Image, most: int) -> Picture:
@@ -117,18 +122,21 @@ class TokenWriter:
         places, _ = LAYOUT.bounds(ids, partial(tokens.id_of, self.tokenizer))
         pieces = [piece for picture in pictures for piece in picture.pieces]
         dense = pictures[0].labels if len(pictures) == 1 else None
-        return Sample(ids, self._labels(ids, exchanges), places, pieces, dense)
+        labels, starts = self._labels(ids, exchanges)
+        pointed = [(at - 1, each.about) for at, each in zip(starts, exchanges, strict=True) if each.about]
+        return Sample(ids, labels, places, pieces, dense, pointed)
 
-    def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> list[int]:
-        """The ids of answers that are learned, with the token that ends each."""
-        labels = [-100] * len(ids)
+    def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> tuple[list[int], list[int]]:
+        """The ids of answers that are learned, with the token that ends each; and where each answer begins."""
+        labels, starts = [-100] * len(ids), []
         at, size = 0, len(self.opening)
         for exchange in exchanges:
             while ids[at : at + size] != self.opening:
                 at += 1
             at += size
+            starts.append(at)
             stop = ids.index(self.end, at)
             if exchange.learn:
                 labels[at : stop + 1] = ids[at : stop + 1]
             at = stop
-        return labels
+        return labels, starts

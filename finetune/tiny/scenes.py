@@ -102,6 +102,17 @@ def several(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
         one_shape(canvas, rng, supplies)
 
 
+def few(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
+    """Two or three large shapes, each of a name and a colour of its own."""
+    count = rng.choice((2, 3))
+    for name in rng.sample(SHAPE_NAMES, count):
+        chosen = some_colour(canvas, rng)
+        if chosen and all(thing.colour != chosen[0] for thing in canvas.objects):
+            add_shape(canvas, rng, count, name, chosen[0])
+    if not canvas.objects:
+        one_shape(canvas, rng, supplies)
+
+
 def alike(canvas: Canvas, rng: Random, supplies: Supplies) -> None:
     """Up to six of a shape, in one colour or several, sometimes with others between them."""
     name, count = rng.choice(SHAPE_NAMES), rng.randint(1, 6)

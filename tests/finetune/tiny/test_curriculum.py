@@ -72,6 +72,16 @@ def test_a_beginner_sees_single_objects(curriculum: Curriculum[list[Exchange]]) 
     assert described and not any(" and " in answer for answer in described)
 
 
+def test_a_searcher_sees_two_or_three_shapes(curriculum: Curriculum[list[Exchange]]) -> None:
+    talks = [talk for seed in range(4) for talk in curriculum.batch(Random(seed), 0.7, 0.0, few=1.0)]
+    assert len(talks) == 32 and max(len(pictures(talk)) for talk in talks) == 1
+    described = [exchange.answer for talk in talks for exchange in talk if exchange.answer.startswith("There is a")]
+    assert described and all(answer.count(" a") <= 5 for answer in described)
+    about = [exchange.about for talk in talks for exchange in talk]
+    assert {1, 2, 3} <= {len(boxes) for boxes in about}
+    assert all(0 <= edge <= 1 for boxes in about for box in boxes for edge in box)
+
+
 def test_sliced_pictures(curriculum: Curriculum[list[Exchange]]) -> None:
     batches = [curriculum.batch(Random(seed), KINDS["sliced"], 0.0) for seed in range(9)]
     for batch in batches:

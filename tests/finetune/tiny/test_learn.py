@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_the_answer(model: Any, tokenizer: Tokenizer, suppli
     batch = learn.Batch([sample], 0)
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        loss = learn.answer_loss(model, embeds, batch.labels, batch.weights)
+        loss, _ = learn.answer_loss(model, embeds, batch)
         logits = model.llm(inputs_embeds=embeds).logits[0]
     answer = [at for at, label in enumerate(sample.labels) if label != -100]
     expected = -torch.stack([logits[at - 1].log_softmax(-1)[sample.ids[at]] for at in answer]).mean()
@@ -99,7 +99,7 @@ def test_the_tower_learns_only_when_it_is_told_to(model: Any, tokenizer: Tokeniz
     for told in (False, True):
         model.zero_grad()
         embeds, _ = learn.encode(model, batch, told)
-        learn.answer_loss(model, embeds, batch.labels, batch.weights).backward()
+        learn.answer_loss(model, embeds, batch)[0].backward()
         weight = model.vpm.encoder.layers[0].mlp.fc1.weight
         assert (weight.grad is not None and bool(weight.grad.any())) == told
         assert model.resampler.query.grad.any()

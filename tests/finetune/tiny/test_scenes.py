@@ -13,6 +13,7 @@ from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.scenes import (
     AMBIGUOUS,
     alike,
+    few,
     one_shape,
     one_thing,
     photo_like,
@@ -50,6 +51,14 @@ def test_several_are_all_different_and_apart(supplies: Supplies) -> None:
                 assert min(overlap) < 0.02
     assert {len(canvas.objects) for canvas in canvases} >= {1, 2, 3, 5}
     assert {thing.kind for canvas in canvases for thing in canvas.objects} == {"shape", "thing"}
+
+
+def test_few_are_told_apart_by_name_and_by_colour(supplies: Supplies) -> None:
+    for canvas in drawn(few, supplies, 25):
+        assert 1 <= len(canvas.objects) <= 3 and {thing.kind for thing in canvas.objects} == {"shape"}
+        assert len({thing.name for thing in canvas.objects}) == len({thing.colour for thing in canvas.objects})
+        assert len({thing.name for thing in canvas.objects}) == len(canvas.objects)
+    assert {len(canvas.objects) for canvas in drawn(few, supplies, 25)} >= {2, 3}
 
 
 def test_alike_are_one_shape_with_others_between(supplies: Supplies) -> None:
