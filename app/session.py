@@ -15,6 +15,7 @@ from app.errors import AppError, GenerationError, RequestError
 from app.messages import Chunk, Message, Part
 from app.placement import attachments, place_attachments
 from app.sampling import SamplingParams
+from app.tree import Tree
 from app.turn import Turn, check_capabilities, check_not_empty
 
 log = logging.getLogger(__name__)
@@ -29,15 +30,21 @@ class Update:
 
 
 Updates: TypeAlias = Generator[Update, None, None]
-Plan: TypeAlias = Callable[[list[Turn]], list[Turn]]
+Plan: TypeAlias = Callable[[Tree], Tree]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """An answer being written: its turn, and the turns to bring back if it never gets a word out (or None)."""
+    """An answer being written.
+
+    Attributes:
+        before: what to bring back if it never gets a word out, or None.
+        of: the key of the turn that this is another version of, or empty.
+    """
 
     turn: Turn
-    before: list[Turn] | None
+    before: Tree | None
+    of: str = ""
 
 
 class Session:
@@ -49,11 +56,12 @@ class Session:
     but left in the turn (`state`, `error`), and the last update shows it.
 
     `clear` may come at any time and from any thread; an answer then being written ends unseen. All else waits
-    for the answer to end. `turns` is never changed in place: a list once taken stays as it was.
+    for the answer to end. Editing and regenerating keep the older version beside the new one in `tree`; `turns`, what
+    is shown and seen by the model, is the path through it that was chosen. A list once taken stays as it was.
     """
 
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
+    def __init__(self, tree: Tree | None = None) -> None:
+        self.tree = tree or Tree()
         # Whose requests these are, for a fair line; says nothing about who it is.
         self.user = token_hex(8)
         self._run: _Run | None = None
@@ -64,6 +72,15 @@ class Session:
         """Whether an answer is being written."""
         return self._run is not None
 
+    @property
+    def turns(self) -> list[Turn]:
+        """The turns shown, the first one first."""
+        return self.tree.path()
+
+    @turns.setter
+    def turns(self, turns: Sequence[Turn]) -> None:
+        self.tree = Tree.of(turns)
+
     def messages(self) -> list[Message]:
         """What the model sees. A turn without any answer is no part of it, the pending one apart."""
         return [message for turn in self.turns for message in turn.messages()]
@@ -72,14 +89,19 @@ class Session:
         """Ask something new. A turn that fails or is stopped stays, with what was answered until then."""
         user = Message("user", tuple(parts))
         check_not_empty(user)
-        yield from self._answer(lambda turns: [*map(_settled, turns), Turn(user)], params, backend, undo=False)
+        yield from self._answer(lambda tree: _settled(tree).appended(Turn(user)), params, backend)
 
     def regenerate(self, params: SamplingParams, backend: Backend) -> Updates:
-        """Answer the last question again; the old answer comes back if the new one ends before its first word."""
-        yield from self._answer(_again, params, backend, undo=True)
+        """Answer the last question again; the old answer comes back if the new one ends before its first word.
+
+        Raises:
+            RequestError: there is nothing to answer.
+        """
+        last = _last_question(self.tree)
+        yield from self._answer(lambda tree: tree.branched(last.key, Turn(last.user)), params, backend, of=last.key)
 
     def edit(self, key: str, text: str, params: SamplingParams, backend: Backend) -> Updates:
-        """Change a question's text, drop the later turns and answer again.
+        """Change a question's text and answer again; the question as it was stays beside it with all that came after.
 
         Its media stay and are placed by the marks in `text`. Everything comes back if the new answer ends before
         its first word. An example's question changes in place, without an answer.
@@ -90,7 +112,8 @@ class Session:
         if self._turn(key).state == "example":
             yield Update(self._edit_example(key, text), Chunk())
             return
-        yield from self._answer(lambda turns: _up_to(turns, key, text), params, backend, undo=True)
+        edited = Turn(_with_text(self._turn(key).user, text))
+        yield from self._answer(lambda tree: tree.branched(key, edited), params, backend, of=key)
 
     def edit_answer(self, key: str, text: str) -> None:
         """Replace an answer; the model sees the new text.
@@ -106,16 +129,25 @@ class Session:
             edited.state = "example" if turn.state == "example" else "done"
             self._put(edited)
 
-    def delete(self, key: str) -> None:
-        """Remove a question with its answer.
+    def show(self, key: str) -> None:
+        """Show another version of a turn, and what was said after it.
 
         Raises:
             RequestError: no turn has this key, or an answer is still being written.
         """
         with self._lock:
             self._check_idle()
-            turn = self._turn(key)
-            self.turns = [other for other in self.turns if other is not turn]
+            self.tree = self.tree.showing(key)
+
+    def delete(self, key: str) -> None:
+        """Remove a question with its answer; what was said after it stays.
+
+        Raises:
+            RequestError: no turn has this key, or an answer is still being written.
+        """
+        with self._lock:
+            self._check_idle()
+            self.tree = self.tree.removed(key)
 
     def add_example(self, user: Sequence[Part], assistant: str) -> Turn:
         """Add a few-shot example: a question and the answer wanted for it.
@@ -129,25 +161,27 @@ class Session:
         with self._lock:
             self._check_idle()
             turn = Turn(message, assistant, "example")
-            self.turns = [*self.turns, turn]
+            self.tree = self.tree.appended(turn)
             return turn
 
     def clear(self) -> None:
         """Forget everything; an answer being written ends at its next step."""
         with self._lock:
-            self.turns, self._run = [], None
+            self.tree, self._run = Tree(), None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Session:
         # Messages are frozen and their media may be large, so they are shared. No answer runs in the copy.
         copy = Session()
         with self._lock:
-            copy.turns = [replace(turn) for turn in self.turns]
-        for turn in copy.turns:
+            turns = {key: replace(turn) for key, turn in self.tree.turns.items()}
+            copy.tree = replace(self.tree, turns=turns)
+        for turn in turns.values():
             turn.state = "stopped" if turn.state == "pending" else turn.state
         return copy
 
-    def _answer(self, plan: Plan, params: SamplingParams, backend: Backend, *, undo: bool) -> Updates:
-        run = self._begin(plan, params, backend, undo)
+    def _answer(self, plan: Plan, params: SamplingParams, backend: Backend, *, of: str = "") -> Updates:
+        """Answer the last turn of a plan; where it is a version `of` another turn, a failure brings that back."""
+        run = self._begin(plan, params, backend, of)
         try:
             yield Update(run.turn, Chunk())
             error = yield from self._stream(run, params, backend)
@@ -157,14 +191,16 @@ class Session:
         finally:
             self._stop(run)
 
-    def _begin(self, plan: Plan, params: SamplingParams, backend: Backend, undo: bool) -> _Run:
+    def _begin(self, plan: Plan, params: SamplingParams, backend: Backend, of: str) -> _Run:
         capabilities = backend.capabilities
         with self._lock:
             self._check_idle()
-            before, turns = self.turns, plan(self.turns)
+            before, tree = self.tree, plan(self.tree)
+            turns = tree.path()
             check_capabilities(turns, params, capabilities)
-            self.turns = turns
-            self._run = _Run(turns[-1], before if undo else None)
+            turns[-1].params = params
+            self.tree = tree
+            self._run = _Run(turns[-1], before if of else None, of)
             return self._run
 
     def _stream(self, run: _Run, params: SamplingParams, backend: Backend) -> Generator[Update, None, AppError | None]:
@@ -218,8 +254,9 @@ class Session:
             run.turn.state, run.turn.error = "failed", error
             if run.turn.answer or run.before is None:
                 return run.turn
-            self.turns = [replace(t, error=error) if t.key == run.turn.key else t for t in run.before]
-            return self._turn(run.turn.key)
+            shown = replace(run.before.turn(run.of), error=error)
+            self.tree = run.before.replaced(shown)
+            return shown
 
     def _stop(self, run: _Run) -> None:
         with self._lock:
@@ -228,7 +265,7 @@ class Session:
             self._run = None
             run.turn.state = "stopped"
             if not run.turn.answer and run.before is not None:
-                self.turns = run.before
+                self.tree = run.before
 
     def _edit_example(self, key: str, text: str) -> Turn:
         with self._lock:
@@ -237,10 +274,10 @@ class Session:
             return self._put(replace(turn, user=_with_text(turn.user, text)))
 
     def _turn(self, key: str) -> Turn:
-        return _find(self.turns, key)
+        return self.tree.turn(key)
 
     def _put(self, turn: Turn) -> Turn:
-        self.turns = [turn if other.key == turn.key else other for other in self.turns]
+        self.tree = self.tree.replaced(turn)
         return turn
 
     def _check_idle(self) -> None:
@@ -248,27 +285,19 @@ class Session:
             raise RequestError("An answer is still being written.", "Wait for it or stop it first.")
 
 
-def _settled(turn: Turn) -> Turn:
-    """A good answer loses the error of a failed regeneration once the user goes on."""
-    return replace(turn, error=None) if turn.state == "done" and turn.error else turn
+def _settled(tree: Tree) -> Tree:
+    """Good answers lose the error of a failed regeneration once the user goes on."""
+    for turn in tree.path():
+        if turn.state == "done" and turn.error:
+            tree = tree.replaced(replace(turn, error=None))
+    return tree
 
 
-def _again(turns: list[Turn]) -> list[Turn]:
+def _last_question(tree: Tree) -> Turn:
+    turns = tree.path()
     if not turns or turns[-1].state == "example":
         raise RequestError("There is no answer to regenerate.", "Send a message first.")
-    return [*turns[:-1], Turn(turns[-1].user, key=turns[-1].key)]
-
-
-def _up_to(turns: list[Turn], key: str, text: str) -> list[Turn]:
-    turn = _find(turns, key)
-    return [*turns[: turns.index(turn)], Turn(_with_text(turn.user, text), key=key)]
-
-
-def _find(turns: Sequence[Turn], key: str) -> Turn:
-    for turn in turns:
-        if turn.key == key:
-            return turn
-    raise RequestError("This message is no longer part of the conversation.", "Reload the page.")
+    return turns[-1]
 
 
 def _with_text(message: Message, text: str) -> Message:

@@ -33,7 +33,8 @@ class Turn:
             and its answer came back.
         usage: what the answer cost, once it is complete.
         notices: what the user should know about the answer.
-        key: unique; regenerating and editing keep it.
+        key: unique; another version of the turn has another one.
+        params: the options that the answer was asked with; None of an example.
     """
 
     user: Message
@@ -44,6 +45,7 @@ class Turn:
     notices: tuple[Notice, ...] = ()
     key: str = field(default_factory=_new_key)
     thinking: str = ""
+    params: SamplingParams | None = None
 
     def messages(self) -> tuple[Message, ...]:
         """What the model sees of it: nothing if it was never answered, the question alone while it is."""

@@ -136,12 +136,32 @@ def test_a_kept_error_keeps_no_frames_alive():
     assert session.turns[0].error is not None and kept[0]() is None
 
 
-def test_regenerate_replaces_the_answer_and_keeps_the_key():
+def test_regenerate_shows_the_new_answer_and_keeps_the_old_one_beside_it():
     session, backend = conversation(["uno"])
-    key = session.turns[0].key
+    old = session.turns[0]
     list(session.regenerate(PARAMS, backend))
-    assert dialogue(session) == [("first", "uno")] and session.turns[0].key == key
-    assert seen(backend) == ["first"]
+    assert dialogue(session) == [("first", "uno")] and seen(backend) == ["first"]
+    session.show(old.key)
+    assert session.turns == [old]
+
+
+def test_the_model_gets_exactly_the_branch_that_is_shown():
+    session, backend = conversation(["two"], ["uno"], ["zwei"], ["drei"])
+    ask(session, backend, "second")
+    old = session.turns[0].key
+    list(session.edit(old, "primo", PARAMS, backend))
+    ask(session, backend, "secondo")
+    assert seen(backend) == ["primo", "uno", "secondo"]
+    session.show(old)
+    assert dialogue(session) == [("first", "one"), ("second", "two")]
+    ask(session, backend, "third")
+    assert seen(backend) == ["first", "one", "second", "two", "third"]
+
+
+def test_a_turn_knows_the_options_it_was_asked_with():
+    session, backend = conversation(["uno"])
+    list(session.regenerate(SamplingParams(seed=7), backend))
+    assert session.turns[0].params == SamplingParams(seed=7)
 
 
 def test_regenerate_that_fails_at_once_brings_the_answer_back_with_the_error():
@@ -290,6 +310,7 @@ def running() -> Iterator[tuple[Session, Script, Generator[Update, None, None]]]
         lambda s, b: s.edit_answer(s.turns[0].key, "x"),
         lambda s, b: s.delete(s.turns[0].key),
         lambda s, b: s.add_example([Text("x")], "y"),
+        lambda s, b: s.show(s.turns[0].key),
     ],
 )
 def test_a_second_request_is_refused_and_changes_nothing(running, act):
@@ -429,7 +450,7 @@ def test_editing_an_example_keeps_everything_else():
 # --- editing
 
 
-def test_edit_drops_later_turns_and_answers_again():
+def test_edit_answers_again_without_the_later_turns():
     session, backend = conversation(["two"], ["uno"])
     ask(session, backend, "second")
     list(session.edit(session.turns[0].key, "primo", PARAMS, backend))
@@ -475,7 +496,7 @@ def test_delete_removes_question_and_answer():
     assert seen(backend) == ["second", "two", "third"]
 
 
-@pytest.mark.parametrize("act", [Session.delete, lambda s, k: s.edit_answer(k, "x")])
+@pytest.mark.parametrize("act", [Session.delete, Session.show, lambda s, k: s.edit_answer(k, "x")])
 def test_an_unknown_key_is_refused(act):
     session, _ = conversation()
     with pytest.raises(RequestError, match="no longer part"):

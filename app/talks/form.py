@@ -1,0 +1,76 @@
+"""A conversation as JSON: what the browser keeps, and what `app.talks.reading` takes back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from app.messages import Image, Part, Text, Video
+from app.sampling import BY_NAME, SamplingParams
+from app.tree import Tree
+from app.turn import Turn
+
+Json: TypeAlias = dict[str, Any]
+MediaId: TypeAlias = Callable[[Path], str]  # from a file to the name under which its content is kept
+
+FORMAT = 1
+TITLE = 60  # characters
+
+
+def to_json(tree: Tree, media_id: MediaId) -> Json:
+    """All versions of a conversation; media by their ids alone."""
+    turns = [_turn(turn, tree.parents[key], media_id) for key, turn in tree.turns.items()]
+    return {"format": FORMAT, "turns": turns, "chosen": dict(tree.chosen)}
+
+
+def title_of(tree: Tree) -> str:
+    """The first question in short; empty if it has no text."""
+    path = tree.path()
+    text = " ".join(path[0].user.text.split()) if path else ""
+    if len(text) <= TITLE:
+        return text
+    return re.sub(r"\s\S*$", "", text[: TITLE - 1]) + "…"
+
+
+def media_of(tree: Tree) -> list[Path]:
+    """All files of a conversation, each once."""
+    parts = [part for turn in tree.turns.values() for part in turn.user.content]
+    return list(dict.fromkeys(part.source for part in parts if not isinstance(part, Text) and _is_file(part)))
+
+
+def params_json(params: SamplingParams) -> Json:
+    """The options of the panel, and the adapter."""
+    return {name: getattr(params, name) for name in (*BY_NAME, "adapter")}
+
+
+def _turn(turn: Turn, parent: str, media_id: MediaId) -> Json:
+    form: Json = {"key": turn.key, "parent": parent, "state": "stopped" if turn.state == "pending" else turn.state}
+    form |= {"content": [_part(part, media_id) for part in turn.user.content], "answer": turn.answer}
+    if turn.thinking:
+        form["thinking"] = turn.thinking
+    if turn.error:
+        form["error"] = {"message": turn.error.message, "hint": turn.error.hint}
+    if turn.usage:
+        form["usage"] = {name: value for name, value in asdict(turn.usage).items() if value is not None}
+    if turn.notices:
+        form["notices"] = [{"kind": notice.kind, "count": notice.count} for notice in turn.notices]
+    if turn.params:
+        form["params"] = params_json(turn.params)
+    return form
+
+
+def _part(part: Part, media_id: MediaId) -> Json:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    kind = "video" if isinstance(part, Video) else "image"
+    form: Json = {"type": kind, "media": media_id(part.source) if isinstance(part.source, Path) else ""}
+    if isinstance(part, Video) and part.max_frames is not None:
+        form["max_frames"] = part.max_frames
+    return form
+
+
+def _is_file(part: Image | Video) -> bool:
+    return isinstance(part.source, Path)

@@ -1,0 +1,209 @@
+"""What is written is read back whole, and what a stranger writes is refused or made harmless."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import AppError, OutOfMemoryError, RequestError
+from app.messages import Image, Message, Notice, Text, Usage, Video
+from app.sampling import SamplingParams
+from app.talks import reading
+from app.talks.form import media_of, title_of, to_json
+from app.talks.reading import load_json, media_ids, read_tree
+from app.tree import Tree
+from app.turn import Turn
+
+CAT, BALL = Image(Path("cat.png")), Video(Path("ball.mp4"), max_frames=8)
+MEDIA = {"id-cat.png": CAT, "id-ball.mp4": Video(Path("ball.mp4"))}
+
+
+def media_id(path: Path) -> str:
+    return f"id-{path.name}"
+
+
+def conversation() -> Tree:
+    first = Turn(
+        Message.of("user", CAT, "What is <this>?"),
+        "A cat.",
+        "done",
+        usage=Usage(10, 5, 1, 3, 0.5, 12.5),
+        notices=(Notice("turns_dropped", 2),),
+        thinking="hm",
+        params=SamplingParams(seed=7, system_prompt="Be brief.", adapter="news"),
+    )
+    second = Turn(Message.of("user", BALL, "And this?"), "A b", "failed", OutOfMemoryError("It is full.", "Send less."))
+    other = Turn(Message.of("user", "Or this?"), "", "stopped")
+    return Tree.of([first, second]).branched(second.key, other).showing(second.key)
+
+
+def written() -> dict[str, Any]:
+    return json.loads(json.dumps(to_json(conversation(), media_id)))
+
+
+def test_everything_comes_back() -> None:
+    data = written()
+    tree = read_tree(data, MEDIA)
+    assert to_json(tree, media_id) == data
+    first, second = tree.path()
+    assert first.user.content == (CAT, Text("What is <this>?")) and second.user.content[0] == BALL
+    assert first.usage == Usage(10, 5, 1, 3, 0.5, 12.5) and first.params == SamplingParams(
+        seed=7, system_prompt="Be brief.", adapter="news"
+    )
+    assert (second.state, str(second.error)) == ("failed", "It is full. Send less.")
+    assert len(tree.versions(second.key)) == 2
+
+
+def test_an_answer_being_written_is_kept_as_a_stopped_one() -> None:
+    tree = Tree.of([Turn(Message.of("user", "q"), "half")])
+    assert read_tree(to_json(tree, media_id), {}).path()[0].state == "stopped"
+
+
+def test_media_are_named_once() -> None:
+    tree = conversation().appended(Turn(Message.of("user", CAT), "a", "done"))
+    assert media_of(tree) == [Path("cat.png"), Path("ball.mp4")]
+    assert media_ids(to_json(tree, media_id)) == ["id-cat.png", "id-ball.mp4"]
+
+
+def test_a_medium_that_is_gone_leaves_a_word() -> None:
+    first, second = read_tree(written(), {}).path()
+    assert [part.text for part in (first.user.content[0], second.user.content[0])] == [
+        "[missing image]",
+        "[missing video]",
+    ]
+
+
+def test_a_medium_is_what_its_file_is_and_not_what_the_data_say() -> None:
+    data = written()
+    data["turns"][0]["content"][0]["type"] = "video"
+    assert read_tree(data, MEDIA).path()[0].user.content[0] == CAT
+
+
+def test_titles() -> None:
+    assert title_of(conversation()) == "What is <this>?"
+    assert title_of(Tree()) == title_of(Tree.of([Turn(Message.of("user", CAT))])) == ""
+    long = title_of(Tree.of([Turn(Message.of("user", "many words " * 20))]))
+    assert len(long) <= 60 and long.endswith("words…")
+    assert len(title_of(Tree.of([Turn(Message.of("user", "字" * 200))]))) == 60
+
+
+def change(data: dict[str, Any], *path: str | int, value: Any) -> dict[str, Any]:
+    for step in path[:-1]:
+        data = data[step]
+    data[path[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["format"], 2),
+        (["turns"], None),
+        (["turns"], {"0": {}}),
+        (["turns"], [{}] * (reading.MAX_TURNS + 1)),
+        (["turns", 0], "turn"),
+        (["turns", 0, "key"], "../../etc"),
+        (["turns", 0, "key"], "0" * 31 + "g"),
+        (["turns", 0, "key"], 7),
+        (["turns", 0, "state"], "system"),
+        (["turns", 0, "state"], ["done"]),
+        (["turns", 0, "parent"], None),
+        (["turns", 0, "parent"], "f" * 32),
+        (["turns", 0, "content"], "text"),
+        (["turns", 0, "content"], []),
+        (["turns", 0, "content"], [{"type": "text", "text": "a"}] * (reading.MAX_PARTS + 1)),
+        (["turns", 0, "content", 0], {"type": "file", "path": "/etc/passwd"}),
+        (["turns", 0, "content", 0], {"type": "image", "media": {"path": "/etc/passwd"}}),
+        (["turns", 0, "content", 0], {"type": "image_url", "image_url": {"url": "http://elsewhere"}}),
+        (["turns", 0, "content", 0], {"type": "text"}),
+        (["turns", 0, "content", 0], {"type": "text", "text": "a" * (reading.MAX_TEXT + 1)}),
+        (["turns", 1, "content", 0, "max_frames"], 10**9),
+        (["turns", 0, "answer"], ["a"]),
+        (["turns", 0, "thinking"], 1),
+        (["turns", 0, "error"], {"message": "a" * 5000}),
+    ],
+)
+def test_another_form_is_refused(path: list, value: Any) -> None:
+    data = written()
+    change(data, *path, value=value)
+    with pytest.raises(AppError):
+        read_tree(data, MEDIA)
+
+
+def test_a_turn_behind_itself_or_twice_is_refused() -> None:
+    data = written()
+    change(data, "turns", 0, "parent", value=data["turns"][0]["key"])
+    with pytest.raises(RequestError, match="behind none"):
+        read_tree(data, MEDIA)
+    data = written()
+    data["turns"].append(copy.deepcopy(data["turns"][0]))
+    with pytest.raises(RequestError, match="twice"):
+        read_tree(data, MEDIA)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["chosen"], {"": "nonsense", "x": "y"}),
+        (["chosen"], [1, 2]),
+        (["turns", 0, "usage"], {"new_tokens": "many", "ttft": float("nan"), "prompt_tokens": -1, "evil": 1}),
+        (["turns", 0, "notices"], [{"kind": "<script>", "count": 1}, 7]),
+        (["turns", 0, "params"], {"temperature": 1e9}),
+        (["turns", 0, "params"], {"__class__": "x"}),
+        (["turns", 0, "params"], [1]),
+        (["turns", 0, "params"], {"seed": {"a": 1}}),
+    ],
+)
+def test_what_is_beside_the_point_is_left_out(path: list, value: Any) -> None:
+    data = written()
+    change(data, *path, value=value)
+    first = read_tree(data, MEDIA).path()[0]
+    assert first.answer == "A cat."
+    assert first.usage is None or first.usage.new_tokens in (0, 3)
+    if path[-1] == "params":
+        assert first.params is None
+
+
+def test_halves_of_characters_do_not_get_in() -> None:
+    data = written()
+    change(data, "turns", 0, "answer", value=json.loads('"\\ud800 a"'))
+    read_tree(data, MEDIA).path()[0].answer.encode("utf-8")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{", '"a"', "[" * 100_000, "x" * (reading.MAX_JSON + 1)])
+def test_what_is_no_object_is_refused(text: Any) -> None:
+    with pytest.raises(RequestError):
+        load_json(text)
+
+
+def test_nothing_made_at_random_does_more_than_raise() -> None:
+    values = [None, True, -1, 10**30, 1.5, "", "a", "0" * 32, [], {}, [[]], {"type": "text"}, {"media": "id-cat.png"}]
+    for seed in range(400):
+        chance, data = random.Random(seed), written()
+        for _ in range(chance.randint(1, 3)):
+            _mutate(data, chance, values)
+        media_ids(data)
+        try:
+            tree = read_tree(data, MEDIA)
+        except AppError:
+            continue
+        json.dumps(to_json(tree, media_id)).encode("utf-8")
+        assert {turn.key for turn in tree.path()} <= set(tree.turns)
+
+
+def _mutate(data: Any, chance: random.Random, values: list) -> None:
+    while True:
+        keys = list(data) if isinstance(data, dict) else list(range(len(data)))
+        if not keys:
+            return
+        key = chance.choice(keys)
+        if isinstance(data[key], (dict, list)) and data[key] and chance.random() < 0.75:
+            data = data[key]
+            continue
+        data[key] = copy.deepcopy(chance.choice(values))
+        return
