@@ -209,6 +209,7 @@ class Session:
             messages = self.messages() if self._run is run else []
         if not messages:
             return None
+        run.turn.asked = tuple(messages)
         chunks = None
         try:
             chunks = backend.stream(messages, params, self.user)

@@ -35,6 +35,7 @@ class Turn:
         notices: what the user should know about the answer.
         key: unique; another version of the turn has another one.
         params: the options that the answer was asked with; None of an example.
+        asked: the messages that the answer was written from; empty where there is none, or where they are unknown.
     """
 
     user: Message
@@ -46,6 +47,7 @@ class Turn:
     key: str = field(default_factory=_new_key)
     thinking: str = ""
     params: SamplingParams | None = None
+    asked: tuple[Message, ...] = ()
 
     def messages(self) -> tuple[Message, ...]:
         """What the model sees of it: nothing if it was never answered, the question alone while it is."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from app.messages import Chunk, Message
 from app.sampling import RARE, SamplingParams
+from app.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,16 @@ class Backend(ABC):
         Raises:
             AppError: typed and readable; the backend goes on serving.
         """
+
+    def inspect(self, messages: Sequence[Message], params: SamplingParams) -> Seen | None:
+        """What the model is given for a conversation; None where that is not known here.
+
+        May take as long as decoding all its pictures and videos.
+
+        Raises:
+            AppError: a file cannot be used any more, or the last message alone does not fit the context.
+        """
+        return None
 
     def close(self) -> None:
         """Free everything; the backend is not used again."""

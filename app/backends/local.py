@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.backends.base import Backend, Capabilities, LoadStatus
 from app.engine.choose import Engine, make_engine
 from app.engine.download import resolve_config
-from app.engine.loader import configured_defaults, context_of, load_model, place
+from app.engine.loader import LoadedModel, configured_defaults, context_of, load_model, place
 from app.engine.tickets import Ticket, drain
 from app.errors import AppError, ModelError
 from app.families import all_families
@@ -20,6 +20,7 @@ from app.messages import Chunk, Message, Progress
 from app.modeling.adapters import check_adapter
 from app.modeling.auto import find_member
 from app.sampling import RARE, SamplingParams
+from app.seen import Seen
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -59,6 +60,7 @@ class LocalBackend(Backend):
         )
         self._status = LoadStatus("loading")
         self._engine: Engine | None = None
+        self._loaded: LoadedModel | None = None
         self._error: AppError | None = None
         self._settled = threading.Event()
         self._closed = False
@@ -98,12 +100,21 @@ class LocalBackend(Backend):
         finally:
             engine.cancel(ticket)
 
+    def inspect(self, messages: Sequence[Message], params: SamplingParams) -> Seen | None:
+        """See `Backend.inspect`; None while the model loads."""
+        if self._loaded is None:
+            return None
+        from app.engine.inspect import inspect
+
+        return inspect(self._loaded, messages, params, self._settings.video_reader)
+
     def _load(self) -> None:
         try:
             loaded = load_model(self._settings, self._report)
             for note in loaded.notes:
                 log.warning(note)
             self._engine = make_engine(loaded, self._settings)
+            self._loaded = loaded
             self._status = LoadStatus("ready", " ".join(loaded.notes))
         except AppError as error:
             self._fail(error)

@@ -189,17 +189,31 @@ def prepare(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader)
         caches.decoded,
     )
     turns = reader.read(job.messages)
+    kept = fitting(loaded, turns, params, job.check)
+    dropped = len(turns) - len(kept)
+    prompt = loaded.runner.prepare(kept, params, has_video(turns))
+    return prompt, (Notice("turns_dropped", dropped),) if dropped else ()
+
+
+def fitting(
+    loaded: LoadedModel, turns: Sequence[Turn], params: SamplingParams, check: Callable[[], None] = lambda: None
+) -> list[Turn]:
+    """As many of the latest turns as fit beside the answer.
+
+    Args:
+        check: called now and then; may raise to stop.
+
+    Raises:
+        ContextLengthError: the last turn alone does not fit.
+    """
     video = has_video(turns)
 
     def count(some: Sequence[Turn]) -> int:
-        job.check()
+        check()
         return loaded.runner.count_tokens(some, params, video)
 
     # A model of one image talks about it all along.
-    keep_pictures = loaded.family.max_images == 1
-    kept = fit_context(turns, count, loaded.context - params.max_new_tokens, keep_pictures)
-    dropped = len(turns) - len(kept)
-    return loaded.runner.prepare(kept, params, video), (Notice("turns_dropped", dropped),) if dropped else ()
+    return fit_context(turns, count, loaded.context - params.max_new_tokens, loaded.family.max_images == 1)
 
 
 def prefill_step(device: torch.device) -> int:

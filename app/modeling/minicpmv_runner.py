@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, DynamicCache
 
-from app.modeling.content import picture_digest
 from app.modeling.processing import MiniCPMVProcessor
-from app.modeling.runner import Placed, ProgressHook, Prompt, Runner, Turn, flat, widen
+from app.modeling.runner import Layout, Placed, ProgressHook, Prompt, Runner, Turn, flat, widen
 from app.sampling import SamplingParams
 
 
@@ -36,14 +35,8 @@ class MiniCPMVRunner(Runner):
         """See `Runner.batched_model`."""
         return self.model.llm
 
-    def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
-        """See `Runner.count_tokens`; with a video, pictures are not numbered."""
-        return len(
-            self.processor.lay_out(*_arguments(turns, params), use_image_id=False if video else params.use_image_id)[0]
-        )
-
-    def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
-        """See `Runner.prepare`."""
+    def lay_out(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Layout:
+        """See `Runner.lay_out`; with a video, pictures are not numbered."""
         conversation, limits = _arguments(turns, params)
         ids, plans = self.processor.lay_out(conversation, limits, use_image_id=False if video else params.use_image_id)
         context = self.model.vision_context([size for plan in plans for size in plan.tgt_sizes])
@@ -53,12 +46,13 @@ class MiniCPMVRunner(Runner):
             Placed(
                 picture,
                 plan,
-                picture_digest(picture, plan, context, params.adapter),
                 tuple((start, end) for start, end in islice(spans, len(plan.tgt_sizes))),
+                plan.grid,
+                tuple(plan.tgt_sizes),
             )
             for picture, plan in zip(pictures, plans, strict=True)
         ]
-        return Prompt.of(ids, placed, extra=context)
+        return Layout(ids, tuple(placed), treatment=(context, params.adapter), extra=context)
 
     def model_inputs(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Any:
         """`input_ids`, `attention_mask`, `pixel_values`, `tgt_sizes`, `image_bound`; see `Runner.model_inputs`."""

@@ -15,10 +15,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from app.errors import CheckpointError
-from app.modeling.content import picture_digest
 from app.modeling.generation import penalised
 from app.modeling.native_processing import Processor46, Processor47, media_of, split_options
-from app.modeling.runner import Placed, ProgressHook, Prompt, Runner, Turn, widen
+from app.modeling.runner import Layout, Placed, ProgressHook, Prompt, Runner, Turn, widen
 from app.sampling import SamplingParams
 
 CROPS_AT_ONCE = 8
@@ -57,12 +56,8 @@ class NativeRunner(Runner):
         """The decoder without its head."""
         return self.model.get_decoder()
 
-    def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
-        """See `Runner.count_tokens`; with a video, images are not numbered."""
-        return len(self.processor.lay_out(_with_system(turns, params), **self._options(turns, params, video))[0])
-
-    def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
-        """See `Runner.prepare`."""
+    def lay_out(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Layout:
+        """See `Runner.lay_out`; with a video, images are not numbered."""
         turns = _with_system(turns, params)
         options = self._options(turns, params, video)
         ids, data = self.processor.lay_out(turns, **options)
@@ -70,13 +65,10 @@ class NativeRunner(Runner):
         of_images, of_frames = (Kind(frames, some) for frames, some in enumerate(split_options(options)))
         runs = [runs_of(ids, token) for token in (self.processor.image_token_id, self.processor.video_token_id)]
         frames = list(chain.from_iterable(videos))
-        placed = [
-            *_placed(images, of_images, data["num_patches_per_image"], runs[0], params.adapter),
-            *_placed(frames, of_frames, data["num_patches_per_frame"], runs[1], params.adapter),
-        ]
+        placed = [*_placed(images, of_images, data, "", runs[0]), *_placed(frames, of_frames, data, "_videos", runs[1])]
         sizes = {name: data[name] for name in ("target_sizes", "target_sizes_videos") if len(data[name])}
         extra = sizes | {"downsample_mode": params.downsample_mode}
-        return Prompt.of(ids, placed, thinking=self._ends_thinking(ids), extra=extra)
+        return Layout(ids, tuple(placed), self._ends_thinking(ids), (params.adapter,), extra)
 
     def model_inputs(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Any:
         """`input_ids`, `mm_token_type_ids`, pixels and sizes, `downsample_mode`; see `Runner.model_inputs`."""
@@ -192,11 +184,19 @@ def runs_of(ids: Sequence[int], token: int) -> Iterator[tuple[int, int]]:
 
 
 def _placed(
-    pictures: Sequence[PILImage], kind: Kind, slices: Sequence[int], runs: Iterator[tuple[int, int]], adapter: str
+    pictures: Sequence[PILImage], kind: Kind, data: Mapping[str, Any], suffix: str, runs: Iterator[tuple[int, int]]
 ) -> Iterator[Placed]:
-    """Pictures of one kind with the positions of their slices."""
-    for picture, count in zip(pictures, slices, strict=True):
-        yield Placed(picture, kind, picture_digest(picture, kind, adapter), tuple(islice(runs, count)))
+    """Pictures of one kind with the positions of their slices.
+
+    Args:
+        data: as `processor.lay_out` returns it. suffix: of the kind's names in it.
+    """
+    counts = data["num_patches_per_frame" if kind.frames else "num_patches_per_image"]
+    sizes = iter(data[f"target_sizes{suffix}"].tolist())
+    grids = torch.as_tensor(data[f"grids{suffix}"]).tolist()
+    for picture, count, (rows, columns) in zip(pictures, counts, grids, strict=True):
+        cells = tuple((height, width) for height, width in islice(sizes, count))
+        yield Placed(picture, kind, tuple(islice(runs, count)), (columns, rows) if rows * columns else None, cells)
 
 
 def _chunks(pixels: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -10,7 +10,7 @@ of objects (`GROUNDING`) are meant when they are written, by the user or in an a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -67,6 +67,15 @@ class PromptEncoder:
                 ids.extend(self._plain_ids(piece, mark))
         return self._post_process(ids)
 
+    @property
+    def markup(self) -> frozenset[int]:
+        """Ids of all tokens that are no text."""
+        return frozenset(self._special.values())
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What a run of a prompt says, exactly, be it text or markup."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
     def _plain_ids(self, text: str, mark: str) -> list[int]:
         """Ids of guarded text, in which nothing is markup."""
         return self._plain_backend().encode(text.replace(mark, ""), add_special_tokens=False).ids
@@ -95,6 +104,13 @@ class SentencePieceEncoder(PromptEncoder):
     Its markup is part of the vocabulary and found in any text, so guarded text is tokenised in the pieces between
     the guards.
     """
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See `PromptEncoder.text`; the library strips a space at the beginning, so something stands in front of it."""
+        if len(ids) == 1 and ids[0] in self.markup:
+            return self.tokenizer.convert_ids_to_tokens(ids[0])
+        front = self.tokenizer.sp_model.encode("a")
+        return self.tokenizer.sp_model.decode([*front, *ids])[len(self.tokenizer.sp_model.decode(front)) :]
 
     def _plain_ids(self, text: str, mark: str) -> list[int]:
         return [token for part in text.split(mark) if part for token in self.tokenizer.sp_model.encode(part)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from PIL.Image import Image as PILImage
 from torch import Tensor
 from transformers import DynamicCache
 
-from app.modeling.content import position_keys
+from app.modeling.content import picture_digest, position_keys
 from app.sampling import SamplingParams
 
 ProgressHook = Callable[[int, int], None]
@@ -58,16 +58,39 @@ class Placed:
     """A picture of a prompt, not yet cut or encoded.
 
     Attributes:
-        picture: RGB.
+        picture: RGB; where only the layout is wanted, anything that has its size.
         plan: how the runner that made it cuts it.
-        digest: of its pixels and of all that decides its features; equal digests, equal features.
         spans: half-open positions of the features of each slice.
+        grid: (columns, rows) of its cells; None without any.
+        tgt_sizes: (rows, columns) of patches of each slice, the overview first.
+        digest: of its pixels and of all that decides its features; equal digests, equal features. Empty in a layout.
     """
 
     picture: PILImage
     plan: Any
-    digest: bytes
     spans: tuple[tuple[int, int], ...]
+    grid: tuple[int, int] | None
+    tgt_sizes: tuple[tuple[int, int], ...]
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A conversation laid out from its texts and the sizes of its pictures alone.
+
+    Attributes:
+        ids: token ids with places for the features.
+        placed: its pictures, in their order.
+        thinking: the answer begins inside the model's thinking.
+        treatment: what else decides the features of its pictures; told apart by `repr`.
+        extra: what else the runner that made it needs.
+    """
+
+    ids: Sequence[int]
+    placed: tuple[Placed, ...]
+    thinking: bool = False
+    treatment: tuple[Any, ...] = ()
+    extra: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,16 +185,26 @@ class Runner(ABC):
         return None
 
     @abstractmethod
-    def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
-        """Tokens of the prompt of some turns, from the sizes of their pictures alone.
+    def lay_out(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Layout:
+        """The prompt of some turns, ending with the opening of an answer, from the sizes of their pictures alone.
+
+        Text is never read as markup.
 
         Args:
             video: whether the conversation has one, be it in turns that were left out.
         """
 
-    @abstractmethod
+    def count_tokens(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> int:
+        """Tokens of that prompt."""
+        return len(self.lay_out(turns, params, video).ids)
+
     def prepare(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Prompt:
-        """The same prompt, ending with the opening of an answer. Text is never read as markup."""
+        """That prompt with its pictures, which have to be decoded, told apart by what they show."""
+        layout = self.lay_out(turns, params, video)
+        placed = [
+            replace(one, digest=picture_digest(one.picture, one.plan, *layout.treatment)) for one in layout.placed
+        ]
+        return Prompt.of(layout.ids, placed, thinking=layout.thinking, extra=layout.extra)
 
     @abstractmethod
     def model_inputs(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Any:
