@@ -16,7 +16,7 @@ class Place(NamedTuple):
     """Which of the versions of a turn one is, counted from 1."""
 
     number: int
-    count: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

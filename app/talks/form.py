@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from app.messages import Image, Part, Text, Video
+from app.messages import Part, Text, Video
 from app.sampling import BY_NAME, SamplingParams
 from app.tree import Tree
 from app.turn import Turn
@@ -37,8 +37,8 @@ def title_of(tree: Tree) -> str:
 
 def media_of(tree: Tree) -> list[Path]:
     """All files of a conversation, each once."""
-    parts = [part for turn in tree.turns.values() for part in turn.user.content]
-    return list(dict.fromkeys(part.source for part in parts if not isinstance(part, Text) and _is_file(part)))
+    parts = [part for turn in tree.turns.values() for part in turn.user.content if not isinstance(part, Text)]
+    return list(dict.fromkeys(part.source for part in parts if isinstance(part.source, Path)))
 
 
 def params_json(params: SamplingParams) -> Json:
@@ -70,7 +70,3 @@ def _part(part: Part, media_id: MediaId) -> Json:
     if isinstance(part, Video) and part.max_frames is not None:
         form["max_frames"] = part.max_frames
     return form
-
-
-def _is_file(part: Image | Video) -> bool:
-    return isinstance(part.source, Path)

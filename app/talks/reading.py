@@ -96,7 +96,7 @@ def _turn(item: Any, media: Media) -> tuple[Turn, str]:
     turn = Turn(
         Message("user", _content(item.get("content"), media)),
         clean(item.get("answer", "")),
-        "stopped" if state == "pending" else state,
+        "stopped" if state == "pending" else cast("State", state),
         _error(item.get("error")),
         _usage(item.get("usage")),
         _notices(item.get("notices")),

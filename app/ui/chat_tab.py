@@ -17,7 +17,7 @@ from app.ui.attachments import message_parts
 from app.ui.context import PRIVATE, Context
 from app.ui.escape import unescape
 from app.ui.labels import Label
-from app.ui.page_state import Page
+from app.ui.page_state import Page, new_id
 from app.ui.texts import Locale, say
 from app.ui.transcript import turn_at
 
@@ -165,6 +165,7 @@ class ChatHandlers:
         """Forget the conversation; an answer being written ends."""
         page.session.clear()
         page.rejected = page.unsent = None
+        page.cleared, page.talk = [*page.cleared[-99:], page.talk], new_id()
         return answering.idle(page)
 
 

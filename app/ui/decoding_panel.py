@@ -22,6 +22,7 @@ class DecodingPanel:
     Attributes:
         inputs: the components whose values `params` takes, in its order.
         adapter: the drop-down of adapters in a list, which is empty where there are none.
+        restored: the components that `restore` updates, in its order.
     """
 
     def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label) -> None:
@@ -38,6 +39,7 @@ class DecodingPanel:
         options: list[Any] = [self.mode, *self._controls]
         self.inputs = [*options, *self.adapter]
         self._previous = gr.State(self._start)
+        self.restored = [self._previous, *self.inputs]
         self.mode.change(
             self._switch,
             [self._previous, *options],
@@ -75,6 +77,16 @@ class DecodingPanel:
             for option in CONTROLS
         ]
         return [gr.update(visible=capabilities.beam_search), *controls]
+
+    def restore(self, params: SamplingParams) -> list[Any]:
+        """Updates that show the options of an earlier answer; of an adapter that is not there any more, the model's."""
+        mode: Mode = params.mode if self._capabilities.beam_search else "sampling"
+        controls = [
+            gr.update(visible=applies(option, mode, self._capabilities), value=_written(option, params))
+            for option in CONTROLS
+        ]
+        adapter = params.adapter if params.adapter in self._capabilities.adapters else BASE
+        return [mode, gr.update(value=mode), *controls, *(gr.update(value=adapter) for _ in self.adapter)]
 
     def _switch(self, previous: Mode, mode: Mode, *values: Any) -> tuple[Any, ...]:
         """Show what applies; a value still at the old decode type's default becomes the new one's."""
@@ -126,6 +138,12 @@ def add_adapter_choice(names: Sequence[str], label: Label) -> gr.Dropdown:
 def adapter_choices(names: Sequence[str], locale: Locale) -> list[tuple[str, str]]:
     """The adapters and the model alone, with what is shown for each."""
     return [(say("base", locale), BASE), *((name, name) for name in names)]
+
+
+def _written(option: Option, params: SamplingParams) -> Any:
+    """The value as the control shows it."""
+    value = getattr(params, option.name)
+    return "" if value is None else str(value) if option.optional else value
 
 
 def _read(option: Option, value: Any) -> Any:

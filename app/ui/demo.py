@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by Gradio when it is imported
@@ -21,13 +20,14 @@ from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connec
 from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, choices
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
+from app.ui.head import head, styles
 from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
 from app.ui.page_state import Page
 from app.ui.status_line import add_status_line
+from app.ui.talks import add_talk_toggle, add_talks, connect_talks
 from app.ui.texts import locale_of
 
-STATIC = Path(__file__).parent / "static"
 CONCURRENT = 32  # events of one kind at a time; the backend orders the answers itself
 MAX_WAITING = 128  # events; beyond, the server answers 503 with a clear text
 PURGE = (3600, 24 * 3600)  # every hour, of uploads older than a day; seconds
@@ -44,9 +44,12 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         ms.AutoLoading(),
     ):
         page = gr.State(Page())
-        gr.Markdown(f"# {name}", elem_classes="title")
+        with gr.Row(elem_classes="top-row"):
+            add_talk_toggle()
+            gr.Markdown(f"# {name}", elem_classes="title")
         add_status_line(page, backend)
         with gr.Row(elem_classes="columns"):
+            bridge = add_talks()
             with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
                 chatbot = add_chatbot()
                 with gr.Tabs(elem_classes="page-tabs") as tabs:
@@ -70,6 +73,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
         connect_howto(context, cards, tabs, chat, few_shot)
         _connect_stop(context, chat, few_shot, answers)
+        connect_talks(context, bridge, chatbot, answers, demo)
         greeted = [chatbot, chat.box, panel.mode, *panel.adapter]
         if backend.status().state == "away":  # the page shows little until it is known what answers
             controls = panel.inputs[: 1 + len(CONTROLS)]
@@ -97,8 +101,8 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         max_threads=2 * CONCURRENT,
         allowed_paths=[str(EXAMPLES)],
         theme=theme(),
-        css_paths=STATIC / "page.css",
-        head=f"<script>{(STATIC / 'page.js').read_text('utf-8')}</script>",
+        css_paths=styles(),
+        head=head(),
         i18n=make_i18n(),
         run_history=False,
         footer_links=["api"],

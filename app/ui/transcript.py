@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.errors import AppError, RequestError
 from app.messages import Progress, Usage
 from app.session import Session
+from app.tree import Place
 from app.turn import Turn
 from app.ui import payloads
 from app.ui.escape import escape
@@ -15,7 +16,9 @@ from app.ui.texts import Locale, say
 
 def transcript(page: Page) -> list[Payload]:
     """All messages of a page's conversation."""
-    messages = [message for turn in page.session.turns for message in _turn(turn, page)]
+    tree = page.session.tree
+    places = tree.places()
+    messages = [message for turn in tree.path() for message in _turn(turn, page, places[turn.key])]
     if page.rejected:
         footer = say("not_sent", page.locale)
         content = [payloads.remark(_error(page.rejected))]
@@ -50,9 +53,13 @@ def progress_text(progress: Progress, locale: Locale) -> str:
     return f"{say(progress.stage, locale)}{count} …"
 
 
-def _turn(turn: Turn, page: Page) -> tuple[Payload, Payload]:
+def _turn(turn: Turn, page: Page, place: Place) -> tuple[Payload, Payload]:
     user = _message("user", f"{turn.key}-user", payloads.question(turn.user.content))
-    return user, _answer(turn, page)
+    answer = _answer(turn, page)
+    # The page's script reads from the classes which turn a message belongs to, and which version of it this is.
+    named = f"turn-{turn.key} version-{place.number}-{place.total}"
+    answer["elem_classes"] = " ".join(filter(None, [answer.get("elem_classes"), named]))
+    return user, answer
 
 
 def _answer(turn: Turn, page: Page) -> Payload:

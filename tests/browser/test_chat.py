@@ -184,8 +184,12 @@ def test_options_reach_the_model(chat) -> None:
         expect(answer).to_contain_text(option)
 
 
-def test_reload_gives_an_empty_page_and_a_free_model(endless_chat) -> None:
+def test_reload_frees_the_model_and_keeps_what_was_written(endless_chat) -> None:
     write_without_end(endless_chat)
+    endless_chat.page.wait_for_function("window.talks.records().some(it => it.id === window.talks.current())")
     endless_chat.reload()
-    expect(endless_chat.messages).to_have_count(0)
+    expect(endless_chat.message(1)).to_contain_text("Stopped")
+    expect(endless_chat.message(1)).to_contain_text(re.compile(r"\S"))
+    set_number(endless_chat, "Max New Tokens", "24")
     endless_chat.ask("still there?")
+    expect(endless_chat.messages).to_have_count(4)

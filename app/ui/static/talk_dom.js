@@ -1,0 +1,29 @@
+"use strict";
+// Small helpers of the scripts that keep and show conversations.
+window.pageDom = {
+  make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "onclick" || name === "oninput" || name === "onkeydown") element[name] = value;
+      else if (value === true) element.setAttribute(name, "");
+      else if (value !== false && value != null) element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  },
+  button(label, text, onclick, attributes = {}) {
+    return window.pageDom.make("button", { type: "button", "aria-label": label, title: label, onclick, ...attributes }, text);
+  },
+  busy: () => !!document.querySelector(".ms-gr-ant-sender-actions-btn-loading-button"),
+  api(path) { // an address of the server's own, behind whatever proxy
+    const { root = "", api_prefix = "/gradio_api" } = window.gradio_config || {};
+    return `${root}${api_prefix}/${path}`;
+  },
+  until(condition, patience = 15000) {
+    return new Promise((resolve) => {
+      const end = performance.now() + patience;
+      const look = () => (condition() || performance.now() > end ? resolve() : setTimeout(look, 30));
+      look();
+    });
+  },
+};

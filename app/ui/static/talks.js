@@ -1,0 +1,155 @@
+"use strict";
+// Which conversation is open, and what passes between the page and the browser's store.
+(() => {
+  const store = () => window.talkStore;
+  const { until, busy } = window.pageDom;
+  const OPEN = "minicpm-v-open"; // of this tab: a reload opens it again, another tab begins a new one
+  const records = new Map(); // all that is kept, deleted ones apart
+  let current = null, asked = "", last = Promise.resolve();
+  const listeners = new Set();
+  const others = "BroadcastChannel" in window ? new BroadcastChannel("minicpm-v-talks") : null;
+
+  const changed = () => listeners.forEach((listener) => listener());
+  const announce = () => { changed(); others?.postMessage("changed"); };
+  const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+  const inTurn = (work) => (last = last.then(work).catch(failed)); // one write after the other
+
+  function failed(error) {
+    const full = error?.name === "QuotaExceededError";
+    window.pageToast(window.pageSay(full ? "talks_full" : "talks_failed"));
+  }
+
+  async function load() {
+    records.clear();
+    for (const record of await store().all()) if (!record.deleted) records.set(record.id, record);
+    changed();
+  }
+
+  function setCurrent(id) {
+    current = id;
+    sessionStorage.setItem(OPEN, id);
+    changed();
+  }
+
+  // --- to the server ---------------------------------------------------------------------------------------------
+  async function send(deed) {
+    asked = JSON.stringify(deed);
+    document.querySelector(".talk-act")?.closest("button, .talk-act")?.click();
+  }
+
+  async function opening(record) {
+    const draft = record.draft || {};
+    const ids = [...store().mediaOf(record.talk), ...(draft.files || []).map((file) => file.media)];
+    const media = await store().uploadMedia([...new Set(ids)]);
+    const files = (draft.files || []).map((file) => media[file.media]).filter(Boolean);
+    return { do: "open", id: record.id, talk: record.talk, media, draft: { text: draft.text || "", files } };
+  }
+
+  async function start() {
+    try {
+      await load();
+      const record = records.get(sessionStorage.getItem(OPEN));
+      store().sweep();
+      if (!record) return "";
+      setCurrent(record.id);
+      return JSON.stringify(await opening(record));
+    } catch (error) {
+      failed(error);
+      return "";
+    }
+  }
+
+  async function open(id) {
+    const record = records.get(id);
+    if (!record || id === current) return;
+    const deed = await opening(record);
+    setCurrent(id);
+    await send(deed);
+  }
+
+  async function begin() {
+    const id = newId();
+    setCurrent(id);
+    await send({ do: "new", id });
+  }
+
+  // --- from the server -------------------------------------------------------------------------------------------
+  function keep(text) {
+    if (!text) return;
+    const told = JSON.parse(text);
+    inTurn(async () => {
+      for (const id of told.cleared || []) if (records.has(id)) await drop(id, false);
+      if (told.open && told.open !== current) setCurrent(told.open);
+      await keepTalk(told);
+    });
+  }
+
+  async function keepTalk(told) {
+    const old = records.get(told.id);
+    if (!told.talk.turns.length) {
+      if (old && !old.draft && old.talk.turns.length) await erase(told.id);
+      return;
+    }
+    const same = old && JSON.stringify(old.talk) === JSON.stringify(told.talk);
+    if (same) return;
+    const now = Date.now();
+    const record = { created: now, pinned: false, ...old, id: told.id, talk: told.talk, title: told.title, updated: now };
+    records.set(told.id, record);
+    await store().put(record);
+    const over = await store().keepMedia(told.media);
+    if (over) window.pageToast(window.pageSay("talks_media_full", { count: over }));
+    announce();
+  }
+
+  // --- what the list does ----------------------------------------------------------------------------------------
+  function change(id, fields) {
+    const record = records.get(id);
+    if (!record) return;
+    Object.assign(record, fields);
+    changed();
+    return inTurn(async () => { await store().put(record); announce(); });
+  }
+
+  async function erase(id) {
+    records.delete(id);
+    await store().remove(id);
+    announce();
+  }
+
+  // Deleted ones stay in the store until Undo is gone.
+  async function drop(id, leave = true) {
+    const record = records.get(id);
+    if (!record) return;
+    records.delete(id);
+    await store().put({ ...record, deleted: Date.now() });
+    announce();
+    if (leave && id === current) await begin();
+    window.pageToast(window.pageSay("talk_deleted"), {
+      label: window.pageSay("undo"),
+      undo: () => inTurn(async () => {
+        records.set(id, record);
+        await store().put(record);
+        announce();
+      }),
+      gone: () => inTurn(async () => {
+        if (records.has(id)) return;
+        await store().remove(id);
+        await store().sweep();
+        announce();
+      }),
+    });
+  }
+
+  others?.addEventListener("message", () => load());
+
+  window.talks = {
+    start, keep, open, begin, change, drop, send, newId,
+    take: async () => asked,
+    records: () => [...records.values()],
+    record: (id) => records.get(id),
+    current: () => current,
+    listen: (listener) => listeners.add(listener),
+    settled: () => last,
+    until, busy,
+  };
+})();

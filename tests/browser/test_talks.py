@@ -1,0 +1,135 @@
+"""Conversations on the page: versions, the browser's store, the list at the side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def own_chat(open_chat):
+    """A page with a store of its own."""
+    return open_chat("echo", viewport={"width": 1440, "height": 900})
+
+
+def entries(chat) -> Locator:
+    return chat.page.locator(".talk-open")
+
+
+def menu(chat, title: str, entry: str) -> None:
+    chat.button(f"More about {title}").click()
+    chat.page.get_by_role("menuitem", name=entry, exact=True).click()
+
+
+def edit(chat, index: int, text: str) -> None:
+    question = chat.message(index)
+    question.get_by_role("button", name="Edit").click()
+    question.locator("textarea").fill(text)
+    question.get_by_role("button", name="Save").click()
+
+
+def test_versions_are_walked_and_the_model_gets_the_one_shown(chat) -> None:
+    chat.ask("first")
+    chat.ask("second")
+    edit(chat, 0, "primo")
+    expect(chat.message(1)).to_contain_text('text "primo"')
+    chat.idle()
+    expect(chat.messages).to_have_count(2)
+    expect(chat.message(1)).to_contain_text("2/2")
+    expect(chat.button("Next version")).to_be_disabled()
+
+    chat.button("Version before").click()
+    expect(chat.messages).to_have_count(4)
+    expect(chat.message(0)).to_contain_text("first")
+    expect(chat.message(1)).to_contain_text("1/2")
+    expect(chat.ask("third")).to_contain_text('Message 3: text "third"')
+
+    chat.button("Next version").click()
+    expect(chat.messages).to_have_count(2)
+    expect(chat.ask("fourth")).to_contain_text('Message 2: text "fourth"')
+
+
+def test_regenerating_keeps_the_older_answer(chat) -> None:
+    chat.ask("first")
+    chat.page.get_by_label("Seed").fill("5")
+    chat.button("Regenerate").click()
+    expect(chat.message(1)).to_contain_text("seed=5")
+    expect(chat.message(1)).to_contain_text("2/2")
+    chat.button("Version before").click()
+    expect(chat.message(1)).to_contain_text("all at their defaults")
+
+
+def test_a_reload_brings_everything_back(own_chat, examples: Path) -> None:
+    chat = own_chat
+    chat.ask("What is this?", examples / "pair_1.png")
+    chat.page.get_by_label("Seed").fill("5")
+    edit(chat, 0, "And this?")
+    expect(chat.message(1)).to_contain_text("2/2")
+    chat.idle()
+    expect(entries(chat)).to_have_count(1)
+    kept(chat)
+
+    chat.reload()
+    expect(chat.messages).to_have_count(2)
+    expect(chat.message(0)).to_contain_text("And this?")
+    expect(chat.message(1)).to_contain_text("2/2")
+    picture = chat.message(0).locator("img").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("async e => { await e.decode(); return e.naturalWidth }") == 480
+    expect(chat.page.get_by_label("Seed")).to_have_value("5")
+    expect(chat.ask("more")).to_contain_text("Message 2")
+
+
+def kept(chat) -> None:
+    """Wait until the browser has written what it was told."""
+    chat.page.evaluate("window.talks.settled()")
+
+
+def test_the_list(own_chat) -> None:
+    chat = own_chat
+    chat.ask("apples and pears")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.ask("oranges")
+    expect(entries(chat)).to_have_text(["oranges", "apples and pears"])
+    expect(chat.page.get_by_role("heading", name="Today")).to_be_visible()
+
+    menu(chat, "apples and pears", "Pin")
+    expect(entries(chat)).to_have_text(["apples and pears", "oranges"])
+    menu(chat, "oranges", "Rename")
+    chat.page.get_by_label("Name of the conversation").fill("Citrus")
+    chat.page.keyboard.press("Enter")
+    expect(entries(chat)).to_have_text(["apples and pears", "Citrus"])
+
+    chat.page.get_by_label("Search in all conversations").fill("ORANGES")
+    expect(entries(chat)).to_have_count(1)
+    expect(entries(chat)).to_contain_text("Citrus")
+    chat.page.get_by_label("Search in all conversations").fill("")
+    entries(chat).filter(has_text="apples").click()
+    expect(chat.message(0)).to_contain_text("apples and pears")
+
+    menu(chat, "apples and pears", "Delete")
+    expect(chat.messages).to_have_count(0)
+    expect(entries(chat)).to_have_text(["Citrus"])
+    chat.button("Undo").click()
+    expect(entries(chat)).to_have_text(["apples and pears", "Citrus"])
+    kept(chat)
+    chat.reload()
+    expect(entries(chat)).to_have_text(["apples and pears", "Citrus"])
+
+
+def test_the_list_folds_away_and_is_a_drawer_on_a_phone(open_chat) -> None:
+    phone = open_chat("echo", viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="dark")
+    expect(phone.page.locator(".talk-list")).not_to_be_visible()
+    phone.button("显示对话列表").click()
+    drawer = phone.page.get_by_role("navigation", name="对话列表")
+    expect(drawer).to_be_visible()
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.shoot("talks_phone_drawer")
+    phone.button("隐藏对话列表").click()
+    expect(drawer).not_to_be_visible()
+    expect(phone.button("显示对话列表")).to_be_focused()

@@ -1,0 +1,154 @@
+"""What the browser is told to keep, and what is taken back from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio.utils import get_upload_folder
+
+from app.backends.echo import EchoBackend
+from app.messages import Image, Text
+from app.sampling import SamplingParams
+from app.ui.context import Context
+from app.ui.decoding_panel import DecodingPanel
+from app.ui.page_state import Page, new_id
+from app.ui.talk_media import MediaIds, uploaded_files, uploaded_media
+from app.ui.talks import TalkHandlers
+
+PICTURE = Path(__file__).parents[2] / "assets" / "examples" / "pair_1.png"
+PARAMS = SamplingParams(seed=5)
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def picture(uploads: Path) -> Path:
+    return Path(shutil.copy(PICTURE, uploads / "a.png"))
+
+
+@pytest.fixture
+def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    shown: list[str] = []
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: shown.append(text))
+    return shown
+
+
+@pytest.fixture
+def handlers() -> TalkHandlers:
+    backend = EchoBackend(delay=0)
+    with gr.Blocks():
+        panel = DecodingPanel(backend.capabilities, {}, lambda key: key)
+        return TalkHandlers(Context(backend, gr.State(), panel, (), gr.State(), 10**7))
+
+
+def asked_page(picture: Path) -> Page:
+    page = Page()
+    list(page.session.send([Image(picture), Text("What is it?")], PARAMS, EchoBackend(delay=0)))
+    return page
+
+
+def told(handlers: TalkHandlers, page: Page) -> dict[str, Any]:
+    return json.loads(handlers.save(page))
+
+
+def open_in(handlers: TalkHandlers, page: Page, kept: dict[str, Any], **more: Any) -> tuple[Any, ...]:
+    return handlers.act(page, json.dumps({"do": "open", "id": kept["id"], "talk": kept["talk"], **more}))
+
+
+def test_what_is_kept_opens_again(handlers: TalkHandlers, picture: Path) -> None:
+    first = asked_page(picture)
+    kept = told(handlers, first)
+    assert kept["title"] == "What is it?" and kept["media"] == {MediaIds().of(picture): str(picture)}
+
+    page = Page()
+    view = open_in(handlers, page, kept, media=kept["media"])
+    assert page.talk == first.talk
+    assert [(t.user, t.answer, t.params) for t in page.session.turns] == [
+        (t.user, t.answer, PARAMS) for t in first.session.turns
+    ]
+    assert len(view[0]) == 2
+    assert told(handlers, page)["talk"] == kept["talk"]
+
+
+def test_what_is_left_is_kept_as_it_ended(handlers: TalkHandlers, picture: Path) -> None:
+    page, name = asked_page(picture), new_id()
+    before = page.talk
+    left = json.loads(handlers.act(page, json.dumps({"do": "new", "id": name}))[-1])
+    assert (left["id"], left["open"], len(left["talk"]["turns"])) == (before, name, 1)
+    assert page.talk == name and page.session.turns == []
+
+
+def test_versions_are_walked_and_do_not_run_over_the_end(handlers: TalkHandlers, picture: Path) -> None:
+    page = asked_page(picture)
+    old = page.session.turns[0].key
+    list(page.session.regenerate(PARAMS, EchoBackend(delay=0)))
+    new = page.session.turns[0].key
+    for by in (-1, -1):
+        handlers.act(page, json.dumps({"do": "step", "key": page.session.turns[0].key, "by": by}))
+    assert page.session.turns[0].key == old
+    handlers.act(page, json.dumps({"do": "step", "key": old, "by": 1}))
+    assert page.session.turns[0].key == new
+
+
+def test_a_draft_comes_back(handlers: TalkHandlers, picture: Path) -> None:
+    page = Page()
+    draft = {"text": "half a", "files": [str(picture), "/etc/passwd", 7]}
+    view = handlers.act(page, json.dumps({"do": "new", "id": new_id(), "draft": draft}))
+    assert view[1]["value"] == {"text": "half a", "files": [str(picture)]}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"do": "_told"}',
+        '{"do": "open", "id": "x"}',
+        '{"do": "open", "id": {"a": 1}}',
+        '{"do": "open", "id": "' + "0" * 32 + '", "talk": {"format": 1}}',
+        '{"do": "step", "key": "nonsense", "by": 1}',
+        '{"do": "new"}',
+    ],
+)
+def test_anything_else_changes_nothing(handlers: TalkHandlers, picture: Path, toasts: list[str], asked: str) -> None:
+    page = asked_page(picture)
+    before = (page.session, page.talk, page.session.turns)
+    handlers.act(page, asked)
+    assert len(toasts) == 1
+    assert (page.session, page.talk, page.session.turns) == before
+
+
+def test_nothing_but_uploads_is_opened(uploads: Path, picture: Path, tmp_path: Path) -> None:
+    outside = Path(shutil.copy(PICTURE, tmp_path / "outside.png"))
+    text = uploads / "a.txt"
+    text.write_text("no picture")
+    given = {"a": str(picture), "b": str(outside), "c": "/etc/passwd", "d": f"{uploads}/../outside.png", "e": str(text)}
+    given |= {"f": {"path": str(outside)}, "g": ["x"], "h": "a\0b", "i": None}  # type: ignore[dict-item]
+    assert uploaded_media(given, 10**7) == {"a": Image(picture)}
+    assert uploaded_media(given, 10) == {}
+    assert uploaded_media([1], 10) == {} and uploaded_files("ab") == ()
+    assert uploaded_files(list(given.values())) == (picture, text)  # checked for what it is when it is sent
+
+
+def test_a_file_that_is_gone_has_no_name(tmp_path: Path) -> None:
+    assert MediaIds().of(tmp_path / "gone.png") == ""
+
+
+def test_the_page_that_starts_anew_keeps_nothing(handlers: TalkHandlers) -> None:
+    request = SimpleNamespace(headers={"accept-language": "zh"})
+    page = Page()
+    handlers.start(page, "", request)  # type: ignore[arg-type]
+    assert page.locale == "zh" and told(handlers, page)["talk"]["turns"] == []
