@@ -124,8 +124,13 @@ async def events(first: Sequence[Step], steps: Steps, head: Head, count: int, us
         if usage:
             yield _data(_chunk(head, [], usage_reply(usages)))
     except AppError as error:
-        yield _data(failure_of(error).reply.model_dump_json())
+        yield error_event(error)
     yield DONE
+
+
+def error_event(error: AppError) -> str:
+    """What a stream that began well says when it fails."""
+    return _data(failure_of(error).reply.model_dump_json())
 
 
 def usage_reply(usages: dict[int, Usage]) -> UsageReply:

@@ -40,7 +40,7 @@ class Beside:
 def beside_page(backend: Backend, settings: Settings) -> Iterator[Beside]:
     """The endpoints as routes for the page's server; both ask the same backend."""
     metrics = Metrics()
-    with _store(settings) as store:
+    with make_store(settings) as store:
         served = _Served(make_api(MeteredBackend(backend, metrics, "api"), settings, metrics, store))
         # All methods: which one a path takes is the application's to say.
         routes = tuple(Route(path, served, include_in_schema=False) for path in PATHS)
@@ -50,7 +50,7 @@ def beside_page(backend: Backend, settings: Settings) -> Iterator[Beside]:
 def serve_alone(backend: Backend, settings: Settings) -> None:
     """Serve the endpoints without a page until interrupted."""
     metrics = Metrics()
-    with _store(settings) as store:
+    with make_store(settings) as store:
         api = make_api(MeteredBackend(backend, metrics, "api"), settings, metrics, store)
         host = settings.host.strip("[]")
         shown = f"[{host}]" if ":" in host else host
@@ -83,7 +83,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _store(settings: Settings) -> MediaStore:
+def make_store(settings: Settings) -> MediaStore:
+    """Room for the media of requests that run and some before."""
     return MediaStore(max(KEPT, 2 * settings.max_file_size))
 
 

@@ -33,6 +33,11 @@ READERS = 8  # requests read at once, whose pictures are in memory
 TEXT_BYTES = 4 * 1024**2  # of a request beside its largest file
 
 
+def most_bytes(settings: Settings) -> int:
+    """What a request may have: its largest file, in base64, and text."""
+    return settings.max_file_size * 4 // 3 + TEXT_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request, checked, with its media at hand."""
@@ -75,7 +80,7 @@ class ChatService:
             ClientGone: nobody waits for the reply any more; its generation has been called off.
         """
         self._check_ready()
-        body = await read_body(request, self._settings.max_file_size * 4 // 3 + TEXT_BYTES)
+        body = await read_body(request, most_bytes(self._settings))
         host = request.client.host if request.client else ""
         return await unless_gone(request.receive, self._reply(body, host))
 

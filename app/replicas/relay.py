@@ -1,0 +1,160 @@
+"""The replicas as seen from the ingress: ask one, ask all, and know when one is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.api.client import ClientGone, unless_gone
+from app.api.completion import DONE, error_event
+from app.api.errors import RETRY_AFTER, ApiError, unexpected
+from app.errors import AppError, BackendBusyError
+from app.replicas.numbers import Numbers
+from app.replicas.tunnel import Asked, Head
+
+PATIENCE = 3.0  # seconds for a question to all replicas; clients that look whether the server lives wait 5
+TRIES = 2  # of a request whose replica was lost before it said anything
+EVENTS = b"text/event-stream"
+REPLICA = b"x-replica"  # the header that names the replica
+
+Pieces = AsyncGenerator[str | Head | bytes, None]
+
+
+class Replicas:
+    """All replicas of the model.
+
+    Args:
+        handle: of Ray Serve, to their deployment.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._answers = handle.options(method_name="answer", stream=True)
+
+    async def reply(self, conversation: str, asked: Asked) -> Response:
+        """The reply of the conversation's replica; a stream goes on behind it.
+
+        Raises:
+            AppError: none can be had.
+        """
+        for last in range(TRIES):
+            pieces = self._pieces(conversation, asked)
+            streaming = False
+            try:
+                name, head = await anext(pieces), await anext(pieces)
+                assert isinstance(name, str) and isinstance(head, Head)
+                if _header(head, b"content-type").startswith(EVENTS):
+                    streaming = True
+                    return Relay(name, head, pieces)
+                # All of it first: until then another replica can be asked.
+                body = b"".join([piece async for piece in pieces if isinstance(piece, bytes)])
+                return Whole(name, head, body)
+            except ReplicaLost:
+                if last == TRIES - 1:
+                    raise
+            finally:
+                if not streaming:
+                    await pieces.aclose()
+        raise ReplicaLost
+
+    async def numbers(self) -> list[Numbers]:
+        """Those of every replica that says them in time."""
+        return [each for each in await self._all("numbers") if isinstance(each, Numbers)]
+
+    async def states(self) -> list[str]:
+        """How every replica is, "ready" or in words."""
+        return [each if isinstance(each, str) else "it does not answer" for each in await self._all("state")]
+
+    async def _all(self, method: str) -> list[Any]:
+        """What each replica returns, or the exception that it raises."""
+        try:
+            told: list[Any] = await self._handle.broadcast(method).results_async(
+                timeout_s=PATIENCE, return_exceptions=True
+            )
+        except (TimeoutError, DeploymentUnavailableError):
+            return []
+        return told
+
+    async def _pieces(self, conversation: str, asked: Asked) -> Pieces:
+        """A replica's reply; the replica stops when this is closed.
+
+        Raises:
+            AppError: none can be had.
+        """
+        answer = self._answers.options(session_id=conversation).remote(asked)
+        try:
+            async for piece in answer:
+                yield piece
+        except BackPressureError:
+            raise BackendBusyError("Too many requests wait already.", "Try again in a while.") from None
+        except DeploymentUnavailableError:
+            raise ApiError("No replica of the model runs.", "Ask again in a while.", 503, "model_loading",
+                           headers={"Retry-After": str(RETRY_AFTER)}) from None  # fmt: skip
+        except RayActorError:
+            raise ReplicaLost from None
+        except RayTaskError as cause:
+            raise unexpected(cause) from None
+        finally:
+            with suppress(RequestCancelledError):
+                answer.cancel()
+
+
+class ReplicaLost(ApiError):
+    """The process of a replica ended while it answered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The replica that wrote this answer has ended.", "Ask again: another one answers.", 503, "replica_lost",
+            headers={"Retry-After": "1"},
+        )  # fmt: skip
+
+
+class Whole(Response):
+    """A reply that is complete."""
+
+    def __init__(self, name: str, head: Head, body: bytes) -> None:
+        super().__init__(body, head.status)
+        self.raw_headers = _raw(name, head)
+
+
+class Relay(Response):
+    """A reply that streams: events as they come, and if the replica is lost, an event that says so."""
+
+    def __init__(self, name: str, head: Head, pieces: Pieces) -> None:
+        super().__init__(status_code=head.status)
+        self.raw_headers = _raw(name, head)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until all is sent or the client hangs up, which ends the generation."""
+        async with aclosing(self._pieces):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            with suppress(ClientGone):
+                await unless_gone(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        async for body in self._bodies():
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _bodies(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._pieces:
+                if isinstance(piece, bytes):
+                    yield piece
+        except AppError as error:
+            yield (error_event(error) + DONE).encode()
+
+
+def _header(head: Head, name: bytes) -> bytes:
+    return next((value for key, value in head.headers if key.lower() == name), b"")
+
+
+def _raw(name: str, head: Head) -> list[tuple[bytes, bytes]]:
+    return [*head.headers, (REPLICA, name.encode())]

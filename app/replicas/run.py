@@ -1,0 +1,156 @@
+"""A Ray of this machine's own with the application in it, or one that runs already."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import signal
+import sys
+import threading
+from queue import SimpleQueue
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve.schema import LoggingConfig
+
+from app.cli import check_port
+from app.errors import ModelError, SettingsError
+from app.replicas.application import NAME, build_application
+from app.replicas.plan import Plan
+from app.settings import Settings
+
+QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
+END, RESTART, ENDED = "end", "restart", "ended"
+SIGNALS = {"SIGINT": END, "SIGTERM": END, "SIGHUP": RESTART}  # Windows lacks the last
+
+
+def serve_replicas(plan: Plan) -> None:
+    """Serve until interrupted; with an address, deploy and return.
+
+    SIGHUP restarts the replicas one after another; the first SIGINT or SIGTERM lets answers end, the second does not.
+
+    Raises:
+        AppError: the port is taken, the machine has too little for the plan, or the model cannot be loaded.
+    """
+    if plan.address:
+        _deploy(plan)
+        return
+    check_port(plan.settings.host, plan.settings.port)
+    _start_ray(plan)
+    try:
+        _start_serve(plan.settings, everywhere=False)
+        _run(plan, wait=True)
+        _say_where(plan)
+        _follow_signals(plan)
+    finally:
+        ray.shutdown()
+
+
+def _deploy(plan: Plan) -> None:
+    try:
+        ray.init(address=plan.address, logging_level="warning", log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as cause:
+        raise SettingsError(
+            f"--address: there is no Ray cluster at {plan.address!r} that takes this.",
+            "Start one with: ray start --head; its token has to be in the same ~/.ray/auth_token.",
+        ) from cause
+    try:
+        _start_serve(plan.settings, everywhere=True)
+        _run(plan, wait=True)
+        _say_where(plan)
+    finally:
+        ray.shutdown()
+
+
+def _start_ray(plan: Plan) -> None:
+    """A Ray of this process, which ends with it and listens on this machine alone.
+
+    Raises:
+        SettingsError: the machine has fewer GPUs than the plan wants.
+    """
+    # Cores are for counting here: two replicas on one core are slow, and run.
+    cores = max(os.cpu_count() or 1, math.ceil(plan.most_replicas * plan.cpus_per_replica))
+    ray.init(
+        address="local",
+        num_cpus=cores,
+        include_dashboard=False,
+        logging_level="warning",
+        log_to_driver=True,
+    )
+    there = ray.cluster_resources().get("GPU", 0)
+    least = (plan.min_replicas or plan.replicas) * plan.gpus_per_replica
+    if there < least:
+        raise SettingsError(
+            f"The replicas need {least:g} GPUs; this machine has {there:g}.",
+            "Ask for fewer --replicas or --gpus-per-replica, or run on CPUs with --device cpu.",
+        )
+
+
+def _start_serve(settings: Settings, everywhere: bool) -> None:
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(
+        proxy_location="EveryNode" if everywhere else "HeadOnly",
+        http_options={"host": settings.host.strip("[]"), "port": settings.port},
+        logging_config=QUIET,
+    )
+
+
+def _run(plan: Plan, wait: bool) -> None:
+    """Deploy, or deploy anew: replicas that run are replaced one after another, each once its answers have ended.
+
+    Raises:
+        ModelError: the replicas do not start.
+    """
+    target = serve.RunTarget(target=build_application(plan), name=NAME, route_prefix="/", logging_config=QUIET)
+    try:
+        serve.run_many([target], wait_for_applications_running=wait)
+    except RuntimeError as cause:
+        raise ModelError(_reason(NAME), "What came before is above.") from cause
+
+
+def _reason(name: str) -> str:
+    """Why an application did not start: the last line of what Ray tells of it."""
+    application = serve.status().applications.get(name)
+    told = [application.message] if application else []
+    told += [deployment.message for deployment in application.deployments.values()] if application else []
+    errors = [line for text in told for line in text.splitlines() if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return f"The replicas do not start: {errors[-1].partition(': ')[2]}" if errors else "The replicas do not start."
+
+
+def _say_where(plan: Plan) -> None:
+    host = plan.settings.host.strip("[]")
+    shown = f"[{host}]" if ":" in host else host
+    print(f"* Running on local URL:  http://{shown}:{plan.settings.port}/v1", flush=True)
+
+
+def _follow_signals(plan: Plan) -> None:
+    """Do what signals ask until they ask for the end."""
+    news: SimpleQueue[str] = SimpleQueue()
+
+    def note(number: int, frame: object) -> None:
+        news.put(SIGNALS[signal.Signals(number).name])
+
+    for name in SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), note)
+    while news.get() == RESTART:
+        print("Restarting the replicas one after another.", file=sys.stderr, flush=True)
+        _run(plan, wait=False)
+    print("Ending once the answers being written are complete; again to end now.", file=sys.stderr, flush=True)
+    threading.Thread(target=_drain, args=(news,), daemon=True).start()
+    while news.get() == RESTART:
+        pass
+
+
+def _drain(news: SimpleQueue[Any]) -> None:
+    """Take no more requests, and say when all answers have ended."""
+    while True:
+        try:
+            serve.delete(NAME)
+        except TimeoutError:  # Ray waits for a minute, an answer may take longer
+            continue
+        news.put(ENDED)
+        return
