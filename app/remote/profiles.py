@@ -96,6 +96,8 @@ _OWN = {
     "downsample_mode": "mm_processor_kwargs.downsample_mode",
     "enable_thinking": "chat_template_kwargs.enable_thinking",
 }
+# The tags of places in pictures are special tokens, which these engines leave out by default.
+_WHOLE_TEXT = {"skip_special_tokens": False}
 _SLICES = {"max_slice_nums": "Set the slices for the whole server where it is started, if the engine can."}
 
 UNKNOWN = Profile("", "an engine of another kind", hints=_SLICES)
@@ -108,7 +110,8 @@ PROFILES: Mapping[str, Profile] = {
             owner="vllm",
             fields=_SAMPLING | {"min_new_tokens": "min_tokens"},
             beam_fields={"num_beams": "n", "max_new_tokens": "max_tokens"},
-            beam_constants={"use_beam_search": True, "temperature": 0},
+            constants=_WHOLE_TEXT,
+            beam_constants={"use_beam_search": True, "temperature": 0} | _WHOLE_TEXT,
             video="video_url",
             max_frames=32,
             # A number other than the server's own ends the whole engine, so it is never sent.
@@ -123,6 +126,7 @@ PROFILES: Mapping[str, Profile] = {
             owner="sglang",
             # Its seed has an effect only on a server started for determinism, which it does not tell.
             fields={name: to for name, to in _SAMPLING.items() if name != "seed"} | {"min_new_tokens": "min_tokens"},
+            constants=_WHOLE_TEXT,
             off={"top_k": -1},
             hints=_SLICES,
         ),
@@ -160,6 +164,7 @@ PROFILES: Mapping[str, Profile] = {
             "LMDeploy",
             owner="lmdeploy",
             fields=_SAMPLING | {"min_new_tokens": "min_new_tokens"},
+            constants=_WHOLE_TEXT,
             hints=_SLICES,
         ),
         Profile(

@@ -15,7 +15,7 @@ from app.ui import answering, payloads
 from app.ui.answering import View
 from app.ui.attachments import message_parts
 from app.ui.context import PRIVATE, Context
-from app.ui.escape import unescape
+from app.ui.escape import JOINER
 from app.ui.labels import Label
 from app.ui.page_state import Page, new_id
 from app.ui.texts import Locale, say
@@ -138,7 +138,8 @@ class ChatHandlers:
             event = payloads.read_event(data._data)
             turn, is_answer = turn_at(page.session, event.index)
             if is_answer:
-                page.session.edit_answer(turn.key, unescape("\n".join(payloads.edited_texts(event.value))))
+                text = "\n".join(payloads.edited_texts(event.value))
+                page.session.edit_answer(turn.key, text.replace(JOINER, ""))
                 yield answering.idle(page)
                 return
             text = payloads.edited_question(turn.user.content, event.value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 
 JOINER = "\u2060"  # WORD JOINER: invisible, no whitespace; the page's script removes it from what is copied
 MAX_MARKERS = 6  # list and quote markers at the start of a line
@@ -27,11 +28,20 @@ _DELIMITERS = re.compile(r"[*_~\[\]]")
 _INLINE_CODE = re.compile(r"(?<![`\\])(`{1,2})(?!`)([^`\n]+)(?<!`)\1(?!`)")
 
 
-def escape(text: str) -> str:
-    """Markdown that shows the model's text and does nothing else; `unescape` gives the text back."""
+def escape_prose(text: str) -> str:
+    """What is no code, with every tag as text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("![", "&#33;[")
+
+
+def escape(text: str, prose: Callable[[str], str] = escape_prose) -> str:
+    """Markdown that shows the model's text and does nothing else; `unescape` gives the text back.
+
+    Args:
+        prose: writes the pieces that are no code, in their order.
+    """
     text = text.replace(JOINER, "")
     exact = _is_unambiguous(text)
-    return "".join(_code(part, exact) if fenced else _prose(part) for fenced, part in _split(text))
+    return "".join(_code(part, exact) if fenced else _prose(part, prose) for fenced, part in _split(text))
 
 
 def unescape(markdown: str) -> str:
@@ -72,13 +82,13 @@ def _join(code: str) -> str:
     return _TAG.sub(lambda match: JOINER.join(match[0]), code)
 
 
-def _prose(part: str) -> str:
+def _prose(part: str, prose: Callable[[str], str]) -> str:
     pieces: list[str] = []
     start = 0
     for match in _INLINE_CODE.finditer(part):
-        pieces += [_escape_prose(part[start : match.start()]), _join(match[0])]
+        pieces += [prose(part[start : match.start()]), _join(match[0])]
         start = match.end()
-    pieces.append(_escape_prose(part[start:]))
+    pieces.append(prose(part[start:]))
     return _cap_delimiters(_cap_lines("".join(pieces)))
 
 
@@ -89,10 +99,6 @@ def _unescape_prose(part: str) -> str:
         pieces += [html.unescape(part[start : match.start()]), match[0]]
         start = match.end()
     return "".join([*pieces, html.unescape(part[start:])])
-
-
-def _escape_prose(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("![", "&#33;[")
 
 
 def _cap_lines(text: str) -> str:

@@ -17,6 +17,7 @@ from app.placement import marked_text
 Payload: TypeAlias = dict[str, Any]
 
 THUMBNAIL_HEIGHT = 120  # px
+_EDITABLE = ("text", "tool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def edited_texts(value: Any) -> list[str]:
     return [
         str(content.get("content") or "")
         for content in contents
-        if isinstance(content, dict) and content.get("type") == "text" and content.get("editable") is not False
+        if isinstance(content, dict) and content.get("type") in _EDITABLE and content.get("editable") is not False
     ]
 
 
@@ -86,8 +87,14 @@ def plain(text: str) -> Payload:
 
 
 def markdown(text: str) -> Payload:
-    """Escaped model text, to be copied and edited."""
+    """Model text that is shown as it was written, to be copied and edited."""
     return {"type": "text", "content": text}
+
+
+def source(text: str) -> Payload:
+    """Model text to be copied and edited, and never shown: a fold without a head, which renders only when opened."""
+    options = {"title": '<span class="answer-source"></span>', "status": "done"}
+    return {"type": "tool", "content": text, "options": options}
 
 
 def folded(text: str, title: str, *, done: bool) -> Payload:
@@ -97,7 +104,7 @@ def folded(text: str, title: str, *, done: bool) -> Payload:
 
 
 def remark(text: str) -> Payload:
-    """The page's own words in a bubble: neither copied nor edited."""
+    """What is shown in a bubble and neither copied nor edited."""
     return {"type": "text", "content": text, "copyable": False, "editable": False}
 
 

@@ -135,6 +135,18 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "The oldest {count} messages did not fit the context and were left out.",
         "最早的 {count} 条消息超出上下文，已省略。",
     ),
+    # places in pictures
+    "box_unnamed": ("place {number}", "位置 {number}"),
+    "box_figure": ("Places in {picture}", "{picture} 中的位置"),
+    "box_copy": ("Copy places as {format}", "复制位置（{format}）"),
+    "box_download": ("Download the drawn picture", "下载标注后的图片"),
+    "box_shown": ("{name}, in {picture}", "{name}，位于 {picture}"),
+    "mark_place": ("Mark a place in {picture}", "在 {picture} 中标出位置"),
+    "mark_hint": (
+        "Drag a box over the picture. With the keyboard: arrows move it, Shift with arrows changes its size.",
+        "在图片上拖出一个框。键盘：方向键移动，Shift 加方向键改变大小。",
+    ),
+    "mark_insert": ("Insert", "插入"),
     # how to use
     "try": ("Try it", "试一试"),
     "one_image": ("One image", "单张图片"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.errors import AppError, RequestError
 from app.messages import Progress, Usage
 from app.session import Session
@@ -9,6 +11,7 @@ from app.tree import Place
 from app.turn import Turn
 from app.ui import payloads
 from app.ui.escape import escape
+from app.ui.grounding import FIGURES, pictures_of, show_marks
 from app.ui.page_state import Page
 from app.ui.payloads import Payload
 from app.ui.texts import Locale, say
@@ -17,8 +20,8 @@ from app.ui.texts import Locale, say
 def transcript(page: Page) -> list[Payload]:
     """All messages of a page's conversation."""
     tree = page.session.tree
-    places = tree.places()
-    messages = [message for turn in tree.path() for message in _turn(turn, page, places[turn.key])]
+    places, turns = tree.places(), tree.path()
+    messages = [message for at, turn in enumerate(turns, 1) for message in _turn(turns[:at], page, places[turn.key])]
     if page.rejected:
         footer = say("not_sent", page.locale)
         content = [payloads.remark(_error(page.rejected))]
@@ -53,18 +56,21 @@ def progress_text(progress: Progress, locale: Locale) -> str:
     return f"{say(progress.stage, locale)}{count} …"
 
 
-def _turn(turn: Turn, page: Page, place: Place) -> tuple[Payload, Payload]:
+def _turn(turns: Sequence[Turn], page: Page, place: Place) -> tuple[Payload, Payload]:
+    """Question and answer of the last of these turns."""
+    turn = turns[-1]
     user = _message("user", f"{turn.key}-user", payloads.question(turn.user.content))
-    answer = _answer(turn, page)
+    answer = _answer(turns, page)
     # The page's script reads from the classes which turn a message belongs to, and which version of it this is.
     named = f"turn-{turn.key} version-{place.number}-{place.total}"
     answer["elem_classes"] = " ".join(filter(None, [answer.get("elem_classes"), named]))
     return user, answer
 
 
-def _answer(turn: Turn, page: Page) -> Payload:
+def _answer(turns: Sequence[Turn], page: Page) -> Payload:
+    turn = turns[-1]
     key, pending = f"{turn.key}-assistant", turn.state == "pending"
-    contents = _answer_contents(turn, page)
+    contents = _answer_contents(turns, page)
     message = _message("assistant", key, contents, footer(turn, page.locale))
     if pending:
         message |= {"status": "pending", "loading": not contents}
@@ -75,13 +81,14 @@ def _answer(turn: Turn, page: Page) -> Payload:
     return message
 
 
-def _answer_contents(turn: Turn, page: Page) -> list[Payload]:
+def _answer_contents(turns: Sequence[Turn], page: Page) -> list[Payload]:
+    turn = turns[-1]
     contents = [payloads.remark(f"*{say(note.kind, page.locale, count=note.count)}*") for note in turn.notices]
     if turn.thinking:
         done = bool(turn.answer) or turn.state != "pending"
         contents.append(payloads.folded(escape(turn.thinking), say("thinking", page.locale), done=done))
     if turn.answer:
-        contents.append(payloads.markdown(escape(turn.answer)))
+        contents += _answer_text(turns, page)
     elif turn.state == "pending" and page.progress:
         contents.append(payloads.remark(progress_text(page.progress, page.locale)))
     if turn.error:
@@ -89,6 +96,18 @@ def _answer_contents(turn: Turn, page: Page) -> list[Payload]:
     elif turn.state == "stopped" and not turn.answer:
         contents.append(payloads.remark(say("stopped", page.locale)))
     return contents
+
+
+def _answer_text(turns: Sequence[Turn], page: Page) -> list[Payload]:
+    """The answer as it is shown, room for the pictures it draws in, and what is copied and edited of it."""
+    turn, ended = turns[-1], turns[-1].state != "pending"
+    shown, has_marks = show_marks(turn.answer, pictures_of(turns), page.locale, ended=ended)
+    if shown == turn.answer:
+        return [payloads.markdown(shown)]
+    contents = [payloads.remark(shown)]
+    if has_marks:
+        contents.append(payloads.remark(FIGURES))
+    return [*contents, payloads.source(turn.answer)] if ended else contents
 
 
 def _error(error: AppError) -> str:

@@ -71,8 +71,10 @@ def test_failed_turn_keeps_the_partial_answer_and_says_why() -> None:
     assert "answer-failed" in transcript(page)[1]["elem_classes"].split()
 
 
-def test_model_text_is_escaped() -> None:
-    assert answer_texts(page_of(turn(answer="<box>1</box>", state="done"))) == ["&lt;box>1&lt;/box>"]
+def test_model_text_is_escaped_and_copied_as_it_was_written() -> None:
+    shown, source = transcript(page_of(turn(answer="<box>1</box>", state="done")))[1]["content"]
+    assert shown["content"] == "&lt;box>1&lt;/box>" and not shown["copyable"] and not shown["editable"]
+    assert source["content"] == "<box>1</box>" and source["type"] == "tool"
 
 
 def test_notice_of_dropped_turns() -> None:
