@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+    from app.meter import Measured
+
 Role: TypeAlias = Literal["system", "user", "assistant"]
 FinishReason: TypeAlias = Literal["stop", "length"]
 Stage: TypeAlias = Literal["queue", "load", "decode_video", "encode_images", "prefill", "search"]
@@ -32,16 +34,38 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameChoice:
+    """Which frames of a clip are looked at.
+
+    Attributes:
+        start, end: seconds from the first frame; None is the clip's end.
+        fps: frames per second; those of the request's `max_frames` that are too many make way evenly.
+        count: so many frames evenly over the range instead, if it has them.
+        scenes: the frames that differ most from those before them instead, at most `count` or `max_frames`.
+        dropped: frames left out, by their number in the clip from 0.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+    fps: float = 1.0
+    count: int | None = None
+    scenes: bool = False
+    dropped: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """A clip and how its frames are chosen.
 
     Attributes:
         source: the file.
         max_frames: at most so many frames, evenly spread; None takes the request's `max_frames`.
+        choice: which frames; all of the clip, one per second, where nothing else is said.
     """
 
     source: Path
     max_frames: int | None = None
+    choice: FrameChoice = FrameChoice()
 
 
 Part: TypeAlias = Text | Image | Video
@@ -78,6 +102,8 @@ class Usage:
         ttft: from the request to the first token; None if there was none.
         tokens_per_second: new tokens after the first over the time since the first; None below two.
         longest_gap: the longest time between two tokens; None below two.
+        estimate: what was expected before it began, to be compared; None where nothing was.
+        memory: bytes at the peak beyond what was held before; None where that cannot be told.
     """
 
     prompt_tokens: int = 0
@@ -88,6 +114,8 @@ class Usage:
     tokens_per_second: float | None = None
     cached_slices: int = 0
     longest_gap: float | None = None
+    estimate: Measured | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

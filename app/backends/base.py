@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.messages import Chunk, Message
+from app.meter import Measured
 from app.sampling import RARE, SamplingParams
 from app.seen import Seen
 
@@ -98,6 +99,14 @@ class Backend(ABC):
 
         Raises:
             AppError: a file cannot be used any more, or the last message alone does not fit the context.
+        """
+        return None
+
+    def measure(self, messages: Sequence[Message], params: SamplingParams) -> Measured | None:
+        """What answering the last message would take; None where that is not known. Quick: nothing is decoded.
+
+        Raises:
+            AppError: a file cannot be used, or the model does not take such a conversation.
         """
         return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,13 @@ from app.backends.base import Backend, Capabilities, LoadStatus
 from app.engine.choose import Engine, make_engine
 from app.engine.download import resolve_config
 from app.engine.loader import LoadedModel, configured_defaults, context_of, load_model, place
+from app.engine.measure import Measurer
 from app.engine.tickets import Ticket, drain
 from app.errors import AppError, ModelError
 from app.families import all_families
 from app.families.base import Family
 from app.messages import Chunk, Message, Progress
+from app.meter import Measured
 from app.modeling.adapters import check_adapter
 from app.modeling.auto import find_member
 from app.sampling import RARE, SamplingParams
@@ -61,6 +65,7 @@ class LocalBackend(Backend):
         self._status = LoadStatus("loading")
         self._engine: Engine | None = None
         self._loaded: LoadedModel | None = None
+        self._measurer: Measurer | None = None
         self._error: AppError | None = None
         self._settled = threading.Event()
         self._closed = False
@@ -94,9 +99,11 @@ class LocalBackend(Backend):
     ) -> Generator[Chunk, None, None]:
         """See `Backend.stream`."""
         engine = yield from self._wait_until_loaded()
+        estimate = self._estimated(messages, params)
         ticket = engine.submit(messages, params, user)
         try:
-            yield from self._follow(engine, ticket)
+            for chunk in self._follow(engine, ticket):
+                yield self._compared(chunk, estimate)
         finally:
             engine.cancel(ticket)
 
@@ -108,12 +115,30 @@ class LocalBackend(Backend):
 
         return inspect(self._loaded, messages, params, self._settings.video_reader)
 
+    def measure(self, messages: Sequence[Message], params: SamplingParams) -> Measured | None:
+        """See `Backend.measure`; None while the model loads."""
+        return self._measurer.measure(messages, params) if self._measurer else None
+
+    def _estimated(self, messages: Sequence[Message], params: SamplingParams) -> Measured | None:
+        """What the answer is expected to take; what is wrong with the request, its answer says."""
+        with suppress(AppError):
+            return self.measure(messages, params)
+        return None
+
+    def _compared(self, chunk: Chunk, estimate: Measured | None) -> Chunk:
+        """The last chunk with what was expected in its usage; the time it took is learned from."""
+        if chunk.usage is None or estimate is None or self._measurer is None:
+            return chunk
+        self._measurer.learn(chunk.usage, estimate)
+        return replace(chunk, usage=replace(chunk.usage, estimate=estimate))
+
     def _load(self) -> None:
         try:
             loaded = load_model(self._settings, self._report)
             for note in loaded.notes:
                 log.warning(note)
             self._engine = make_engine(loaded, self._settings)
+            self._measurer = Measurer(loaded, self._settings.video_reader, keeps=self._settings.cache_size != 0)
             self._loaded = loaded
             self._status = LoadStatus("ready", " ".join(loaded.notes))
         except AppError as error:

@@ -70,11 +70,16 @@ class MediaReader:
 
         def read() -> Frames:
             clip = read_frames(
-                part.source, most, reader=self.video_reader, on_progress=self.on_frames, cancelled=self.cancelled
+                part.source,
+                most,
+                reader=self.video_reader,
+                on_progress=self.on_frames,
+                cancelled=self.cancelled,
+                choice=part.choice,
             )
             return Frames(tuple(clip.frames), tuple(clip.times))
 
-        return self._once(part.source, (most, self.video_reader), read)
+        return self._once(part.source, (most, part.choice, self.video_reader), read)
 
     def _once(self, source: Any, choice: tuple[Any, ...], read: Callable[[], Medium]) -> Medium:
         """What a file is decoded to; read again only if it is another or has changed."""
@@ -100,6 +105,26 @@ class MediaReader:
             elif not isinstance(part, str):
                 limits.append(self.max_slice_nums)
         return Turn(role, tuple(content), tuple(limits))
+
+
+class SizeReader(MediaReader):
+    """The same turns with pictures that have nothing but their sizes: from headers and time stamps, for estimates."""
+
+    def _decode(self, part: Text | Image | Video) -> str | PILImage | Frames:
+        from app.media.sizes import Sized, image_size
+        from app.media.video import choose
+
+        if isinstance(part, Text):
+            return part.text
+        if isinstance(part, Image):
+            return self._once(part.source, ("size",), lambda: Sized(image_size(part.source)))
+        most = part.max_frames or self.max_frames
+
+        def read() -> Frames:
+            chosen = choose(part.source, most, part.choice, self.video_reader, cancelled=self.cancelled)
+            return Frames(tuple(Sized(chosen.size) for _ in chosen.times), chosen.times)
+
+        return self._once(part.source, ("size", most, part.choice, self.video_reader), read)
 
 
 def fit_context(

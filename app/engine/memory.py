@@ -6,10 +6,15 @@ The constants were fitted to measurements of the usual vision tower with fused a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+from app.modeling.vision import chunk_size
+
+if TYPE_CHECKING:
+    from app.engine.loader import LoadedModel
 
 # Bytes per parameter of a quantised linear layer, its scales included (nf4 with double quantisation; LLM.int8).
 QUANTISED = {"int4": 0.516, "int8": 1.0005}
@@ -76,6 +81,53 @@ def kv_bytes_per_token(config: Any, width: int) -> int:
     """Keys and values of one position in all layers, `width` bytes a number."""
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return 2 * config.num_hidden_layers * config.num_key_value_heads * head * width
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What decides the memory of one answer.
+
+    Attributes:
+        tokens: of the prompt. new_tokens: of them, those that have to be computed.
+        max_new_tokens: of the answer. beams: of its search, 1 without one.
+        slices: patches of each slice.
+        pixels: of all pictures, before they are cut.
+    """
+
+    tokens: int
+    new_tokens: int
+    max_new_tokens: int
+    beams: int
+    slices: tuple[int, ...]
+    pixels: int
+
+
+def request_bytes(loaded: LoadedModel, request: Request) -> int:
+    """Memory of an answer at its peak, beyond the weights and what is kept of others.
+
+    The pictures are held all along; then come the slices as numbers with the tower's work, or, when that is over, the
+    keys and values with a step of the prompt: whichever is more.
+    """
+    model, device = loaded.model, loaded.device
+    config, text = model.config, model.config.get_text_config()
+    width = torch.finfo(loaded.runner.language_model.dtype).bits // 8
+    patch = loaded.processor.image_processor.patch_size
+    at_once = chunk_size(device)
+    largest = sorted(request.slices)[-at_once:]
+    vision = getattr(config, "vision_config", None)
+    activations = 6 * getattr(vision, "hidden_size", 0) + getattr(vision, "intermediate_size", 0)
+    # float32 on the host, whatever the model's own precision.
+    numbers = sum(request.slices) * patch * patch * 3 * 4 if device.type == "cpu" else 0
+    seeing = numbers + sum(largest) * (activations + patch * patch * 3) * width
+    positions = request.tokens + request.max_new_tokens
+    step = min(request.new_tokens, 512 if device.type == "cpu" else 2048)
+    reading = (
+        positions * request.beams * kv_bytes_per_token(text, width)
+        + request.tokens * text.hidden_size * width
+        + step * (4 * text.hidden_size + 3 * text.intermediate_size) * width
+    )
+    pictures = 3 * request.pixels if device.type == "cpu" else 0
+    return pictures + max(seeing, reading)
 
 
 def _vision_bytes_per_slice(config: Any, width: int) -> int:

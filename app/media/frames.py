@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from app.errors import OptionError
+from app.messages import FrameChoice
 
 _EPSILON = 1e-6  # seconds; time stamps such as 1/3 come as rounded ticks
 
@@ -50,6 +51,39 @@ def choose_frames(times: Sequence[float], duration: float, max_frames: int = 64,
     """
     on_screen = (bisect_right(times, moment + _EPSILON) - 1 for moment in choose_times(duration, max_frames, fps))
     return sorted({max(0, position) for position in on_screen})
+
+
+def choose_within(times: Sequence[float], duration: float, max_frames: int, choice: FrameChoice) -> list[int]:
+    """Positions of the frames of a choice before any are dropped or told apart by what they show, ascending.
+
+    Args:
+        times, duration: as of `choose_frames`.
+
+    Raises:
+        OptionError: the range is empty or begins behind the clip's end, or a number is out of range.
+    """
+    end = duration if choice.end is None else min(choice.end, duration)
+    if not 0 <= choice.start < max(end, _EPSILON):
+        raise OptionError(
+            f"The range of the video is {choice.start:g} to {end:g} s; the video has {duration:g} s.",
+            "Let it begin before its end, within the video.",
+        )
+    most = max_frames if choice.count is None else min(choice.count, max_frames)
+    # Asking for a count asks for as many per second as it takes.
+    span = end - choice.start
+    fps = choice.fps if choice.count is None or span <= 0 else choice.count / span
+    moments = (choice.start + moment for moment in choose_times(span, most, fps))
+    return sorted({max(0, bisect_right(times, moment + _EPSILON) - 1) for moment in moments})
+
+
+def most_changed(differences: Sequence[float], most: int) -> list[int]:
+    """Positions of the frames to keep of a row: the first, and those that differ most from the one before, ascending.
+
+    Args:
+        differences: of each frame from the one before; that of the first has no meaning.
+    """
+    ranked = sorted(range(1, len(differences)), key=lambda position: (-differences[position], position))
+    return sorted([0, *ranked[: max(0, most - 1)]]) if differences else []
 
 
 def fit_pixels(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:

@@ -47,16 +47,16 @@ def read_image(
         return _finish(source, file_type(b""), max_pixels, max_side)
     if isinstance(source, Path):
         try:
-            kind = _check_type(read_head(source))
+            kind = check_type(read_head(source))
             with source.open("rb") as file:
-                return _finish(_open(file, kind), kind, max_pixels, max_side)
+                return _finish(open_header(file, kind), kind, max_pixels, max_side)
         except ImageError:
             raise
         except MediaError as error:
             raise ImageError(error.message, error.hint) from None
-    kind = _check_type(source.read(HEAD_BYTES))
+    kind = check_type(source.read(HEAD_BYTES))
     source.seek(0)
-    return _finish(_open(source, kind), kind, max_pixels, max_side)
+    return _finish(open_header(source, kind), kind, max_pixels, max_side)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -75,7 +75,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return white
 
 
-def _check_type(head: bytes) -> FileType:
+def check_type(head: bytes) -> FileType:
+    """What a file is by its beginning; raises an ImageError if that is no picture that can be read."""
     found = file_type(head)
     if found.name == "a HEIC image":
         raise ImageError(
@@ -87,12 +88,12 @@ def _check_type(head: bytes) -> FileType:
     return found
 
 
-def _open(file: BinaryIO, kind: FileType) -> Image.Image:
+def open_header(file: BinaryIO, kind: FileType) -> Image.Image:
     """Read the header only. The cause is dropped from errors because Pillow's messages hold the file's name."""
     try:
         return Image.open(file, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large("more pixels than any camera takes", MAX_PIXELS) from None
+        raise too_large("more pixels than any camera takes", MAX_PIXELS) from None
     except Exception:  # decoders raise errors of many types on a damaged header
         raise _broken(kind) from None
 
@@ -101,7 +102,7 @@ def _finish(image: Image.Image, kind: FileType, max_pixels: int, max_side: int) 
     if image.width < 1 or image.height < 1:
         raise ImageError(f"The image is {image.width} x {image.height} px; both sides must be at least 1 px.")
     if image.width * image.height > max_pixels:
-        raise _too_large(f"{image.width} x {image.height} px", max_pixels)
+        raise too_large(f"{image.width} x {image.height} px", max_pixels)
     try:
         rgb = to_rgb(image)
     except Exception:  # as above: whatever a decoder raises, the pixels cannot be had
@@ -127,12 +128,25 @@ def _wide_to_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
 
 
-def _shrink(image: Image.Image, max_side: int) -> Image.Image:
-    longest = max(image.size)
+def shrunk_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """(width, height) with no side longer than `max_side`, in the same shape."""
+    longest = max(size)
     if longest <= max_side:
-        return image
-    width, height = (max(1, side * max_side // longest) for side in image.size)
-    return resize_bicubic(image, (width, height))
+        return size
+    width, height = (max(1, side * max_side // longest) for side in size)
+    return width, height
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of a picture of which only the header was read, once it stands upright."""
+    # TIFF reports the size it will have once it has been turned.
+    turned = _orientation(image) >= 5 and image.format != "TIFF"
+    return (image.height, image.width) if turned else image.size
+
+
+def _shrink(image: Image.Image, max_side: int) -> Image.Image:
+    size = shrunk_size(image.size, max_side)
+    return image if size == image.size else resize_bicubic(image, size)
 
 
 def _broken(kind: FileType) -> ImageError:
@@ -140,7 +154,8 @@ def _broken(kind: FileType) -> ImageError:
     return ImageError(f"The file {begins} damaged or cut off.", "Save the image again, or attach another copy.")
 
 
-def _too_large(size: str, max_pixels: int) -> ImageError:
+def too_large(size: str, max_pixels: int) -> ImageError:
+    """What to raise of a picture with too many pixels."""
     return ImageError(
         f"The image has {size}; allowed are {max_pixels / 1e6:,.0f} million pixels.", "Attach a smaller copy."
     )

@@ -24,6 +24,7 @@ from app.ui.head import head, styles
 from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
 from app.ui.page_state import Page
+from app.ui.seen_panel import add_seen, connect_seen
 from app.ui.status_line import add_status_line
 from app.ui.talks import add_talk_toggle, add_talks, connect_talks
 from app.ui.texts import locale_of
@@ -67,11 +68,13 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
                         cards = add_howto(label)
             with gr.Column(scale=1, min_width=320, elem_classes="side-column"):
                 panel = DecodingPanel(backend.capabilities, settings.option_defaults, label)
+        seen = add_seen()
         signal = gr.State(0)
         outputs = [chatbot, chat.box, few_shot.generate, few_shot.stop, signal]
         context = Context(backend, page, panel, outputs, signal, settings.max_file_size)
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
         connect_howto(context, cards, tabs, chat, few_shot)
+        connect_seen(context, seen)
         _connect_stop(context, chat, few_shot, answers)
         connect_talks(context, bridge, chatbot, answers, demo)
         greeted = [chatbot, chat.box, panel.mode, *panel.adapter]

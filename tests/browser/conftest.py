@@ -28,8 +28,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --disable-dev-shm-usage""".split()
 DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
-PATIENCE = 30_000  # ms, on a busy machine
-START = 90  # seconds a server may take to come up there
+PATIENCE = 90_000  # ms, on a busy machine
+START = 300  # seconds a server may take to come up there
 DEMO = ["web_demo_2.6.py", "--port", "{port}"]
 SERVERS = {
     "echo": [*DEMO, "--backend", "echo"],
