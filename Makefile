@@ -19,6 +19,7 @@ lint: .venv/.installed-dev
 	scripts/install requirements.txt
 	@touch $@
 
-.venv/.installed-dev: requirements.txt requirements-finetune.txt requirements-replicas.txt requirements-dev.txt scripts/install
+.venv/.installed-dev: requirements.txt requirements-finetune.txt requirements-replicas.txt requirements-export.txt \
+		requirements-dev.txt scripts/install
 	scripts/install requirements-dev.txt
 	@touch $@ .venv/.installed
