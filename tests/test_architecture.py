@@ -81,7 +81,7 @@ def test_heavy_libraries_stay_in_their_layer(path: Path) -> None:
         "prometheus_client": {"api", "replicas"},
         "ray": {"replicas"},
         "modelscope_studio": {"ui"},
-        "torch": {"engine", "families", "modeling", "doctor"},
+        "torch": {"engine", "export", "families", "modeling", "doctor"},
         "transformers": {"engine", "families", "modeling"},
         "peft": {"engine", "modeling"},
         "openai": {"remote"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(argv: Sequence[str] | None) -> object:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(__doc__ or "", prog="python -m app.export")
     commands = parser.add_subparsers(dest="command", metavar="gguf", required=True, parser_class=Parser)
     gguf = commands.add_parser("gguf", description="Write MODEL as GGUF, its vision tower apart, and a Modelfile.")

@@ -11,9 +11,8 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
 from gguf.quants import quant_shape_to_byte_shape, quantize
 
 BLOCK = 32  # values that the quantised types pack together; a row is a whole number of blocks
-FILE_TYPES = {name: LlamaFileType[f"MOSTLY_{name}".upper()] for name in ("f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")} | {
-    "f32": LlamaFileType.ALL_F32
-}  # fmt: skip
+KINDS = ("f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
+FILE_TYPES = {name: LlamaFileType[f"MOSTLY_{name.upper()}"] for name in KINDS} | {"f32": LlamaFileType.ALL_F32}
 
 
 @dataclass(frozen=True, slots=True)

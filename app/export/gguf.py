@@ -86,5 +86,3 @@ def read_picture(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "mean": stored.get("norm_mean", half),
         "std": stored.get("norm_std", half),
     }
-
-

@@ -10,37 +10,37 @@ from app.errors import UnsupportedModelError
 from app.families import all_families
 from app.modeling.auto import find_member
 
-# Parts of a message stand on lines of their own. The page sends the line ends itself, others may not.
+# llama-server gives a template one text per message, a mark such as <__media_abc__> where an image is. Images and texts
+# stand on lines of their own: the page sends the line ends itself, others may not. Images are numbered through the
+# conversation where the model was trained so; llama.cpp itself does not.
 _PARTS = (
-    "{%- if message['content'] is string -%}{{ message['content'] }}{%- else -%}{%- set ns.glue = false -%}"
-    "{%- for part in message['content'] -%}"
-    "{%- if ns.glue and not (part['text'] or '').startswith('\n') -%}{{ '\n' }}{%- endif -%}"
-    "%s{{ part['text'] }}{%- set ns.glue = not (part['text'] or '').endswith('\n') -%}"
-    "{%- endfor -%}{%- endif -%}"
+    "{%- set pieces = message['content'].split('<__media_') -%}{{ pieces[0] }}{%- set ns.before = pieces[0] -%}"
+    "{%- for piece in pieces[1:] -%}"
+    "{%- if ns.before and not ns.before.endswith('\n') -%}{{ '\n' }}{%- endif -%}"
+    "%s{%- set ns.before = piece.split('__>')[1:] | join('__>') -%}{{ '<__media_' + piece.split('__>')[0] + '__>' }}"
+    "{%- if ns.before and not ns.before.startswith('\n') -%}{{ '\n' }}{%- endif -%}{{ ns.before }}"
+    "{%- set ns.before = ns.before or '>' -%}{%- endfor -%}"
 )
 _PLAIN_PARTS = _PARTS.replace("%s", "")
-# Images are numbered through the conversation, as the model was trained; llama.cpp itself does not.
 _NUMBERED_PARTS = _PARTS.replace(
-    "%s",
-    "{%- if part['type'] != 'text' -%}{{ '<image_id>' ~ ns.image ~ '</image_id>' }}{%- set ns.image = ns.image + 1 -%}"
-    "{%- endif -%}",
+    "%s", "{{ '<image_id>' ~ ns.image ~ '</image_id>' }}{%- set ns.image = ns.image + 1 -%}"
 )
 SYSTEM = "You are a helpful assistant."
 CHATML = (
-    "{%- set ns = namespace(image=0, glue=false) -%}{%- for message in messages -%}"
+    "{%- set ns = namespace(image=0, before='') -%}{%- for message in messages -%}"
     "{%- if loop.first and message['role'] != 'system' -%}"
     "{{ '<|im_start|>system\n" + SYSTEM + "<|im_end|>\n' }}{%- endif -%}"
     "{{ '<|im_start|>' + message['role'] + '\n' }}" + _NUMBERED_PARTS + "{{ '<|im_end|>\n' }}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
 )
 LLAMA3 = (
-    "{%- set ns = namespace(glue=false) -%}{{ '<|begin_of_text|>' }}{%- for message in messages -%}"
+    "{%- set ns = namespace(before='') -%}{{ '<|begin_of_text|>' }}{%- for message in messages -%}"
     "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}" + _PLAIN_PARTS + "{{ '<|eot_id|>' }}"
     "{%- endfor -%}{%- if add_generation_prompt -%}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif -%}"
 )
 USER_AI = (
-    "{%- set ns = namespace(glue=false) -%}{%- for message in messages -%}"
+    "{%- set ns = namespace(before='') -%}{%- for message in messages -%}"
     "{{ '<用户>' if message['role'] == 'user' else '<AI>' }}" + _PLAIN_PARTS + "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<AI>' }}{%- endif -%}"
 )

@@ -30,8 +30,10 @@ def tensors(weights: Weights, config: Any, member: Member) -> list[Tensor]:
         Tensor("resampler.proj.weight", square, lambda: read("resampler.proj").T / scale),
         Tensor("resampler.kv.weight", (width, config.vision_config.hidden_size), _keys(weights, width)),
         # Not looked at by llama.cpp of today, which computes it, but asked for.
-        Tensor("resampler.pos_embed_k", (TABLE * TABLE, width), lambda: sincos_2d(TABLE, TABLE, width).reshape(-1, width)),
-    ]  # fmt: skip
+        Tensor(
+            "resampler.pos_embed_k", (TABLE * TABLE, width), lambda: sincos_2d(TABLE, TABLE, width).reshape(-1, width)
+        ),
+    ]
     for at, part in enumerate("qkv"):
         found += [
             Tensor(f"resampler.attn.{part}.weight", square, _third(weights, "resampler.attn.in_proj_weight", at)),

@@ -169,8 +169,9 @@ def stretch(side: int, usual: int, smooth: bool) -> torch.Tensor:
     chosen: dict[int, torch.Tensor] = {}
     for count in sorted(range(1, TABLE + 1), key=lambda count: abs(count - usual)):
         if smooth:
-            grid = torch.eye(side)[None, :, :, None]
-            rows = F.interpolate(grid, size=(count, 1), mode="bicubic", antialias=True)[0, :, :, 0].T
+            # Each unit vector as a picture of its own; pictures of one column come out wrong.
+            units = torch.eye(side)[:, None, :, None].repeat(1, 1, 1, 4)
+            rows = F.interpolate(units, size=(count, 4), mode="bicubic", antialias=True)[:, 0, :, 0].T
         else:
             rows = F.one_hot(position_buckets(count, side), side).float()
         for place in range(count):

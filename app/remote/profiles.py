@@ -135,8 +135,9 @@ PROFILES: Mapping[str, Profile] = {
             "llama-server",
             owner="llamacpp",
             fields=_SAMPLING | {"repetition_penalty": "repeat_penalty"},
-            # Its penalty counts the last 64 tokens only unless told otherwise.
-            constants={"repeat_last_n": -1},
+            # Its penalty counts the last 64 tokens only unless told otherwise. -1, once the whole context, is refused,
+            # and it keeps a buffer of this size.
+            constants={"repeat_last_n": 32768},
             separator="\n",
             hints=_SLICES,
         ),

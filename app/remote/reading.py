@@ -10,6 +10,7 @@ from typing import Any
 from app.messages import FinishReason, Usage
 from app.remote.failures import BrokenOff
 
+SHORTEST = 0.01  # seconds between the first piece and the last, below which a rate would be that of the network
 CUT_SHORT = ("abort", "error")  # engines that give up say so as a reason for the end
 
 
@@ -109,7 +110,7 @@ class Meter:
             cached_tokens=_count(details, "cached_tokens") or 0,
             new_tokens=new,
             ttft=self._first,
-            tokens_per_second=(new - 1) / since_first if new > 1 and since_first > 0 else None,
+            tokens_per_second=(new - 1) / since_first if new > 1 and since_first >= SHORTEST else None,
             longest_gap=self._gap,
         )
 

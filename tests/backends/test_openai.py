@@ -134,6 +134,7 @@ def test_auto_finds_out_what_it_is_and_says_so(engine: str, fake: Serve, start: 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_answer_streams_with_its_figures(engine: str, fake: Serve, start: Start) -> None:
     server = fake(engine)
+    server.delay = 0.01
     *chunks, last = chunks_of(start(server), "what is this?")
     assert [chunk.text for chunk in chunks if chunk.text] == ["one", " two", " three", " four"]
     assert last.finish_reason == "stop" and last.usage is not None
@@ -153,7 +154,7 @@ def test_the_answer_ends_at_max_new_tokens(engine: str, fake: Serve, start: Star
 SENT = {
     "vllm": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0, "seed": 5},
     "sglang": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0},
-    "llama-server": {"top_k": 7, "repeat_penalty": 1.3, "min_p": 0.0, "repeat_last_n": -1, "seed": 5},
+    "llama-server": {"top_k": 7, "repeat_penalty": 1.3, "min_p": 0.0, "repeat_last_n": 32768, "seed": 5},
     "ollama": {"seed": 5},
     "transformers": {
         "seed": 5,

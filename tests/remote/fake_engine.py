@@ -215,6 +215,9 @@ class FakeEngine:
         if self.engine == "vllm" and body.get("mm_processor_kwargs"):
             self.fault = "500"  # a number of slices other than the server's own ends the engine
             return JSONResponse(_openai_error("EngineCore died", "InternalServerError", 500), 500)
+        if self.engine == "llama-server" and body.get("repeat_last_n", 0) < 0:
+            message = "Field 'repeat_last_n': Value must be between 0 <= value <= 2147483647, but got -1"
+            return JSONResponse(_openai_error(message, "invalid_request_error"), 400)
         if self.engine == "sglang" and body.get("top_k") == 0:
             return JSONResponse(_openai_error("top_k must be -1 or >=1, got 0"), 400)
         parts = [part for message in body["messages"] if isinstance(message["content"], list) for part in
