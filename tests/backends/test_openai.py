@@ -151,16 +151,17 @@ def test_the_answer_ends_at_max_new_tokens(engine: str, fake: Serve, start: Star
     assert text_of(chunks) == "one two" and chunks[-1].finish_reason == "length"
 
 
+WHOLE = {"skip_special_tokens": False}  # boxes are written in special tokens
 SENT = {
-    "vllm": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0, "seed": 5},
-    "sglang": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0},
+    "vllm": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0, "seed": 5} | WHOLE,
+    "sglang": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0} | WHOLE,
     "llama-server": {"top_k": 7, "repeat_penalty": 1.3, "min_p": 0.0, "repeat_last_n": 32768, "seed": 5},
     "ollama": {"seed": 5},
     "transformers": {
         "seed": 5,
         "generation_config": {"top_k": 7, "repetition_penalty": 1.3, "do_sample": True, "min_p": 0.0},
     },
-    "lmdeploy": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0, "seed": 5},
+    "lmdeploy": {"top_k": 7, "repetition_penalty": 1.3, "min_p": 0.0, "seed": 5} | WHOLE,
     "minicpm": {
         "top_k": 7,
         "repetition_penalty": 1.3,
