@@ -57,6 +57,7 @@ class Settings:
         api: serve the OpenAI protocol beside the page.
         api_only: serve it without a page.
         allow_url_hosts: hosts from which that may read images and videos; see `app.api.fetch.Fetcher`.
+        feedback: file for likes and dislikes; empty shows neither.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
     Raises:
@@ -87,6 +88,7 @@ class Settings:
     api: bool = False
     api_only: bool = False
     allow_url_hosts: tuple[str, ...] = ()
+    feedback: str = ""
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -32,14 +32,18 @@ class Chat:
     box: Any
 
 
-def add_chatbot() -> Any:
-    """The conversation; an output only, the server keeps the history."""
+def add_chatbot(*, rated: bool = False) -> Any:
+    """The conversation; an output only, the server keeps the history.
+
+    Args:
+        rated: answers can be liked and disliked.
+    """
     return pro.Chatbot(
         height=HEIGHT,
         elem_classes="conversation",
         welcome_config=welcome("en"),
         user_config={"actions": ["copy", "edit", _delete("en")]},
-        bot_config={"actions": ["copy", "edit", _delete("en")], "variant": "borderless"},
+        bot_config={"actions": _answer_actions("en", rated), "variant": "borderless"},
         markdown_config={"latex_delimiters": _math(), "allow_tags": False, "sanitize_html": True},
     )
 
@@ -73,13 +77,13 @@ def welcome(locale: Locale) -> dict[str, Any]:
     return {"title": say("welcome", locale), "description": say("welcome_hint", locale), "variant": "borderless"}
 
 
-def localised(locale: Locale) -> tuple[Any, Any]:
+def localised(locale: Locale, *, rated: bool = False) -> tuple[Any, Any]:
     """Updates of chatbot and box for a page in another language."""
     actions = ["copy", "edit", _delete(locale)]
     bot = gr.update(
         welcome_config=welcome(locale),
         user_config={"actions": actions, "placement": "end"},
-        bot_config={"actions": actions, "placement": "start", "variant": "borderless"},
+        bot_config={"actions": _answer_actions(locale, rated), "placement": "start", "variant": "borderless"},
     )
     return bot, gr.update(upload_config=upload_config(locale), placeholder=say("placeholder", locale))
 
@@ -172,6 +176,10 @@ class ChatHandlers:
 
 def _settle(page: Page, box: Any) -> Any:
     return answering.settle(page, payloads.read_draft(box))
+
+
+def _answer_actions(locale: Locale, rated: bool) -> list[Any]:
+    return ["copy", "edit", *(["like", "dislike"] if rated else []), _delete(locale)]
 
 
 def _delete(locale: Locale) -> dict[str, Any]:

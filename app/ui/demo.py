@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by Gradio when it is imported
@@ -13,12 +14,14 @@ import modelscope_studio.components.antdx as antdx
 import modelscope_studio.components.base as ms
 
 from app.backends.base import Backend
+from app.feedback import FeedbackFile
 from app.settings import Settings
 from app.ui.answering import stopped
 from app.ui.api import add_api
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
 from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, choices
+from app.ui.feedback_row import add_feedback
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.head import head, styles
 from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
@@ -37,6 +40,7 @@ PURGE = (3600, 24 * 3600)  # every hour, of uploads older than a day; seconds
 def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
     """The page of a backend that has been started."""
     label = make_label()
+    feedback = FeedbackFile(Path(settings.feedback)) if settings.feedback else None
     name = backend.capabilities.model
     with (
         gr.Blocks(title=name, analytics_enabled=False, delete_cache=PURGE, fill_width=True) as demo,
@@ -52,7 +56,9 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         with gr.Row(elem_classes="columns"):
             bridge = add_talks()
             with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
-                chatbot = add_chatbot()
+                chatbot = add_chatbot(rated=feedback is not None)
+                if feedback:
+                    add_feedback(page, chatbot, label, feedback, name)
                 with gr.Tabs(elem_classes="page-tabs") as tabs:
                     with gr.Tab(label("chat"), id="chat"):
                         chat = Chat(chatbot, add_box(label))
@@ -81,7 +87,9 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         if backend.status().state == "away":  # the page shows little until it is known what answers
             controls = panel.inputs[: 1 + len(CONTROLS)]
             demo.load(lambda: panel.renew(backend.capabilities), None, controls, queue=False, **PRIVATE)
-        demo.load(_greeter(backend.capabilities.adapters), page, greeted, queue=False, **PRIVATE)
+        demo.load(
+            _greeter(backend.capabilities.adapters, rated=feedback is not None), page, greeted, queue=False, **PRIVATE
+        )
         add_api(backend, settings)
     return demo
 
@@ -131,7 +139,7 @@ def _connect_stop(context: Context, chat: Chat, few_shot: FewShot, answers: list
         )
 
 
-def _greeter(adapters: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
+def _greeter(adapters: Sequence[str], *, rated: bool) -> Callable[..., tuple[Any, ...]]:
     """What gives a page just opened its language, where Gradio does not do it by itself."""
 
     def greet(page: Page, request: gr.Request) -> tuple[Any, ...]:
@@ -139,7 +147,7 @@ def _greeter(adapters: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
         if page.locale == "en":
             return tuple(gr.skip() for _ in range(3 + bool(adapters)))
         named = [gr.update(choices=adapter_choices(adapters, page.locale))] if adapters else []
-        return *localised(page.locale), gr.update(choices=choices(page.locale)), *named
+        return *localised(page.locale, rated=rated), gr.update(choices=choices(page.locale)), *named
 
     return greet
 

@@ -60,6 +60,18 @@ def read_event(data: Mapping[str, Any]) -> MessageEvent:
         raise RequestError("The click could not be understood.", "Reload the page.") from cause
 
 
+def liked(data: Mapping[str, Any]) -> bool:
+    """Whether a rated answer was liked.
+
+    Raises:
+        RequestError: the browser sent something else.
+    """
+    try:
+        return bool(data["payload"][0]["liked"])
+    except (KeyError, IndexError, TypeError) as cause:
+        raise RequestError("The click could not be understood.", "Reload the page.") from cause
+
+
 def edited_texts(value: Any) -> list[str]:
     """The editable texts of an edited message, in their order."""
     if isinstance(value, str):

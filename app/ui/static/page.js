@@ -12,6 +12,8 @@
     copy: say("Copy", "复制"),
     check: say("Save", "保存"),
     edit: say("Edit", "编辑"),
+    like: window.pageSay("like"),
+    dislike: window.pageSay("dislike"),
     delete: say("Delete", "删除"),
     close: say("Cancel", "取消"),
     "close-circle": say("Remove", "移除"),

@@ -1,0 +1,61 @@
+"""Likes and dislikes with a reason, where the server was started with a file for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import gradio as gr
+
+from app.errors import AppError
+from app.feedback import FeedbackFile
+from app.placement import marked_text
+from app.ui import answering, payloads
+from app.ui.context import PRIVATE
+from app.ui.labels import Label
+from app.ui.page_state import Page
+from app.ui.texts import say
+from app.ui.transcript import turn_at
+
+LONGEST_REASON = 2000  # characters
+
+
+def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile, model: str) -> None:
+    """A row for the reason, shown once an answer was rated. A reason is a second record of the same id."""
+    with gr.Row(visible=False, elem_classes="feedback-row") as row:
+        reason = gr.Textbox(label=label("feedback_reason"), max_length=LONGEST_REASON, max_lines=3)
+        send = gr.Button(label("feedback_send"), size="sm")
+    rating = gr.State(None)
+
+    def rate(page: Page, data: gr.EventData) -> tuple[Any, Any, Any]:
+        try:
+            event = payloads.read_event(data._data)
+            turn, _ = turn_at(page.session, event.index)
+            record = {
+                "id": uuid4().hex,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "model": model,
+                "liked": payloads.liked(data._data),
+                "question": marked_text(turn.user.content),
+                "answer": turn.answer,
+            }
+            file.add(record)
+        except AppError as error:
+            answering.toast(page, error)
+            return gr.skip(), gr.skip(), gr.skip()
+        return gr.update(visible=True), "", record["id"]
+
+    def explain(page: Page, rating: str | None, reason: str) -> Any:
+        try:
+            if rating and reason.strip():
+                file.add({"id": rating, "reason": reason.strip()[:LONGEST_REASON]})
+        except AppError as error:
+            answering.toast(page, error)
+            return gr.skip()
+        gr.Info(say("feedback_thanks", page.locale))
+        return gr.update(visible=False)
+
+    chatbot.like(rate, page, [row, reason, rating], **PRIVATE)
+    for trigger in (send.click, reason.submit):
+        trigger(explain, [page, rating, reason], row, **PRIVATE)

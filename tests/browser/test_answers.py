@@ -1,0 +1,72 @@
+"""What can be done with an answer and a prompt: tables as CSV, ratings with a reason, ready texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DEMO, SERVERS
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_table_downloads_as_csv(open_chat) -> None:
+    chat = open_chat("verbatim")
+    answer = chat.ask('| name | count |\n|---|---|\n| a, "b" | 1 |\n| 图 < x | 2 |\n')
+    with chat.page.expect_download() as download:
+        answer.get_by_role("button", name="Download the table as CSV").click()
+    text = Path(download.value.path()).read_text("utf-8-sig")
+    assert text.splitlines() == ["name,count", '"a, ""b""",1', "图 < x,2"]
+
+
+def test_code_and_formulas_need_no_other_host(open_chat) -> None:
+    chat = open_chat("verbatim")
+    answer = chat.ask("$$\\int_0^1 x\\,dx$$\n\n```python\nprint('hi')\n```\n")
+    expect(answer.locator(".katex")).to_have_count(1)
+    loaded = chat.page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px KaTeX_Main'))")
+    assert loaded
+    expect(answer.locator("pre code")).to_contain_text("print('hi')")
+    assert chat.foreign == []
+
+
+def test_a_template_fills_the_box_and_a_library_the_system_prompt(chat) -> None:
+    chat.page.locator("summary", has_text="Templates").click()
+    chat.button("Find").click()
+    expect(chat.box).to_have_value("Where is the … ? Give a box.")
+    chat.page.keyboard.insert_text("cat")  # in place of the blank
+    expect(chat.box).to_have_value("Where is the cat ? Give a box.")
+    chat.page.locator("summary", has_text="System prompts").click()
+    chat.button("Short").click()
+    expect(chat.page.get_by_label("System Prompt")).to_have_value("Answer in one short sentence.")
+    answer = chat.ask("hello")
+    expect(answer).to_contain_text("system_prompt='Answer in one short sentence.'")
+
+
+def test_templates_in_chinese(open_chat) -> None:
+    chat = open_chat("echo", locale="zh-CN")
+    chat.page.locator("summary", has_text="提示模板").click()
+    chat.button("翻译").click()
+    expect(chat.page.get_by_placeholder("就你的图片和视频提问")).to_have_value("把图中的文字翻译成中文，保留分行。")
+
+
+def test_a_rating_and_its_reason_are_kept(open_chat, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("feedback") / "likes.jsonl"
+    SERVERS["rated"] = [*DEMO, "--backend", "echo", "--feedback", str(file)]
+    chat = open_chat("rated")
+    answer = chat.ask("rate me")
+    answer.get_by_role("button", name="Dislike").click()
+    reason = chat.page.get_by_label("Why? (kept on this server)")
+    reason.fill("too long")
+    chat.button("Send reason").click()
+    expect(reason).to_be_hidden()
+    first, second = map(json.loads, file.read_text("utf-8").splitlines())
+    assert first["question"] == "rate me" and first["liked"] is False and first["answer"].startswith("Message 1")
+    assert second == {"id": first["id"], "reason": "too long"}
+
+
+def test_without_a_file_nothing_is_rated(chat) -> None:
+    answer = chat.ask("hello")
+    expect(answer.get_by_role("button", name="Like")).to_have_count(0)
