@@ -26,8 +26,9 @@ def test_code_and_formulas_need_no_other_host(open_chat) -> None:
     chat = open_chat("verbatim")
     answer = chat.ask("$$\\int_0^1 x\\,dx$$\n\n```python\nprint('hi')\n```\n")
     expect(answer.locator(".katex")).to_have_count(1)
-    loaded = chat.page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px KaTeX_Main'))")
-    assert loaded
+    chat.page.wait_for_function(
+        "[...document.fonts].some(font => font.family == 'KaTeX_Main' && font.status == 'loaded')"
+    )
     expect(answer.locator("pre code")).to_contain_text("print('hi')")
     assert chat.foreign == []
 
