@@ -119,7 +119,7 @@ def build_parser(default_model: str, default_port: int) -> argparse.ArgumentPars
     add("--allow-url-hosts", type=parse_hosts, default="", metavar="HOST,*.HOST",
         help="hosts from which --api may read images and videos; else it takes data URLs alone")  # fmt: skip
     add("--feedback", default="", metavar="FILE",
-        help="show like and dislike; append them with question, answer and reason to this file (JSON lines)")  # fmt: skip
+        help="show like and dislike; append them with question and answer to this file (JSON lines)")  # fmt: skip
     add("--max-file-size", default="500mb", metavar="SIZE", help="largest upload, such as 200mb or 1gb")
     add_decoding_flags(parser, "What the page's controls start with; else the model's own defaults.")
     return parser
