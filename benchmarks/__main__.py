@@ -18,7 +18,7 @@ from app.flags import report
 from app.settings import DTYPES
 from benchmarks.options import Cases, Options, machine
 
-NAMES = ("turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth")
+NAMES = ("turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,11 +9,15 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+import httpx
 import openai
 
 Result = TypeVar("Result")
 
 CONNECT_TIMEOUT = 5.0  # seconds
+# Seconds that a connection is kept for the next request. Servers close theirs after 5, which is the client's own
+# number too: a request on a connection that is just being closed is lost.
+KEPT_OPEN = 2.0
 SILENCE_TIMEOUT = 600.0  # seconds without a sign from an engine that is connected: it may have a long queue
 
 
@@ -29,7 +33,9 @@ def make_client(url: str, key: str) -> openai.AsyncOpenAI:
     # With this set to debug, the client would log what is asked.
     logging.getLogger("openai").setLevel(logging.WARNING)
     nothing: Any = openai.Omit()
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEPT_OPEN)
     return openai.AsyncOpenAI(
+        http_client=openai.DefaultAsyncHttpxClient(limits=limits),
         api_key=key or "none",  # the client insists on one
         admin_api_key="",
         base_url=f"{url}/v1",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import GenerationError
 from benchmarks import startup
 from benchmarks.__main__ import NAMES, main, table
 from benchmarks.options import Cases
@@ -83,6 +84,26 @@ def test_video(measure: Measure) -> None:
     for row in cases.values():
         assert row["pyav_s"] > 0 and row["pyav_peak_mb"] > 0
         assert ("ratio" in row) == ("decord_s" in row)
+
+
+def test_load(measure: Measure) -> None:
+    cases = measure("load", "--small")
+    assert list(cases) == [f"{way}_users{users}" for users in (1, 4) for way in ("engine", "endpoint", "page")]
+    assert cases["page_users4"]["answers"] == 4
+    for name, row in cases.items():
+        assert_positive(row, "ttft_overhead_ms", "token_overhead_ms")
+        assert row["ttft_p50_ms"] <= row["ttft_p95_ms"]
+        assert ("ttft_overhead_ms" in row) == (not name.startswith("engine"))
+
+
+def test_an_answer_of_somebody_else_ends_the_load_benchmark() -> None:
+    from benchmarks.load import _check, _question
+
+    own = f'Message 1: text "{_question(3)}". Options: all at their defaults.'
+    _check(own, 3)
+    for wrong in ("", own[:-60], own * 2, own.replace("003", "004")):
+        with pytest.raises(GenerationError, match="lost, mixed or doubled"):
+            _check(wrong, 3)
 
 
 def test_memory(measure: Measure) -> None:

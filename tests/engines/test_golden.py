@@ -51,7 +51,7 @@ def test_answers_are_the_golden_ones(engine: Engine, backend: Backend, case: Cas
     if engine.name == "vllm" or case.name in SAME_IN_LLAMA:
         assert shown(text) == shown(expected["decode"]["greedy"]["text"])
     else:
-        assert text
+        assert usage.new_tokens > 0  # a special token may be all that was written
 
 
 def test_stop_ends_the_answer_inside_the_engine(engine: Engine, backend: Backend) -> None:
