@@ -82,7 +82,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         connect_howto(context, cards, tabs, chat, few_shot)
         connect_seen(context, seen)
         _connect_stop(context, chat, few_shot, answers)
-        connect_talks(context, bridge, chatbot, answers, demo)
+        connect_talks(demo, context, bridge, chat, answers, settings)
         greeted = [chatbot, chat.box, panel.mode, *panel.adapter]
         if backend.status().state == "away":  # the page shows little until it is known what answers
             controls = panel.inputs[: 1 + len(CONTROLS)]

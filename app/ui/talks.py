@@ -18,13 +18,16 @@ import gradio as gr
 
 from app.errors import AppError, RequestError
 from app.session import Session
+from app.settings import Settings
 from app.talks.form import Json, media_of, title_of, to_json
 from app.talks.reading import clean, load_json, read_tree
 from app.tree import Tree
 from app.ui import answering
+from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
 from app.ui.payloads import Draft, draft_value
+from app.ui.talk_files import FileHandlers
 from app.ui.talk_media import MediaIds, uploaded_files, uploaded_media
 from app.ui.texts import locale_of, say
 
@@ -33,6 +36,9 @@ DRAFT = 200_000  # characters
 NAME = re.compile("[0-9a-f]{32}")  # of a conversation
 TAKE = "async (page) => [page, await window.talks.take()]"
 START = "async (page) => [page, await window.talks.start()]"
+GIVE = "async (page) => [page, await window.talks.takeGiven()]"
+SAVE_FILE = "(file) => { window.talkFiles.download(file); }"
+DRAFTED = "(box) => { window.talks.drafted(box); }"
 KEEP = "(text) => { window.talks.keep(text); }"
 
 Answer: TypeAlias = tuple[Any, ...]
@@ -43,8 +49,10 @@ class Bridge:
     """Hidden components that the script uses."""
 
     act: gr.Button
+    give: gr.Button
     asked: gr.Textbox
     told: gr.Textbox
+    file: gr.File
 
 
 def add_talk_toggle() -> None:
@@ -57,28 +65,37 @@ def add_talks() -> Bridge:
     with gr.Column(scale=0, min_width=250, elem_classes="talk-column"):
         gr.HTML(f'<nav class="talk-list" aria-label="{say("talks", "en")}"></nav>', padding=False)
         act = gr.Button(visible="hidden", elem_classes="talk-act")
-    return Bridge(act, gr.Textbox(visible=False), gr.Textbox(visible=False))
+        give = gr.Button(visible="hidden", elem_classes="talk-give")
+    return Bridge(act, give, gr.Textbox(visible=False), gr.Textbox(visible=False), gr.File(visible=False))
 
 
-def connect_talks(context: Context, bridge: Bridge, chatbot: Any, answers: Sequence[Any], demo: gr.Blocks) -> None:
-    """Bind the events."""
-    handlers = TalkHandlers(context)
+def connect_talks(
+    demo: gr.Blocks, context: Context, bridge: Bridge, chat: Chat, answers: Sequence[Any], settings: Settings
+) -> None:
+    """Bind the events; `answers` are those that end when another conversation is opened."""
+    ids = MediaIds()
+    handlers, files = TalkHandlers(context, ids), FileHandlers(context, settings, ids, bridge.file)
     outputs = [*context.outputs, *context.panel.restored, bridge.told]
     started = demo.load(handlers.start, [context.page, bridge.asked], outputs, js=START, **PRIVATE)
     acted = bridge.act.click(None, None, None, cancels=list(answers), queue=False, **PRIVATE).then(
         handlers.act, [context.page, bridge.asked], outputs, js=TAKE, **PRIVATE
     )
-    saved = chatbot.change(handlers.save, context.page, bridge.told, trigger_mode="always_last", **PRIVATE)
-    for event in (started, acted, saved):
+    saved = chat.chatbot.change(handlers.save, context.page, bridge.told, trigger_mode="always_last", **PRIVATE)
+    given = bridge.give.click(
+        files.give, [context.page, bridge.asked], [bridge.told, bridge.file], js=GIVE, queue=False, **PRIVATE
+    )
+    bridge.file.change(None, bridge.file, None, js=SAVE_FILE, **PRIVATE)
+    chat.box.change(None, chat.box, None, js=DRAFTED, **PRIVATE)
+    for event in (started, acted, saved, given):
         event.then(None, bridge.told, None, js=KEEP, **PRIVATE)
 
 
 class TalkHandlers:
     """What the script may ask for."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, ids: MediaIds) -> None:
         self._context = context
-        self._ids = MediaIds()
+        self._ids = ids
 
     def start(self, page: Page, text: str, request: gr.Request) -> Answer:
         """Open what was open before the page was loaded again."""
@@ -87,7 +104,7 @@ class TalkHandlers:
 
     def act(self, page: Page, text: str) -> Answer:
         """Open a conversation, begin a new one, or show another version of a turn."""
-        deeds = {"open": self._open, "new": self._new, "step": self._step}
+        deeds = {"open": self._open, "new": self._new, "step": self._step, "name": self._name}
         try:
             asked = load_json(text)
             deed = deeds.get(str(asked.get("do")))
@@ -118,6 +135,12 @@ class TalkHandlers:
     def _new(self, page: Page, asked: Json) -> Answer:
         told = self._put(page, Tree(), asked)
         return *self._view(page, _draft(asked)), *self._kept(), told
+
+    def _name(self, page: Page, asked: Json) -> Answer:
+        """A page just opened gets the name that the browser has for it."""
+        if not page.session.turns:
+            self._put(page, Tree(), asked)
+        return self._nothing()
 
     def _step(self, page: Page, asked: Json) -> Answer:
         tree, key = page.session.tree, clean(asked.get("key"), 64)

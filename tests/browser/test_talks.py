@@ -79,9 +79,14 @@ def test_a_reload_brings_everything_back(own_chat, examples: Path) -> None:
     expect(chat.message(1)).to_contain_text("2/2")
     picture = chat.message(0).locator("img").first
     expect(picture).to_be_visible()
-    assert picture.evaluate("async e => { await e.decode(); return e.naturalWidth }") == 480
+    assert width(picture) == 480
     expect(chat.page.get_by_label("Seed")).to_have_value("5")
     expect(chat.ask("more")).to_contain_text("Message 2")
+
+
+def width(picture: Locator) -> int:
+    """In pixels of the file, once it is there."""
+    return picture.evaluate("async e => { await e.decode(); return e.naturalWidth }")
 
 
 def kept(chat) -> None:
@@ -133,3 +138,73 @@ def test_the_list_folds_away_and_is_a_drawer_on_a_phone(open_chat) -> None:
     phone.button("隐藏对话列表").click()
     expect(drawer).not_to_be_visible()
     expect(phone.button("显示对话列表")).to_be_focused()
+
+
+def test_a_draft_with_its_picture_survives_a_reload(own_chat, examples: Path) -> None:
+    chat = own_chat
+    chat.attach(examples / "pair_1.png")
+    chat.write("half a question")
+    chat.page.wait_for_function(
+        "async () => (await talkStore.all()).some(it => it.draft?.text && it.draft.files.length)"
+    )
+    chat.reload()
+    expect(chat.box).to_have_value("half a question")
+    chat.send_button.click()
+    expect(chat.message(1)).to_contain_text("image 1 of 480x360 px")
+    chat.idle()
+    expect(entries(chat)).to_have_text(["half a question"])
+
+
+def test_export_import_and_python(own_chat, examples: Path, tmp_path: Path) -> None:
+    chat = own_chat
+    chat.ask("What is it?", examples / "pair_1.png")
+    expect(entries(chat)).to_have_count(1)
+    kept(chat)
+    names = {"Export as .zip": "zip", "Export as Markdown": "md", "Export as a web page": "html"}
+    for entry, extension in names.items():
+        with chat.page.expect_download() as waiting:
+            menu(chat, "What is it?", entry)
+        waiting.value.save_as(tmp_path / f"talk.{extension}")
+        assert waiting.value.suggested_filename == f"What-is-it.{extension}"
+    assert "What is it?" in (tmp_path / "talk.md").read_text("utf-8")
+    assert "data:image/png" in (tmp_path / "talk.html").read_text("utf-8")
+
+    with chat.page.expect_file_chooser() as chooser:
+        chat.button("Import a conversation (.zip)").click()
+    chooser.value.set_files(tmp_path / "talk.zip")
+    expect(entries(chat)).to_have_count(2)
+    expect(chat.message(0)).to_contain_text("What is it?")
+    assert (
+        chat.message(0).locator("img").first.evaluate("async e => { await e.decode(); return e.naturalWidth }") == 480
+    )
+
+    chat.button("Copy as Python").click()
+    dialog = chat.page.get_by_role("dialog", name="Copy as Python")
+    expect(dialog).to_contain_text("client.chat.completions.create")
+    expect(dialog).to_contain_text("model.chat(")
+    chat.shoot("talks_python")
+    chat.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_the_keyboard(own_chat) -> None:
+    chat, keys = own_chat, own_chat.page.keyboard
+    chat.write("/long 1")
+    keys.press("Enter")
+    expect(chat.stop_button).to_be_visible()
+    keys.press("Escape")
+    chat.idle()
+    expect(chat.message(1)).to_contain_text("Stopped")
+
+    chat.box.press("ArrowUp")
+    expect(chat.message(0).locator("textarea")).to_be_focused()
+    chat.message(0).get_by_role("button", name="Cancel").click()
+    keys.press("ControlOrMeta+k")
+    expect(chat.page.get_by_label("Search in all conversations")).to_be_focused()
+    chat.page.get_by_role("heading", name="Echo").click()
+    keys.press("?")
+    expect(chat.page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Stop the answer")
+    chat.shoot("talks_shortcuts")
+    keys.press("Escape")
+    keys.press("ControlOrMeta+Shift+o")
+    expect(chat.messages).to_have_count(0)

@@ -50,7 +50,7 @@ def handlers() -> TalkHandlers:
     backend = EchoBackend(delay=0)
     with gr.Blocks():
         panel = DecodingPanel(backend.capabilities, {}, lambda key: key)
-        return TalkHandlers(Context(backend, gr.State(), panel, (), gr.State(), 10**7))
+        return TalkHandlers(Context(backend, gr.State(), panel, (), gr.State(), 10**7), MediaIds())
 
 
 def asked_page(picture: Path) -> Page:

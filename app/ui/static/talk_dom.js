@@ -14,6 +14,16 @@ window.pageDom = {
   button(label, text, onclick, attributes = {}) {
     return window.pageDom.make("button", { type: "button", "aria-label": label, title: label, onclick, ...attributes }, text);
   },
+  dialog(title, ...content) { // Esc closes it, and the focus goes back where it was
+    const { make, button } = window.pageDom;
+    const box = make("dialog", { class: "page-dialog", "aria-label": title });
+    box.append(make("header", {}, make("h2", {}, title), button(window.pageSay("close"), "✕", () => box.close())), ...content);
+    box.addEventListener("close", () => box.remove());
+    box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
+    document.body.append(box);
+    box.showModal();
+    return box;
+  },
   busy: () => !!document.querySelector(".ms-gr-ant-sender-actions-btn-loading-button"),
   api(path) { // an address of the server's own, behind whatever proxy
     const { root = "", api_prefix = "/gradio_api" } = window.gradio_config || {};

@@ -18,7 +18,10 @@
       make("div", { class: "talk-head" },
         button(say("talk_new"), make("span", {}, "＋ " + say("talk_new")), begin, { class: "talk-new" }),
         button(say("talks_hide"), "«", () => fold(true), { class: "talk-fold" })),
-      search, list, room);
+      search, list,
+      make("div", { class: "talk-foot" }, room,
+        button(say("talk_import"), "⇪", () => window.talkFiles.choose()),
+        button(say("shortcuts"), "?", () => window.talkKeys.show())));
     fold(narrow() || localStorage.getItem(FOLDED) === "1", false);
     render();
   }
@@ -171,6 +174,10 @@
     event.stopPropagation();
   }
   document.addEventListener("click", (event) => { if (menu && !menu.contains(event.target)) hideMenu(); });
+  document.addEventListener("pointerdown", (event) => { // beside the drawer
+    const beside = !event.target.closest?.(".talk-column, .talk-menu, .talk-toggle, .page-toast, dialog");
+    if (narrow() && beside && !document.body.classList.contains("talks-folded")) fold(true, false);
+  });
 
   const bytes = (count) => (count < 1e6 ? `${Math.round(count / 1e3)} KB` : count < 1e9 ? `${(count / 1e6).toFixed(1)} MB`
     : `${(count / 1e9).toFixed(1)} GB`);

@@ -32,9 +32,15 @@
   }
 
   // --- to the server ---------------------------------------------------------------------------------------------
+  const press = (name) => (document.querySelector(`button.${name}`) || document.querySelector(`.${name} button`))?.click();
   async function send(deed) {
     asked = JSON.stringify(deed);
-    document.querySelector(".talk-act")?.closest("button, .talk-act")?.click();
+    press("talk-act");
+  }
+  let wanted = ""; // what does not change the page, and may be asked while an answer is written
+  async function ask(deed) {
+    wanted = JSON.stringify(deed);
+    press("talk-give");
   }
 
   async function opening(record) {
@@ -42,7 +48,8 @@
     const ids = [...store().mediaOf(record.talk), ...(draft.files || []).map((file) => file.media)];
     const media = await store().uploadMedia([...new Set(ids)]);
     const files = (draft.files || []).map((file) => media[file.media]).filter(Boolean);
-    return { do: "open", id: record.id, talk: record.talk, media, draft: { text: draft.text || "", files } };
+    const talk = record.talk.turns.length ? record.talk : null;
+    return { do: "open", id: record.id, talk, media, draft: { text: draft.text || "", files } };
   }
 
   async function start() {
@@ -50,7 +57,10 @@
       await load();
       const record = records.get(sessionStorage.getItem(OPEN));
       store().sweep();
-      if (!record) return "";
+      if (!record) {
+        setCurrent(newId());
+        return JSON.stringify({ do: "name", id: current });
+      }
       setCurrent(record.id);
       return JSON.stringify(await opening(record));
     } catch (error) {
@@ -75,8 +85,11 @@
 
   // --- from the server -------------------------------------------------------------------------------------------
   function keep(text) {
+    started = true;
     if (!text) return;
     const told = JSON.parse(text);
+    if (told.python) return window.talkFiles.showPython(told.python);
+    if (told.imported) return inTurn(() => importTalk(told.imported));
     inTurn(async () => {
       for (const id of told.cleared || []) if (records.has(id)) await drop(id, false);
       if (told.open && told.open !== current) setCurrent(told.open);
@@ -93,12 +106,44 @@
     const same = old && JSON.stringify(old.talk) === JSON.stringify(told.talk);
     if (same) return;
     const now = Date.now();
-    const record = { created: now, pinned: false, ...old, id: told.id, talk: told.talk, title: told.title, updated: now };
+    const fresh = old?.talk.turns.length ? old : { draft: old?.draft };
+    const record = { created: now, pinned: false, ...fresh, id: told.id, talk: told.talk, title: told.title, updated: now };
     records.set(told.id, record);
     await store().put(record);
     const over = await store().keepMedia(told.media);
     if (over) window.pageToast(window.pageSay("talks_media_full", { count: over }));
     announce();
+  }
+
+  async function importTalk({ id, name, title, talk, media }) {
+    const now = Date.now();
+    const record = { id, talk, title, name: name || "", created: now, updated: now, pinned: false };
+    records.set(id, record);
+    await store().put(record);
+    await store().keepMedia(media);
+    announce();
+    await open(id);
+  }
+
+  // --- drafts: what stands in the message box, until it is sent ---------------------------------------------------
+  let draftTimer = 0, started = false; // a page that opens begins with an empty box, which is no draft
+  function drafted(box) {
+    if (!started) return;
+    const id = current, text = box?.text || "";
+    const files = (box?.files || []).map((file) => file?.path || file).filter((path) => typeof path === "string");
+    clearTimeout(draftTimer);
+    draftTimer = setTimeout(() => inTurn(() => keepDraft(id, text, files)), 300);
+  }
+  async function keepDraft(id, text, paths) {
+    const old = records.get(id);
+    if (!id || (!text && !paths.length && !old?.draft)) return;
+    const files = paths.map((path) => ({ media: "draft:" + path }));
+    await store().keepMedia(Object.fromEntries(paths.map((path) => ["draft:" + path, path])));
+    const record = { talk: { turns: [] }, created: Date.now(), updated: Date.now(), pinned: false, ...old, id };
+    record.draft = text || files.length ? { text, files } : null;
+    if (!record.draft && !record.talk.turns.length) return erase(id);
+    records.set(id, record);
+    await store().put(record);
   }
 
   // --- what the list does ----------------------------------------------------------------------------------------
@@ -143,9 +188,10 @@
   others?.addEventListener("message", () => load());
 
   window.talks = {
-    start, keep, open, begin, change, drop, send, newId,
+    start, keep, open, begin, change, drop, send, ask, drafted, newId,
     take: async () => asked,
-    records: () => [...records.values()],
+    takeGiven: async () => wanted,
+    records: () => [...records.values()].filter((record) => record.talk.turns.length),
     record: (id) => records.get(id),
     current: () => current,
     listen: (listener) => listeners.add(listener),

@@ -1,0 +1,141 @@
+"""A conversation as one .zip: its messages as JSON, all its versions, and the media; and such a .zip read back."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app.errors import AppError, RequestError
+from app.messages import Image, Message, Part, Text, Video
+from app.talks.completions import completion_messages
+from app.talks.files import named_files
+from app.talks.form import Json, MediaId, to_json
+from app.talks.reading import MAX_JSON, MAX_PARTS, MAX_TURNS, Media, clean, load_json, media_ids, read_tree
+from app.tree import Tree
+from app.turn import Turn
+
+MESSAGES = "messages.json"
+MAX_ENTRIES = 2100
+MAX_TOTAL = 2 * 1024**3  # bytes of all media
+
+Store = Callable[[bytes], "Image | Video"]  # checks a medium and puts it where media are
+
+
+def write_archive(tree: Tree, title: str, media_id: MediaId, target: BinaryIO) -> None:
+    """Write a conversation; what is seen now is in "messages", every version in "conversation"."""
+    names = {path: f"media/{name}" for path, name in named_files(list(tree.turns.values())).items()}
+    content = {
+        "title": title,
+        "messages": completion_messages(tree.path(), lambda path: names.get(path, "")),
+        "conversation": to_json(tree, media_id),
+        "media": {media_id(path): name for path, name in names.items()},
+    }
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(MESSAGES, json.dumps(content, ensure_ascii=False, indent=1), zipfile.ZIP_DEFLATED)
+        for path, name in names.items():
+            archive.write(path, name)
+
+
+def read_archive(source: Path, store: Store, max_file_size: int) -> tuple[str, Tree]:
+    """Title and conversation of a .zip that anyone may have made; without our own form, of its messages alone.
+
+    Args:
+        store: called with the content of each medium; it raises what is no picture and no clip.
+        max_file_size: bytes of one medium.
+
+    Raises:
+        AppError: no such .zip, or more in it than is allowed.
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            if len(archive.infolist()) > MAX_ENTRIES:
+                raise RequestError(f"The .zip has more than {MAX_ENTRIES} files.", "Import one conversation at a time.")
+            content = load_json(_read(archive, MESSAGES, MAX_JSON).decode("utf-8", "replace"))
+            reader = _Media(archive, store, max_file_size)
+            return clean(content.get("title", ""), 1000), _tree(content, reader)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, NotImplementedError, EOFError, ValueError) as error:
+        raise RequestError("The file is no .zip that can be read.", "Choose one that this page made.") from error
+    except RuntimeError as error:  # encrypted
+        raise RequestError("The .zip cannot be opened without a password.", "Make one without.") from error
+
+
+class _Media:
+    """Media of an archive by name, each stored once, within what is allowed in all."""
+
+    def __init__(self, archive: zipfile.ZipFile, store: Store, limit: int) -> None:
+        self._archive, self._store, self._limit, self._left = archive, store, limit, MAX_TOTAL
+        self._known: dict[str, Image | Video] = {}
+
+    def get(self, name: Any) -> Image | Video | None:
+        """The medium of a name; None if it is not there, or is no picture and no clip."""
+        if not isinstance(name, str):
+            return None
+        if name not in self._known:
+            try:
+                data = _read(self._archive, name, min(self._limit, self._left))
+                self._left -= len(data)
+                self._known[name] = self._store(data)
+            except AppError:
+                return None
+        return self._known[name]
+
+
+def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """What an entry holds, whatever size it claims."""
+    try:
+        with archive.open(name) as entry:
+            data = entry.read(limit + 1)
+    except KeyError:
+        raise RequestError(f"The .zip has no {MESSAGES}, or lacks a file.", "Choose one that this page made.") from None
+    if len(data) > limit:
+        raise RequestError("A file in the .zip is too large.", "Leave it out.")
+    return data
+
+
+def _tree(content: Json, reader: _Media) -> Tree:
+    talk = content.get("conversation")
+    if talk is None:
+        return _from_messages(content.get("messages"), reader)
+    names = content.get("media")
+    listed: Mapping[str, Any] = names if isinstance(names, dict) else {}
+    media: Media = {key: found for key in media_ids(talk) if (found := reader.get(listed.get(key)))}
+    return read_tree(talk, media)
+
+
+def _from_messages(messages: Any, reader: _Media) -> Tree:
+    if not isinstance(messages, list) or not 0 < len(messages) <= 2 * MAX_TURNS:
+        raise RequestError("The .zip has no messages, or too many.", "Choose one that this page made.")
+    turns: list[Turn] = []
+    for message in messages:
+        role = message.get("role") if isinstance(message, dict) else None
+        if role == "user":
+            turns.append(Turn(Message("user", _parts(message.get("content"), reader)), state="stopped"))
+        elif role == "assistant" and turns:
+            turns[-1].answer += "".join(part.text for part in _parts(message.get("content"), reader) if _is_text(part))
+            turns[-1].state = "done"
+        elif role not in ("system", "developer"):
+            raise RequestError("The .zip has a message of an unknown role.", "Allowed are system, user and assistant.")
+    return Tree.of(turns)
+
+
+def _parts(content: Any, reader: _Media) -> tuple[Any, ...]:
+    items = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(items, list) or not 0 < len(items) <= MAX_PARTS:
+        raise RequestError("The .zip has a message without content.", "Choose one that this page made.")
+    return tuple(_part(item, reader) for item in items)
+
+
+def _part(item: Any, reader: _Media) -> Part:
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind == "text":
+        return Text(clean(item.get("text")))
+    address = item.get(kind) if kind in ("image_url", "video_url") else None
+    found = reader.get(address.get("url")) if isinstance(address, dict) else None
+    return found or Text("[missing image]")
+
+
+def _is_text(part: Part) -> bool:
+    return isinstance(part, Text)

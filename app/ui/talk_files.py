@@ -1,0 +1,119 @@
+"""What leaves and enters the page as a file or as code: export, import, "copy as Python"."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from app.errors import AppError, RequestError
+from app.messages import Image, Video
+from app.settings import Settings
+from app.talks.archive import read_archive, write_archive
+from app.talks.files import type_of
+from app.talks.form import Json, media_of, title_of, to_json
+from app.talks.reading import clean, load_json, read_tree
+from app.talks.share import file_name, to_html, to_markdown
+from app.talks.snippet import chat_code, openai_code
+from app.tree import Tree
+from app.turn import Turn
+from app.ui import answering
+from app.ui.api import uploaded_file
+from app.ui.attachments import attachment
+from app.ui.context import Context
+from app.ui.page_state import Page, new_id
+from app.ui.talk_media import MediaIds, uploaded_media
+from app.ui.texts import say
+
+KEPT = 60.0  # seconds that a written file stays here; Gradio has its own copy by then
+
+
+class FileHandlers:
+    """What the script may ask for, apart from changing what is open; an answer being written goes on.
+
+    Args:
+        file: the hidden component through which files are handed over.
+    """
+
+    def __init__(self, context: Context, settings: Settings, ids: MediaIds, file: gr.File) -> None:
+        self._context, self._settings, self._ids, self._file = context, settings, ids, file
+        self._folder = TemporaryDirectory(prefix="talks-")
+
+    def give(self, page: Page, text: str) -> tuple[Any, Any]:
+        """What is told to the script, and a file to download."""
+        deeds: Mapping[str, Callable[[Page, Json], tuple[Any, Any]]] = {
+            "python": self._python, "export": self._export, "import": self._import,
+        }  # fmt: skip
+        try:
+            asked = load_json(text)
+            deed = deeds.get(str(asked.get("do")))
+            if deed is None:
+                raise RequestError("The click could not be understood.", "Reload the page.")
+            return deed(page, asked)
+        except AppError as error:
+            answering.toast(page, error)
+            return gr.skip(), gr.skip()
+
+    def _python(self, page: Page, asked: Json) -> tuple[str, Any]:
+        turns = _until(page.session.turns, clean(asked.get("key"), 64))
+        capabilities = self._context.backend.capabilities
+        url = f"http://127.0.0.1:{self._settings.port}{self._settings.root_path}/v1"
+        codes = [chat_code(turns, capabilities, self._settings.model), openai_code(turns, capabilities, url)]
+        return json.dumps({"python": codes, "at": time.monotonic()}), gr.skip()
+
+    def _export(self, page: Page, asked: Json) -> tuple[Any, str]:
+        tree = read_tree(asked.get("talk"), uploaded_media(asked.get("media"), self._context.max_file_size))
+        title, form = clean(asked.get("title", ""), 1000) or title_of(tree), asked.get("form")
+        names = {"user": say("user", page.locale), "assistant": say("assistant", page.locale)}
+        path = self._path(file_name(title, {"zip": "zip", "markdown": "md"}.get(str(form), "html")))
+        if form == "zip":
+            with path.open("wb") as target:
+                write_archive(tree, title, self._ids.of, target)
+        elif form == "markdown":
+            path.write_text(to_markdown(tree.path(), title, **names), "utf-8")
+        else:
+            path.write_text(to_html(tree.path(), title, language=page.locale, **names), "utf-8")
+        return gr.skip(), str(path)
+
+    def _import(self, page: Page, asked: Json) -> tuple[str, Any]:
+        limit = self._context.max_file_size
+        title, tree = read_archive(uploaded_file(asked.get("file")), self._store, limit)
+        return json.dumps(self._imported(title, tree), ensure_ascii=False), gr.skip()
+
+    def _imported(self, title: str, tree: Tree) -> Json:
+        media = {self._ids.of(path): str(path) for path in media_of(tree)}
+        talk = to_json(tree, self._ids.of)
+        return {"imported": {"id": new_id(), "name": title, "title": title_of(tree), "talk": talk, "media": media}}
+
+    def _store(self, data: bytes) -> Image | Video:
+        """Put a medium where uploads are, checked as they are; Gradio removes it with them."""
+        folder = Path(get_upload_folder()) / hashlib.sha256(data).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+        written = folder / "imported"
+        written.write_bytes(data)
+        path = written.rename(folder / f"imported.{type_of(written)[0]}")
+        self._file.temp_files.add(str(path))
+        return attachment(path, self._context.max_file_size)
+
+    def _path(self, name: str) -> Path:
+        folder = Path(self._folder.name)
+        for old in folder.glob("*/*"):
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink(missing_ok=True)
+        (folder / (fresh := new_id())).mkdir()
+        return folder / fresh / name
+
+
+def _until(turns: list[Turn], key: str) -> list[Turn]:
+    """The turns up to one."""
+    for number, turn in enumerate(turns, 1):
+        if turn.key == key:
+            return turns[:number]
+    raise RequestError("This message is no longer part of the conversation.", "Reload the page.")

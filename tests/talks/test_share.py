@@ -1,0 +1,215 @@
+"""Files to share, the .zip back and forth, and code that runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.backends.echo import EchoBackend
+from app.errors import AppError, MediaError, RequestError
+from app.media.kind import sniff_kind
+from app.messages import Image, Message, Text, Video
+from app.sampling import SamplingParams
+from app.session import Session
+from app.talks.archive import read_archive, write_archive
+from app.talks.form import to_json
+from app.talks.share import file_name, to_html, to_markdown
+from app.talks.snippet import chat_code, openai_code
+from app.tree import Tree
+from app.turn import Turn
+from tests.browser.conftest import DEMO, serving
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "assets" / "examples"
+TINY = ROOT / "assets" / "tiny-minicpm-v"
+EVIL = '<script>alert(1)</script><img src="http://elsewhere/x.png">'
+
+
+def conversation(**params: Any) -> Tree:
+    options = SamplingParams(**params)
+    first = Turn(Message.of("user", Image(EXAMPLES / "pair_1.png"), "Look"), EVIL, "done", params=options)
+    second = Turn(Message.of("user", Video(EXAMPLES / "ball.mp4"), "And?"), "two", "done", params=options)
+    other = Turn(Message.of("user", "Or?"), "three", "done", params=options)
+    return Tree.of([first, second]).branched(second.key, other).showing(second.key)
+
+
+def name_of(path: Path) -> str:
+    return path.stem
+
+
+class Folder:
+    """Media as they are stored."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, data: bytes) -> Image | Video:
+        file = self.path / f"{len(data)}"
+        file.write_bytes(data)
+        return Video(file) if sniff_kind(file) == "video" else Image(file)
+
+
+def zipped(path: Path, content: Any, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("messages.json", content if isinstance(content, str) else json.dumps(content))
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_comes_back_with_all_versions_and_media(tmp_path: Path) -> None:
+    tree = conversation(seed=3)
+    with (tmp_path / "a.zip").open("wb") as file:
+        write_archive(tree, "Look", name_of, file)
+    title, back = read_archive(tmp_path / "a.zip", Folder(tmp_path), 10**8)
+    assert title == "Look"
+    sizes = lambda tree: to_json(tree, lambda path: str(path.stat().st_size))  # noqa: E731
+    assert sizes(back) == sizes(tree)
+    content = json.loads(zipfile.ZipFile(tmp_path / "a.zip").read("messages.json"))
+    assert content["messages"][0]["content"][0] == {"type": "image_url", "image_url": {"url": "media/image_1.png"}}
+    assert [message["role"] for message in content["messages"]] == ["user", "assistant"] * 2
+
+
+def test_messages_alone_are_a_conversation(tmp_path: Path) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "cat"}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [picture, {"type": "text", "text": "q"}]},
+        {"role": "assistant", "content": "a"},
+    ]
+    file = zipped(tmp_path / "a.zip", {"messages": messages}, cat=(EXAMPLES / "pair_1.png").read_bytes())
+    (turn,) = read_archive(file, Folder(tmp_path), 10**8)[1].path()
+    assert isinstance(turn.user.content[0], Image) and turn.user.content[1] == Text("q")
+    assert (turn.answer, turn.state) == ("a", "done")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        {},
+        {"messages": []},
+        {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "user", "content": []}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]},
+        {"messages": [1]},
+        {"conversation": {"format": 1, "turns": [{}]}},
+        {"title": ["a"], "messages": [{"role": "user", "content": "x"}]},
+    ],
+)
+def test_a_zip_of_another_form_is_refused(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(RequestError):
+        read_archive(zipped(tmp_path / "a.zip", content), Folder(tmp_path), 10**8)
+
+
+def test_no_file_outside_the_zip_is_read_and_none_written_by_its_name(tmp_path: Path) -> None:
+    urls = ["/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "http://elsewhere/x.png", None, {}]
+    items = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    file = zipped(tmp_path / "a.zip", {"messages": [{"role": "user", "content": items}]}, **{"../evil.png": b"x"})
+    (turn,) = read_archive(file, Folder(tmp_path), 10**8)[1].path()
+    assert all(isinstance(part, Text) for part in turn.user.content)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        content = [{"type": "image_url", "image_url": {"url": "big"}}, {"type": "text", "text": "q"}]
+        archive.writestr("messages.json", json.dumps({"messages": [{"role": "user", "content": content}]}))
+        archive.writestr("big", b"\x89PNG\r\n\x1a\n" + bytes(20_000_000))
+    (turn,) = read_archive(path, Folder(tmp_path), 1_000_000)[1].path()
+    assert isinstance(turn.user.content[0], Text) and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all" * 9])
+def test_no_zip_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(data)
+    with pytest.raises(AppError, match=r"no \.zip"):
+        read_archive(path, lambda data: Image(path), 10)
+
+
+def test_a_broken_medium_is_missing(tmp_path: Path) -> None:
+    def refuse(data: bytes) -> Image:
+        raise MediaError("Broken.")
+
+    stream = io.BytesIO()
+    write_archive(conversation(), "", name_of, stream)
+    path = tmp_path / "a.zip"
+    path.write_bytes(stream.getvalue())
+    assert read_archive(path, refuse, 10**8)[1].path()[0].user.content[0] == Text("[missing image]")
+
+
+def test_the_page_to_share_runs_and_loads_nothing() -> None:
+    page = to_html(conversation().path(), EVIL, "You", "Model", "en")
+    assert "<script" not in page and "&lt;script&gt;alert(1)" in page
+    assert 'src="http' not in page and page.count("data:image/png;base64,") == 1 and "data:video/mp4" in page
+    assert "default-src 'none'" in page
+
+
+def test_markdown() -> None:
+    text = to_markdown(conversation().path(), "A\ntitle", "You", "Model")
+    assert text.startswith("# A title\n\n## You\n\n![image_1.png](media/image_1.png)\n\nLook\n\n## Model")
+    assert "[video_1.mp4](media/video_1.mp4)" in text
+
+
+def test_names_of_files() -> None:
+    assert file_name("What is <this>/..?", "zip") == "What-is-this.zip"
+    assert file_name("", "md") == "conversation.md" and file_name("这是什么？", "md") == "这是什么.md"
+
+
+# --- code that asks a turn again
+
+
+def run(code: str, folder: Path, turns: list[Turn]) -> str:
+    from app.talks.files import named_files
+
+    for path, name in named_files(turns).items():
+        (folder / name).write_bytes(path.read_bytes())
+    (folder / "ask.py").write_text(code, "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "ask.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+def test_the_openai_call_repeats_the_answer(tmp_path: Path) -> None:
+    session, backend = Session(), EchoBackend(delay=0)
+    params = SamplingParams(seed=7, system_prompt='Say "it\'s"', max_slice_nums=4, temperature=0.5)
+    parts = [Image(EXAMPLES / "pair_1.png"), Video(EXAMPLES / "ball.mp4"), Text('What\'s "this"?\n{x}')]
+    list(session.send(parts, params, backend))
+    list(session.send([Text("again")], params, backend))
+    with serving([*DEMO, "--backend", "echo", "--api"], tmp_path / "log") as url:
+        for turns in (session.turns[:1], session.turns):
+            code = openai_code(turns, backend.capabilities, f"{url}/v1")
+            assert run(code, tmp_path, turns) == turns[-1].answer
+
+
+def test_the_chat_call_repeats_the_answer(tmp_path: Path) -> None:
+    from app.backends.table import make_backend
+    from app.settings import Settings
+
+    backend = make_backend(Settings(model=str(TINY), device="cpu", dtype="fp32"))
+    backend.start()
+    session = Session()
+    params = SamplingParams(seed=7, top_k=1, max_new_tokens=8, repetition_penalty=1.0)
+    try:
+        list(session.send([Image(EXAMPLES / "shot_2.png"), Text("What colour is the star?")], params, backend))
+    finally:
+        backend.close()
+    assert session.turns[0].answer
+    assert run(chat_code(session.turns, backend.capabilities, str(TINY)), tmp_path, session.turns) == (
+        session.turns[0].answer.strip()
+    )
