@@ -145,8 +145,9 @@ def test_a_draft_with_its_picture_survives_a_reload(own_chat, examples: Path) ->
     chat.attach(examples / "pair_1.png")
     chat.write("half a question")
     chat.page.wait_for_function(
-        "async () => (await talkStore.all()).some(it => it.draft?.text && it.draft.files.length)"
+        "() => { const it = talks.record(talks.current())?.draft; return it?.text && it.files.length }"
     )
+    kept(chat)
     chat.reload()
     expect(chat.box).to_have_value("half a question")
     chat.send_button.click()

@@ -48,6 +48,7 @@
     const ids = [...store().mediaOf(record.talk), ...(draft.files || []).map((file) => file.media)];
     const media = await store().uploadMedia([...new Set(ids)]);
     const files = (draft.files || []).map((file) => media[file.media]).filter(Boolean);
+    boxFiles = files;
     const talk = record.talk.turns.length ? record.talk : null;
     return { do: "open", id: record.id, talk, media, draft: { text: draft.text || "", files } };
   }
@@ -92,7 +93,8 @@
     if (told.imported) return inTurn(() => importTalk(told.imported));
     inTurn(async () => {
       for (const id of told.cleared || []) if (records.has(id)) await drop(id, false);
-      if (told.open && told.open !== current) setCurrent(told.open);
+      const known = told.talk.turns.length || told.id !== told.open; // else a page that has just been opened
+      if (known && told.open && told.open !== current) setCurrent(told.open);
       await keepTalk(told);
     });
   }
@@ -113,6 +115,7 @@
     const over = await store().keepMedia(told.media);
     if (over) window.pageToast(window.pageSay("talks_media_full", { count: over }));
     announce();
+    if (told.id === current) planDraft(); // what was sent is no draft any more
   }
 
   async function importTalk({ id, name, title, talk, media }) {
@@ -127,13 +130,23 @@
 
   // --- drafts: what stands in the message box, until it is sent ---------------------------------------------------
   let draftTimer = 0, started = false; // a page that opens begins with an empty box, which is no draft
-  function drafted(box) {
-    if (!started) return;
-    const id = current, text = box?.text || "";
-    const files = (box?.files || []).map((file) => file?.path || file).filter((path) => typeof path === "string");
-    clearTimeout(draftTimer);
-    draftTimer = setTimeout(() => inTurn(() => keepDraft(id, text, files)), 300);
+  let boxFiles = [];
+  const boxText = () => document.querySelector(".ms-gr-pro-multimodal-input textarea")?.value || "";
+  function drafted(box) { // the component tells of its files; of what is typed, the text area itself
+    boxFiles = (box?.files || []).map((file) => file?.path || file).filter((path) => typeof path === "string");
+    planDraft();
   }
+  function planDraft() {
+    if (!started) return;
+    const id = current;
+    clearTimeout(draftTimer);
+    draftTimer = setTimeout(() => {
+      if (id === current) inTurn(() => keepDraft(id, boxText(), boxFiles));
+    }, 300);
+  }
+  document.addEventListener("input", (event) => {
+    if (event.target.closest?.(".ms-gr-pro-multimodal-input")) planDraft();
+  }, true);
   async function keepDraft(id, text, paths) {
     const old = records.get(id);
     if (!id || (!text && !paths.length && !old?.draft)) return;
