@@ -18,7 +18,9 @@ from app.flags import report
 from app.settings import DTYPES
 from benchmarks.options import Cases, Options, machine
 
-NAMES = ("turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load")
+NAMES = (
+    "turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load", "replicas",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from app.cli import parse_settings
+from app.replicas.flags import parse_plan
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -41,6 +42,7 @@ def test_the_readme_has_its_commands() -> None:
     first = [words(command)[0] for command in commands()]
     assert first.count("python") >= 10
     assert "make demo" in commands() and "make test" in commands()
+    assert sum("app.replicas" in command for command in commands()) == 1
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if re.search(r"web_demo\S*\.py", c)])
@@ -54,6 +56,14 @@ def test_flags_of_the_page(command: str) -> None:
     settings = parse_settings("openbmb/MiniCPM-V-2_6", 8885, flags)
     if settings.model.startswith("assets"):
         assert (ROOT / settings.model / "config.json").is_file()
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if "app.replicas" in c])
+def test_flags_of_the_replicas(command: str) -> None:
+    plan = parse_plan(words(command)[3:])
+    pages = [parse_settings("m", 8885, words(c)[2:]) for c in commands() if "--engine minicpm" in c]
+    # The page of the next line asks where these listen.
+    assert f"http://{plan.settings.host}:{plan.settings.port}" in pages[0].base_urls
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make")])

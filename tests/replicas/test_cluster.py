@@ -23,6 +23,7 @@ from app.messages import Image as Picture
 from app.messages import Message
 from app.sampling import SamplingParams
 from app.settings import Settings
+from benchmarks.replicas import measure, summary
 from tests.replicas.cluster import PATIENCE, Cluster, Stream, error_of, running
 
 LONG = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=4000, min_new_tokens=4000)
@@ -85,6 +86,12 @@ def test_a_conversation_stays_where_its_cache_is(cluster: Cluster) -> None:
                 {"role": "user", "content": f"And what else, {turn}?"},
             ]
         assert len(homes) == 1
+
+
+def test_the_benchmark_finds_that_turns_meet_their_cache(cluster: Cluster) -> None:
+    figures = summary(measure(cluster.url, users=3, turns=3))
+    assert figures["follow_ups"] == 6 and figures["same_replica"] == 1.0
+    assert 0.5 < figures["reused"] < 1.0 and figures["ttft_s"] > 0
 
 
 def test_the_page_answers_through_it(cluster: Cluster, tmp_path: Path) -> None:
