@@ -19,7 +19,8 @@ from app.settings import DTYPES
 from benchmarks.options import Cases, Options, machine
 
 NAMES = (
-    "turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load", "replicas",
+    "turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load",
+    "replicas",
 )  # fmt: skip
 
 
