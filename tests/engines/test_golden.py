@@ -8,7 +8,8 @@ import pytest
 
 from app.backends.base import Backend
 from app.messages import Image, Message
-from tests.engines.conftest import GOLDEN, Engine, ask, until
+from app.sampling import SamplingParams
+from tests.engines.conftest import GOLDEN, Engine, ask, started_backend, until
 from tests.modeling.golden import Case, cases
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -40,24 +41,41 @@ def shown(text: str) -> str:
     return re.sub("\ufffd+", "", text).strip()
 
 
+def agree(text: str, expected: str) -> bool:
+    """Whether an engine's answer is the expected one.
+
+    An answer that ends within a character lacks its last tokens in vLLM, which holds them back until the character is
+    whole. Random weights end so often, trained ones hardly ever.
+    """
+    if expected.endswith("\ufffd"):
+        return shown(expected).startswith(shown(text)) and len(shown(expected)) - len(shown(text)) <= 4
+    return shown(text) == shown(expected)
+
+
+def expected_text(case: Case) -> str:
+    """The golden answer; where the official code hides every "!" from the model (its padding), our own engine's."""
+    if case.name != "pub_exclamation":
+        return case.expected["decode"]["greedy"]["text"]
+    messages, options = messages_of(case)
+    with started_backend(model=str(GOLDEN), device="cpu", dtype="fp32") as ours:
+        return ask(ours, messages, **options)[0]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_answers_are_the_golden_ones(engine: Engine, backend: Backend, case: Case) -> None:
     messages, options = messages_of(case)
     text, chunks = ask(backend, messages, **options)
-    usage, expected = chunks[-1].usage, case.expected
-    assert usage is not None
+    usage = chunks[-1].usage
+    assert usage is not None and usage.new_tokens > 0
     if engine.name == "vllm" or case.name in SAME_TOKENS_IN_LLAMA:
-        assert usage.prompt_tokens == len(expected["input_ids"][0])
+        assert usage.prompt_tokens == len(case.expected["input_ids"][0])
     if engine.name == "vllm" or case.name in SAME_IN_LLAMA:
-        assert shown(text) == shown(expected["decode"]["greedy"]["text"])
-    else:
-        assert usage.new_tokens > 0  # a special token may be all that was written
+        expected = expected_text(case)
+        assert agree(text, expected), (shown(text), shown(expected))
 
 
 def test_stop_ends_the_answer_inside_the_engine(engine: Engine, backend: Backend) -> None:
     until(lambda: engine.running == 0)
-    from app.sampling import SamplingParams
-
     endless = {"do_sample": True, "temperature": 1.5, "max_new_tokens": 3500, "seed": 3}
     params = SamplingParams.of(endless, backend.capabilities.defaults)
     stream = backend.stream([Message.of("user", "Tell me a long story.")], params)
@@ -72,8 +90,6 @@ def test_stop_ends_the_answer_inside_the_engine(engine: Engine, backend: Backend
 
 
 def test_a_seed_gives_the_same_answer_again(backend: Backend) -> None:
-    from app.sampling import SamplingParams
-
     def sampled(seed: int) -> str:
         values = {"do_sample": True, "temperature": 1.5, "max_new_tokens": 16, "seed": seed}
         params = SamplingParams.of(values, backend.capabilities.defaults)
