@@ -13,8 +13,10 @@ from app.backends.table import make_backend
 from app.errors import AppError, SettingsError
 from app.flags import Parser, add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report
 from app.settings import Settings, parse_auth, parse_hosts, parse_size
+from app.spaces import EMBEDDED, is_too_small
 
 AUTH_VARIABLE = "MINICPMV_AUTH"
+MODEL_VARIABLE = "MINICPMV_MODEL"
 
 
 def main(default_model: str, default_port: int, argv: Sequence[str] | None = None) -> int:
@@ -90,8 +92,12 @@ def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | 
         SettingsError: an unknown flag or a value that cannot be used.
         SystemExit: `--help` was asked for and printed.
     """
-    flags = vars(build_parser(default_model, default_port).parse_args(argv))
+    chosen = os.environ.get(MODEL_VARIABLE)
+    flags = vars(build_parser(chosen or default_model, default_port).parse_args(argv))
     options = pop_decoding_flags(flags)
+    unasked = not chosen and flags["model"] == default_model and flags["backend"] == "local"
+    if unasked and is_too_small(os.environ):
+        flags |= {"model": str(EMBEDDED), "stands_in": True}
     auth = flags.pop("auth") or os.environ.get(AUTH_VARIABLE)
     settings = Settings(
         **flags | {"max_file_size": parse_size(flags["max_file_size"])},

@@ -57,6 +57,7 @@ class Settings:
         api: serve the OpenAI protocol beside the page.
         api_only: serve it without a page.
         allow_url_hosts: hosts from which that may read images and videos; see `app.api.fetch.Fetcher`.
+        stands_in: the embedded model answers because this machine is too small for a published one.
         feedback: file for likes and dislikes; empty shows neither.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
@@ -88,6 +89,7 @@ class Settings:
     api: bool = False
     api_only: bool = False
     allow_url_hosts: tuple[str, ...] = ()
+    stands_in: bool = False
     feedback: str = ""
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 

@@ -24,7 +24,7 @@ from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, choi
 from app.ui.feedback_row import add_feedback
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.head import head, styles
-from app.ui.howto_tab import EXAMPLES, add_howto, connect_howto
+from app.ui.howto_tab import add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
 from app.ui.page_state import Page
 from app.ui.seen_panel import add_seen, connect_seen
@@ -52,7 +52,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         with gr.Row(elem_classes="top-row"):
             add_talk_toggle()
             gr.Markdown(f"# {name}", elem_classes="title")
-        add_status_line(page, backend)
+        add_status_line(page, backend, stands_in=settings.stands_in)
         with gr.Row(elem_classes="columns"):
             bridge = add_talks()
             with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
@@ -110,7 +110,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         root_path=settings.root_path or None,
         max_file_size=settings.max_file_size,
         max_threads=2 * CONCURRENT,
-        allowed_paths=[str(EXAMPLES)],
+        allowed_paths=[],
         theme=theme(),
         css_paths=styles(),
         head=head(),

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from app.errors import AppError
 from app.ui import answering
@@ -32,8 +34,8 @@ class Example:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where the files are."""
-        return tuple(EXAMPLES / file for file in self.files)
+        """Copies where uploads lie: nothing else of this machine is ever served."""
+        return tuple(Path(save_file_to_cache(EXAMPLES / file, get_upload_folder())) for file in self.files)
 
 
 DRAFTS = (

@@ -14,18 +14,24 @@ from app.ui.texts import Locale, say
 INTERVAL = 1.0  # seconds between looks at a model that loads
 
 
-def add_status_line(page: gr.State, backend: Backend) -> None:
-    """The line, looked after until the model is ready or has failed."""
-    line = gr.HTML(status_html(backend, "en"), elem_classes="status", padding=False)
+def add_status_line(page: gr.State, backend: Backend, *, stands_in: bool = False) -> None:
+    """The line, looked after until the model is ready or has failed.
+
+    Args:
+        stands_in: the embedded model answers instead of the one that was asked for.
+    """
+    line = gr.HTML(status_html(backend, "en", stands_in=stands_in), elem_classes="status", padding=False)
     timer = gr.Timer(INTERVAL)
 
     def tick(page: Page) -> tuple[str, Any]:
-        return status_html(backend, page.locale), gr.Timer(active=backend.status().state in ("loading", "away"))
+        return status_html(backend, page.locale, stands_in=stands_in), gr.Timer(
+            active=backend.status().state in ("loading", "away")
+        )
 
     timer.tick(tick, page, [line, timer], queue=False, show_progress="hidden", api_visibility="private")
 
 
-def status_html(backend: Backend, locale: Locale) -> str:
+def status_html(backend: Backend, locale: Locale, *, stands_in: bool = False) -> str:
     """What the line says; empty when the model is ready and trained."""
     status = backend.status()
     if status.state == "failed":
@@ -35,6 +41,8 @@ def status_html(backend: Backend, locale: Locale) -> str:
     if status.state == "loading":
         share = "" if status.fraction is None else f" {status.fraction:.0%}"
         return _line("loading", f"{say('loading', locale)} {status.detail}{share}")
+    if stands_in:
+        return _line("noise", say("stands_in", locale))
     return _line("noise", say("noise", locale)) if backend.capabilities.random_weights else ""
 
 

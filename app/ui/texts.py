@@ -123,6 +123,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "loading": ("The model is loading. You can write already.", "模型正在加载，你可以先输入。"),
     "load_failed": ("The model could not be loaded.", "模型加载失败。"),
     "away": ("The engine does not answer yet. You can write already.", "推理服务尚无响应，你可以先输入。"),
+    "stands_in": (
+        "This Space has no GPU and little memory: the small embedded model answers, which knows drawings alone.",
+        "此 Space 没有 GPU 且内存较小：由内置的小模型回答，它只认识简单的图画。",
+    ),
     "noise": (
         "This checkpoint was never trained: its answers are noise. It shows that everything works.",
         "此权重未经训练：回答是无意义的文字，仅用于演示流程。",
