@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from app.messages import Message
+from app.messages import Image, Message, Video
 from app.sampling import SamplingParams
 
 
@@ -23,6 +23,7 @@ class Measured:
         dropped: messages that would be left out so that the rest fits.
         too_long: the last turn alone does not fit.
         memory: bytes at the peak beyond what is held already.
+        unforeseen: of them, what earlier answers took beyond what their shapes say.
         free: bytes that are free where the model runs; None if that is not known.
         slices: of all pictures that are sent.
         new_tokens: of the prompt, those that earlier answers have probably not left behind.
@@ -38,6 +39,7 @@ class Measured:
     dropped: int = 0
     too_long: bool = False
     memory: int = 0
+    unforeseen: int = 0
     free: int | None = None
     slices: int = 0
     new_tokens: int = 0
@@ -55,6 +57,9 @@ class Measured:
         return self.tokens <= self.room and not self.short_of_memory
 
 
+FixKind: TypeAlias = Literal["max_slice_nums", "max_frames", "leave_out"]
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
     """Something that makes a message fit.
@@ -64,8 +69,22 @@ class Fix:
         value: of the option, or the number of turns.
     """
 
-    kind: Literal["max_slice_nums", "max_frames", "leave_out"]
+    kind: FixKind
     value: int
+
+
+def smaller(messages: Sequence[Message], params: SamplingParams) -> list[Fix]:
+    """Half of each that takes memory: what to try where it ran out and nothing more is known."""
+    parts = [part for message in messages for part in message.content]
+    fixes: list[Fix] = []
+    if params.max_slice_nums > 1 and any(isinstance(part, (Image, Video)) for part in parts):
+        fixes.append(Fix("max_slice_nums", params.max_slice_nums // 2))
+    if params.max_frames > 1 and any(isinstance(part, Video) for part in parts):
+        fixes.append(Fix("max_frames", params.max_frames // 2))
+    turns = sum(message.role == "user" for message in messages) - 1
+    if turns > 0:
+        fixes.append(Fix("leave_out", (turns + 1) // 2))
+    return fixes
 
 
 Measure = Callable[[Sequence[Message], SamplingParams], Measured | None]
@@ -97,7 +116,7 @@ def what_fits(
 
 def _first(
     values: Sequence[int],
-    kind: Literal["max_slice_nums", "max_frames", "leave_out"],
+    kind: FixKind,
     measured: Callable[[int], Measured | None],
 ) -> list[Fix]:
     """The first of the values with which all fits, found by halving: each takes no more than the one before."""

@@ -164,6 +164,18 @@ class Session:
             self.tree = self.tree.appended(turn)
             return turn
 
+    def leave_out(self, count: int) -> None:
+        """Keep the first so many answered turns from the model, and no others; 0 gives it all of them again.
+
+        Raises:
+            RequestError: an answer is still being written.
+        """
+        with self._lock:
+            self._check_idle()
+            for number, turn in enumerate(turn for turn in self.turns if turn.answer):
+                if turn.left_out != (number < count):
+                    self._put(replace(turn, left_out=number < count))
+
     def clear(self) -> None:
         """Forget everything; an answer being written ends at its next step."""
         with self._lock:

@@ -35,6 +35,7 @@ class Turn:
         notices: what the user should know about the answer.
         key: unique; another version of the turn has another one.
         params: the options that the answer was asked with; None of an example.
+        left_out: the user keeps it from the model, for the rest to fit.
         asked: the messages that the answer was written from; empty where there is none, or where they are unknown.
     """
 
@@ -48,9 +49,12 @@ class Turn:
     thinking: str = ""
     params: SamplingParams | None = None
     asked: tuple[Message, ...] = ()
+    left_out: bool = False
 
     def messages(self) -> tuple[Message, ...]:
-        """What the model sees of it: nothing if it was never answered, the question alone while it is."""
+        """What the model sees of it: nothing if it was never answered or left out, the question alone while it is."""
+        if self.left_out:
+            return ()
         if self.state == "pending":
             return (self.user,)
         return (self.user, Message.of("assistant", self.answer)) if self.answer else ()

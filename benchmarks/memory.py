@@ -47,6 +47,7 @@ def measure(options: Options, name: str) -> dict[str, float]:
 
     before, tokens = held_bytes(), 0
     loaded = load_model(options.settings(), lambda fraction, detail: None)
+    loading = 0 if loaded.device.type == "cuda" else peak_bytes()  # each answer counts its own peak anew
     if name != "load":
         engine = PlainEngine(loaded)
         with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +55,7 @@ def measure(options: Options, name: str) -> dict[str, float]:
         engine.close()
         tokens = usage.prompt_tokens + usage.new_tokens
     gpu = loaded.device.type == "cuda"
-    peak = torch.cuda.max_memory_reserved(loaded.device) if gpu else peak_bytes() - before
+    peak = torch.cuda.max_memory_reserved(loaded.device) if gpu else max(loading, peak_bytes()) - before
     return {"peak": peak, "tokens": tokens, **_expected(options, loaded, name, tokens)}
 
 

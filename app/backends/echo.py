@@ -174,6 +174,7 @@ def _frame_count(video: Video, params: SamplingParams, reader: Reader) -> Genera
         reader=reader,
         on_progress=lambda *step: steps.append(step),
         cancelled=stop.is_set,
+        choice=video.choice,
     )
     try:
         while not clip.done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.engine.caches import Caches
 from app.engine.conversation import MediaReader, fit_context
 from app.engine.detokenizer import StreamDecoder
 from app.engine.loader import LoadedModel
+from app.engine.peak import Peak
 from app.media.clip import Cancelled
 from app.media.video import Reader
 from app.messages import Chunk, FinishReason, Message, Notice, Progress, Stage, Usage
@@ -162,6 +163,7 @@ def answer(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader =
         AppError: the conversation cannot be taken, or a file cannot be used.
         Cancelled: the job was cancelled.
     """
+    peak = Peak(loaded.device)
     prompt, notices = prepare(loaded, job, caches, video_reader)
     if notices:
         job.emit(Chunk(notices=notices))
@@ -172,7 +174,7 @@ def answer(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader =
             _generate(loaded, prompt, embeds, held.cache, tokens, job)
         finally:
             held.extend(tokens.ids)
-    usage = usage_of(tokens, prompt, job, held.reused, prompt.slices - encoded)
+    usage = replace(usage_of(tokens, prompt, job, held.reused, prompt.slices - encoded), memory=peak.bytes())
     job.emit(Chunk(finish_reason=finish_reason(tokens, job.params), usage=usage))
 
 

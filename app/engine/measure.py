@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
+from statistics import median
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from app.messages import Message, Text, Usage
 from app.meter import Measured
 from app.modeling.content import position_keys
 from app.modeling.runner import Frames, Layout, Turn, flat, has_video
-from app.pace import Observed, Pace
+from app.pace import REMEMBERED, Observed, Pace
 from app.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Measurer:
         self._sizes: LRUCache[Hashable, Any] = LRUCache(REMEMBERED_FILES)
         self._lock = Lock()
         self._pace = Pace()
+        # Bytes that answers took beyond what their shapes say: libraries, heaps, what lies between.
+        self._unforeseen: deque[int] = deque(maxlen=REMEMBERED)
 
     def measure(self, messages: Sequence[Message], params: SamplingParams) -> Measured:
         """What answering the last message takes.
@@ -65,6 +69,7 @@ class Measurer:
                 too_long = True
         layout = whole if kept is turns else self._loaded.runner.lay_out(kept, params, video)
         tokens, slices = self._new(kept, layout, params, video)
+        unforeseen = self._unforeseen_bytes()
         measured = Measured(
             tokens=len(whole.ids),
             vision_tokens=_vision_tokens(whole),
@@ -73,7 +78,8 @@ class Measurer:
             context=self._loaded.context,
             dropped=len(turns) - len(kept),
             too_long=too_long,
-            memory=request_bytes(self._loaded, self._request(layout, tokens, params)),
+            memory=request_bytes(self._loaded, self._request(layout, tokens, params)) + unforeseen,
+            unforeseen=unforeseen,
             free=free_bytes(self._loaded.device),
             slices=sum(len(one.spans) for one in layout.placed),
             new_tokens=tokens,
@@ -83,9 +89,16 @@ class Measurer:
 
     def learn(self, usage: Usage, estimate: Measured) -> None:
         """Take the time of an answer into account."""
+        if usage.memory is not None:
+            with self._lock:
+                self._unforeseen.append(usage.memory - (estimate.memory - estimate.unforeseen))
         if usage.ttft is not None:
             slices = max(0, estimate.slices - usage.cached_slices)
             self._pace.learn(Observed(usage.prompt_tokens - usage.cached_tokens, slices, usage.ttft))
+
+    def _unforeseen_bytes(self) -> int:
+        """What answers on this machine usually took beyond what their shapes say; 0 as long as none is known."""
+        return max(0, round(median(self._unforeseen))) if self._unforeseen else 0
 
     def _read(self, messages: Sequence[Message], params: SamplingParams) -> list[Turn]:
         with self._lock:  # of the sizes that are remembered

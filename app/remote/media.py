@@ -67,7 +67,7 @@ class MediaWriter:
         def write() -> tuple[str, ...]:
             return tuple(image_url(frame, SLICE_PIXELS) for frame in self._chosen(video, most, cancelled, on_progress))
 
-        return list(self._once(video.source, f"frames {most}", write))
+        return list(self._once(video.source, f"frames {most} {video.choice}", write))
 
     def video(
         self, video: Video, most: int, limit: int, cancelled: Cancel, on_progress: Callable[[int, int], None]
@@ -93,14 +93,21 @@ class MediaWriter:
                 )
             return (_data_url("video/mp4", write_clip(frames)),)
 
-        return self._once(video.source, f"video {most}", write)[0]
+        return self._once(video.source, f"video {most} {video.choice}", write)[0]
 
     def _chosen(
         self, video: Video, most: int, cancelled: Cancel, on_progress: Callable[[int, int], None]
     ) -> list[PILImage]:
         from app.media.video import read_frames
 
-        return read_frames(video.source, most, reader=self._reader, on_progress=on_progress, cancelled=cancelled).frames
+        return read_frames(
+            video.source,
+            most,
+            reader=self._reader,
+            on_progress=on_progress,
+            cancelled=cancelled,
+            choice=video.choice,
+        ).frames
 
     def _once(self, source: Any, how: str, write: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         """What was written of a file before, if it has not changed since."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.errors import MediaError
 from app.media.kind import sniff_kind
-from app.messages import Image, Part, Video
+from app.messages import FrameChoice, Image, Part, Video
 from app.placement import place_attachments
 
 MAX_FILES = 64  # in one message
@@ -25,6 +26,14 @@ def message_parts(text: str, files: Sequence[Path], max_file_size: int) -> tuple
     if len(files) > MAX_FILES:
         raise MediaError(f"The message has {len(files)} files; {MAX_FILES} are allowed.", "Send fewer at a time.")
     return place_attachments(text, [_numbered(file, number, max_file_size) for number, file in enumerate(files, 1)])
+
+
+def with_choices(choices: Mapping[Path, FrameChoice], parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts of a message, its clips with the frames that were chosen for them."""
+    return tuple(
+        replace(part, choice=choices[part.source]) if isinstance(part, Video) and part.source in choices else part
+        for part in parts
+    )
 
 
 def attachment(file: Path, max_file_size: int) -> Image | Video:

@@ -13,7 +13,7 @@ from app.errors import AppError
 from app.placement import marked_text
 from app.ui import answering, payloads
 from app.ui.answering import View
-from app.ui.attachments import message_parts
+from app.ui.attachments import message_parts, with_choices
 from app.ui.context import PRIVATE, Context
 from app.ui.escape import JOINER
 from app.ui.labels import Label
@@ -120,7 +120,7 @@ class ChatHandlers:
         """Ask what is in the message box."""
         draft = payloads.read_draft(value)
         try:
-            parts = message_parts(draft.text, draft.files, self._context.max_file_size)
+            parts = with_choices(page.choices, message_parts(draft.text, draft.files, self._context.max_file_size))
             params = self._context.panel.params(controls)
         except AppError as error:
             yield answering.reject(page, error)

@@ -18,6 +18,7 @@ from app.feedback import FeedbackFile
 from app.settings import Settings
 from app.ui.answering import stopped
 from app.ui.api import add_api
+from app.ui.bench_panel import add_bench, connect_bench
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
 from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, choices
@@ -26,6 +27,7 @@ from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.head import head, styles
 from app.ui.howto_tab import add_howto, connect_howto
 from app.ui.labels import make_i18n, make_label
+from app.ui.meter_panel import add_meter, connect_meter
 from app.ui.page_state import Page
 from app.ui.seen_panel import add_seen, connect_seen
 from app.ui.status_line import add_status_line
@@ -62,6 +64,8 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
                 with gr.Tabs(elem_classes="page-tabs") as tabs:
                     with gr.Tab(label("chat"), id="chat"):
                         chat = Chat(chatbot, add_box(label))
+                        bench = add_bench()
+                        meter = add_meter()
                         buttons = add_chat_buttons(label)
                     with gr.Tab(
                         label("few_shot"),
@@ -81,6 +85,8 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
         connect_howto(context, cards, tabs, chat, few_shot)
         connect_seen(context, seen)
+        answers += connect_meter(context, meter, chat)
+        connect_bench(context, bench, chat)
         _connect_stop(context, chat, few_shot, answers)
         connect_talks(demo, context, bridge, chat, answers, settings)
         greeted = [chatbot, chat.box, panel.mode, *panel.adapter]

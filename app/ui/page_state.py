@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from app.errors import AppError
-from app.messages import Progress
+from app.messages import FrameChoice, Progress
 from app.session import Session
 from app.ui.payloads import Draft
 from app.ui.texts import Locale
@@ -26,6 +27,7 @@ class Page:
         progress: what the answer being written waits for.
         rejected: why the last message was not sent, until the next action.
         unsent: a message whose answer failed, to be put back into an empty message box.
+        choices: which frames of attached clips are wanted.
         unsettled: grows whenever the message box has to be looked at because of `unsent`.
         talk: the name of the conversation in the browser's store.
         cleared: names of conversations that were cleared away here.
@@ -37,6 +39,7 @@ class Page:
     rejected: AppError | None = None
     unsent: Draft | None = None
     unsettled: int = 0
+    choices: dict[Path, FrameChoice] = field(default_factory=dict)
     talk: str = field(default_factory=new_id)
     cleared: list[str] = field(default_factory=list)
 

@@ -16,6 +16,7 @@ from app.ui.texts import OPTION_TEXTS_ZH, Locale, say
 from app.ui.thumbnails import thumbnail_url
 
 IMAGE_SIDE = 480  # px
+OVERVIEW_SIDE = 120
 FRAME_SIDE = 180
 
 
@@ -94,7 +95,8 @@ def _image(picture: SeenPicture, locale: Locale) -> str:
         name = say("saw_cells", locale, columns=columns, rows=rows)
         table.append(_part(name, cells[0], picture.patch, len(cells), locale))
     figure = f'<div class="seen-picture">{_drawn(picture, IMAGE_SIDE, title)}{_grid(picture)}</div>'
-    caption = f"<figcaption>{escape(' · '.join(lines))}<ul>{''.join(table)}</ul></figcaption>"
+    small = f'<div class="seen-overview">{_drawn(picture, OVERVIEW_SIDE, say("saw_overview", locale))}</div>'
+    caption = f"<figcaption>{escape(' · '.join(lines))}<ul>{''.join(table)}</ul>{small}</figcaption>"
     return f'<section><h3>{escape(title)}</h3><figure class="seen-image">{figure}{caption}</figure></section>'
 
 

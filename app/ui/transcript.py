@@ -11,6 +11,7 @@ from app.tree import Place
 from app.turn import Turn
 from app.ui import payloads
 from app.ui.escape import escape
+from app.ui.fixes import failed_turn
 from app.ui.grounding import FIGURES, pictures_of, show_marks
 from app.ui.page_state import Page
 from app.ui.payloads import Payload
@@ -93,6 +94,9 @@ def _answer_contents(turns: Sequence[Turn], page: Page) -> list[Payload]:
         contents.append(payloads.remark(progress_text(page.progress, page.locale)))
     if turn.error:
         contents.append(payloads.remark(_error(turn.error)))
+        way_out = failed_turn(turn, turn.error, page.locale)
+        if way_out and len(turns) == len(page.session.turns):
+            contents.append(payloads.remark(way_out))
     elif turn.state == "stopped" and not turn.answer:
         contents.append(payloads.remark(say("stopped", page.locale)))
     return contents

@@ -1,0 +1,96 @@
+"use strict";
+// The strips of attached clips, and times in an answer that jump the player of the clip they speak of.
+(() => {
+  const bubbles = () => [...document.querySelectorAll(".conversation .ms-gr-pro-chatbot-message")];
+  const cards = () => [...document.querySelectorAll(".message-box [class*=attachment-list-card-status-done]")];
+  let files = 0;
+  function look() {
+    if (cards().length === files) return;
+    files = cards().length;
+    setTimeout(() => window.callPage("bench", {}), 300); // once the component knows its files
+  }
+  const controls = (bench) => Object.fromEntries([...bench.querySelectorAll("[data-name]")].map((control) =>
+    [control.dataset.name, control.tagName === "SELECT" ? control.value : Number(control.value)]));
+  document.addEventListener("change", (event) => {
+    const bench = event.target.closest?.(".bench");
+    if (bench && event.target.dataset.name) {
+      window.callPage("bench", { clip: Number(bench.dataset.clip), ...controls(bench) });
+    }
+  });
+  document.addEventListener("input", (event) => {
+    if (event.target.type !== "range" || !event.target.closest?.(".bench")) return;
+    const seconds = Math.round(Number(event.target.value) * 10) / 10;
+    const whole = Math.floor(seconds % 60);
+    event.target.parentElement.querySelector("output").textContent =
+      `${Math.floor(seconds / 60)}:${String(whole).padStart(2, "0")}`;
+  });
+  document.addEventListener("click", (event) => {
+    const frame = event.target.closest?.(".bench-frame");
+    if (frame) {
+      const clip = Number(frame.closest(".bench").dataset.clip);
+      window.callPage("bench", { clip, frame: Number(frame.dataset.frame) });
+    }
+    const time = event.target.closest?.("button.seek");
+    if (!time) return;
+    const index = bubbles().indexOf(time.closest(".ms-gr-pro-chatbot-message"));
+    if (time.dataset.seconds) seek(index, Number(time.dataset.seconds));
+    else window.callPage("seek", { index, frame: Number(time.dataset.frame) });
+  });
+
+  function player(index) {
+    for (const bubble of bubbles().slice(0, index + 1).reverse()) {
+      const video = bubble.querySelector("video");
+      if (video) return video;
+    }
+    return null;
+  }
+  function seek(index, seconds) {
+    const video = player(index);
+    if (!video) return;
+    video.preload = "auto";
+    video.currentTime = seconds;
+    video.scrollIntoView({ block: "nearest" });
+  }
+
+  // [00:12], [1:02:03] and "frame 7" outside of code, once an answer is complete.
+  const TIME = /\[(?:(\d{1,2}):)?(\d{1,3}):(\d{2}(?:\.\d+)?)\]|\bframe (\d{1,4})\b|第\s*(\d{1,4})\s*帧/gi;
+  function link() {
+    if (!document.querySelector(".conversation video")) return;
+    document.querySelectorAll(".conversation .ms-gr-ant-bubble-start .ms-gr-markdown .prose:not([data-times])")
+      .forEach((text) => {
+        const bubble = text.closest(".ms-gr-pro-chatbot-message");
+        if (!bubble.querySelector(".ms-gr-pro-chatbot-message-footer") || !player(bubbles().indexOf(bubble))) return;
+        text.dataset.times = "";
+        const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT), nodes = [];
+        while (walker.nextNode()) if (!walker.currentNode.parentElement.closest("code, pre, button, a")) nodes.push(walker.currentNode);
+        nodes.forEach(split);
+      });
+  }
+  function split(node) {
+    const found = [...node.data.matchAll(TIME)];
+    if (!found.length) return;
+    const pieces = [];
+    let at = 0;
+    for (const match of found) {
+      pieces.push(node.data.slice(at, match.index));
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "seek";
+      button.textContent = match[0];
+      button.setAttribute("aria-label", window.pageSay("bench_jump", { place: match[0] }));
+      if (match[3]) button.dataset.seconds = 3600 * (match[1] || 0) + 60 * match[2] + Number(match[3]);
+      else button.dataset.frame = match[4] || match[5];
+      pieces.push(button);
+      at = match.index + match[0].length;
+    }
+    node.replaceWith(...pieces, node.data.slice(at));
+  }
+  function jump() {
+    const found = document.querySelector(".seek-host [data-seek]");
+    if (!found) return;
+    seek(...JSON.parse(found.dataset.seek));
+    found.removeAttribute("data-seek");
+  }
+  new MutationObserver(() => { look(); link(); jump(); })
+    .observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+})();

@@ -1,0 +1,41 @@
+"""The video bench: what its strip shows is sent, and times in an answer jump the player."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import ChatPage
+
+pytestmark = pytest.mark.browser
+
+
+def bench(chat: ChatPage) -> Locator:
+    return chat.page.get_by_role("region", name=re.compile("^Video 1"))
+
+
+def test_the_strip_is_what_is_sent(chat: ChatPage, examples: Path) -> None:
+    chat.attach(examples / "ball.mp4")
+    frames = bench(chat).get_by_role("button")
+    expect(frames).to_have_count(10)
+    bench(chat).get_by_label("How frames are chosen").select_option("count")
+    bench(chat).get_by_label("Number of frames").fill("4")
+    bench(chat).get_by_label("Number of frames").press("Tab")
+    expect(frames).to_have_count(4)
+    frames.nth(1).click()
+    expect(frames.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(bench(chat)).to_contain_text("3 frames will be sent")
+    chat.shoot("bench")
+    chat.send("Where is it at [00:02]? And in frame 2?")
+    expect(chat.footers).to_have_count(1)
+    answer = chat.messages.last
+    expect(answer).to_contain_text("video 1 of 3 frames")
+    answer.get_by_role("button", name="Jump to [00:02]").click()
+    now = "document.querySelector('.conversation video').currentTime"
+    chat.page.wait_for_function(f"{now} > 1.9 && {now} < 2.1")
+    answer.get_by_role("button", name="Jump to frame 2").click()
+    chat.page.wait_for_function(f"{now} > 4.9 && {now} < 5.1")
+    expect(bench(chat)).to_have_count(0)
