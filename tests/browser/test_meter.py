@@ -54,3 +54,15 @@ def test_a_turn_without_room_shows_what_to_try_and_retries(chat: ChatPage, examp
 def test_an_engine_elsewhere_is_not_guessed_at(chat: ChatPage) -> None:
     chat.write("hello")
     expect(chat.page.get_by_text("not known here")).to_be_visible()
+
+
+def test_measuring_takes_nothing_away_from_who_types(open_chat, examples: Path) -> None:
+    chat = open_chat("tiny")
+    chat.attach(examples / "pair_1.png")
+    words = "What is to be seen in this picture, and where in it is it?"
+    for number, word in enumerate(words.split(" ")):
+        chat.box.press_sequentially(" " * (number > 0) + word)
+        chat.page.evaluate("window.callPage('measure', {})")
+    expect(meter(chat)).to_be_visible()
+    expect(chat.box).to_have_value(words)
+    expect(chat.send_button).to_be_enabled()

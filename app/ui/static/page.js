@@ -207,7 +207,9 @@
   }, true);
   const forget = () => recent.clear(); // what comes after a click or Enter is meant
   document.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) forget(); }, true);
-  document.addEventListener("click", forget, true);
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.(".page-bridge")) forget(); // our own calls to the server happen while the user types
+  }, true);
   Object.defineProperty(HTMLTextAreaElement.prototype, "value", {
     ...written,
     set(text) {
