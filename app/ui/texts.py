@@ -170,6 +170,30 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "在图片上拖出一个框。键盘：方向键移动，Shift 加方向键改变大小。",
     ),
     "mark_insert": ("Insert", "插入"),
+    # photos
+    "camera": ("Take photos", "拍照"),
+    "camera_live": ("What the camera sees", "摄像头画面"),
+    "camera_starting": ("The camera starts …", "正在启动摄像头…"),
+    "camera_shoot": ("Take a photo", "拍摄一张"),
+    "camera_flip": ("Other camera", "切换摄像头"),
+    "camera_app": ("Camera app", "相机应用"),
+    "camera_photos": ("Photos taken", "已拍摄的照片"),
+    "camera_photo": ("Photo {number}", "照片 {number}"),
+    "camera_remove": ("Remove photo {number}", "移除照片 {number}"),
+    "camera_attach": ("Attach {count}", "添加 {count} 张"),
+    "camera_denied": (
+        "The browser was not allowed to use the camera. Allow it beside the address, then try again.",
+        "浏览器没有使用摄像头的权限。请在地址栏旁允许，然后重试。",
+    ),
+    "camera_missing": ("No camera was found.", "没有找到摄像头。"),
+    "camera_busy": (
+        "The camera could not be started. Another program may be using it.",
+        "无法启动摄像头，可能正被其他程序占用。",
+    ),
+    "camera_insecure": (
+        "The browser gives the camera only to pages opened through https or on this machine.",
+        "浏览器只允许通过 https 或本机打开的页面使用摄像头。",
+    ),
     # what the model saw
     "saw": ("What the model saw", "模型看到了什么"),
     "saw_unknown": (

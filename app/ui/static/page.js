@@ -104,12 +104,15 @@
     feed([...input.files]);
   }, true);
 
+  const chooser = () => box()?.querySelector("input[type=file]");
   async function feed(files) {
+    await until(() => !feeding);
     feeding = true;
     for (const file of files) {
       const before = arrived(), one = new DataTransfer();
       one.items.add(file);
-      const input = box().querySelector("input[type=file]"); // a new one after every upload
+      await until(chooser);
+      const input = chooser(); // a new one after every upload
       input.files = one.files;
       input.dispatchEvent(new Event("change", { bubbles: true }));
       await until(() => arrived() > before);
@@ -118,10 +121,24 @@
     refresh();
   }
 
+  /** Attach files that did not come through the chooser, in their order. */
+  window.attachFiles = (files) => {
+    openPanel();
+    box()?.querySelector("textarea")?.focus({ preventScroll: true });
+    return feed([...files]);
+  };
+
+  const acceptMedia = () => box()?.querySelectorAll("input[type=file]:not([accept])")
+    .forEach((input) => { input.accept = "image/*,video/*"; }); // a phone then offers its photos
+
   const carriesFiles = (event) => [...(event.clipboardData || event.dataTransfer)?.types || []].includes("Files");
   document.addEventListener("dragenter", (event) => { if (carriesFiles(event)) openPanel(); });
   document.addEventListener("paste", (event) => {
-    if (carriesFiles(event) && box()?.contains(event.target)) openPanel();
+    if (!carriesFiles(event) || !box()) return;
+    if (box().contains(event.target)) return openPanel();
+    if (!box().checkVisibility() || event.target.closest?.("input, textarea, [contenteditable], dialog")) return;
+    event.preventDefault();
+    window.attachFiles(event.clipboardData.files); // a screenshot is meant for the message wherever the focus is
   });
 
   // --- text typed while files upload: the component puts the older text back when they have arrived -----------
@@ -238,6 +255,7 @@
     nameButtons();
     nameSliders();
     numberCards();
+    acceptMedia();
     closePanelAfterSend();
     restoreTyped();
     sendWanted();
