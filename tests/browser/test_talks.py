@@ -127,6 +127,27 @@ def test_the_list(own_chat) -> None:
     expect(entries(chat)).to_have_text(["apples and pears", "Citrus"])
 
 
+def test_a_cleared_conversation_comes_back_by_undo_and_stays(own_chat) -> None:
+    chat = own_chat
+    chat.ask("kept after all")
+    expect(entries(chat)).to_have_count(1)
+    kept(chat)
+    chat.button("Clear history").click()
+    expect(chat.messages).to_have_count(0)
+    expect(entries(chat)).to_have_count(0)
+    chat.button("Undo").click()
+    expect(chat.message(0)).to_contain_text("kept after all")
+    expect(entries(chat)).to_have_text(["kept after all"])
+
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.ask("another")
+    expect(entries(chat)).to_have_text(["another", "kept after all"])
+    kept(chat)
+    chat.reload()
+    expect(entries(chat)).to_have_text(["another", "kept after all"])
+
+
 def test_the_list_folds_away_and_is_a_drawer_on_a_phone(open_chat) -> None:
     phone = open_chat("echo", viewport={"width": 390, "height": 844}, locale="zh-CN", color_scheme="dark")
     expect(phone.page.locator(".talk-list")).not_to_be_visible()

@@ -5,6 +5,7 @@
   const { until, busy } = window.pageDom;
   const OPEN = "minicpm-v-open"; // of this tab: a reload opens it again, another tab begins a new one
   const records = new Map(); // all that is kept, deleted ones apart
+  const settledAway = new Set(); // what was cleared away here; it may be back by Undo since
   let current = null, asked = "", last = Promise.resolve();
   const listeners = new Set();
   const others = "BroadcastChannel" in window ? new BroadcastChannel("minicpm-v-talks") : null;
@@ -92,7 +93,12 @@
     if (told.python) return window.talkFiles.showPython(told.python);
     if (told.imported) return inTurn(() => importTalk(told.imported));
     inTurn(async () => {
-      for (const id of told.cleared || []) if (records.has(id)) await drop(id, false);
+      for (const id of told.cleared || []) {
+        if (settledAway.has(id)) continue;
+        settledAway.add(id);
+        if (records.has(id)) await drop(id, false);
+        if (id === current) setCurrent(told.open);
+      }
       const known = told.talk.turns.length || told.id !== told.open; // else a page that has just been opened
       if (known && told.open && told.open !== current) setCurrent(told.open);
       await keepTalk(told);
@@ -188,6 +194,7 @@
         records.set(id, record);
         await store().put(record);
         announce();
+        if (!leave && !records.get(current)?.talk.turns.length) await open(id); // it was cleared from before the eyes
       }),
       gone: () => inTurn(async () => {
         if (records.has(id)) return;
