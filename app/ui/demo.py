@@ -26,6 +26,7 @@ from app.ui.feedback_row import add_feedback
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.head import head, styles
 from app.ui.howto_tab import add_howto, connect_howto
+from app.ui.installable import FAVICON, HEAD, app_routes
 from app.ui.labels import make_i18n, make_label
 from app.ui.meter_panel import add_meter, connect_meter
 from app.ui.page_state import Page
@@ -119,12 +120,13 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         allowed_paths=[],
         theme=theme(),
         css_paths=styles(),
-        head=head(),
+        head=HEAD + head(),
+        favicon_path=str(FAVICON),
         i18n=make_i18n(),
         run_history=False,
         footer_links=["api"],
         ssr_mode=False,
-        app_kwargs={"routes": list(routes)},
+        app_kwargs={"routes": [*routes, *app_routes()]},
     )
 
 
