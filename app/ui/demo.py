@@ -37,6 +37,7 @@ from app.ui.texts import locale_of
 
 CONCURRENT = 32  # events of one kind at a time; the backend orders the answers itself
 MAX_WAITING = 128  # events; beyond, the server answers 503 with a clear text
+PRIMARY = "#1668dc"  # of the chat components: white upon it has a contrast of 5.2
 PURGE = (3600, 24 * 3600)  # every hour, of uploads older than a day; seconds
 
 
@@ -48,8 +49,8 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
     with (
         gr.Blocks(title=name, analytics_enabled=False, delete_cache=PURGE, fill_width=True) as demo,
         ms.Application(),
-        antdx.XProvider(),
-        ms.AutoLoading(),
+        antdx.XProvider(theme_config={"token": {"colorPrimary": PRIMARY}}),
+        ms.AutoLoading(show_timer=False),
     ):
         page = gr.State(Page())
         with gr.Row(elem_classes="top-row"):
@@ -131,11 +132,22 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
 
 
 def theme() -> gr.themes.Base:
-    """The page's looks, with the fonts that the browser has: nothing is fetched from elsewhere."""
+    """The page's looks, with the fonts that the browser has: nothing is fetched from elsewhere.
+
+    Colours that its base has too pale for texts (WCAG AA asks for a contrast of 4.5) are replaced.
+    """
     return gr.themes.Default(
         primary_hue="blue",
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
+    ).set(
+        **{name: "*primary_600" for name in ("color_accent", "button_primary_background_fill")},
+        **{name: "*primary_700" for name in ("button_primary_background_fill_hover", "link_text_color")},
+        **{name: "*neutral_600" for name in ("body_text_color_subdued", "block_label_text_color")},
+        link_text_color_dark="*primary_300",
+        link_text_color_visited="*primary_700",
+        link_text_color_visited_dark="*primary_300",
+        link_text_color_hover_dark="*primary_200",
     )
 
 

@@ -158,6 +158,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "The oldest {count} messages did not fit the context and were left out.",
         "最早的 {count} 条消息超出上下文，已省略。",
     ),
+    # heard by those who use a screen reader
+    "skip": ("Skip to the message box", "跳到输入框"),
+    "hear_answering": ("Answering", "正在回答"),
+    "hear_done": ("The answer is complete.", "回答完成。"),
+    "hear_stopped": ("The answer was stopped.", "回答已停止。"),
+    "hear_failed": ("The answer failed.", "回答失败。"),
+    "hear_question": ("Question {number}", "第 {number} 个问题"),
+    "hear_answer": ("Answer {number}", "第 {number} 个回答"),
     # places in pictures
     "box_unnamed": ("place {number}", "位置 {number}"),
     "box_figure": ("Places in {picture}", "{picture} 中的位置"),

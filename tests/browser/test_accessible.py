@@ -1,0 +1,243 @@
+"""The page for everyone: axe-core on every screen, what a screen reader hears, and a chat by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from app.ui.texts import Locale, say
+from tests.browser.conftest import ChatPage
+
+pytestmark = pytest.mark.browser
+
+WIDE = {"viewport": {"width": 1440, "height": 900}}
+ANSWER = """A <ref>red circle</ref><box>100 200 500 600</box>, see [00:01], `code` and [a link](http://127.0.0.1/).
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+def answer(number: int = 42) -> str:  # a comment
+    return "is " + str(number)
+```
+
+> quoted, and \\(x^2\\)"""
+AXE = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+GRAVE = ("serious", "critical")
+
+
+def violations(chat: ChatPage) -> list[str]:
+    """What axe finds: the rule, the element, and why."""
+    found = Axe().run(chat.page, options=AXE).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
+        for rule in found
+        if rule["impact"] in GRAVE
+        for node in rule["nodes"]
+    ]
+
+
+def screens(chat: ChatPage, locale: Locale, examples: Path) -> Iterator[str]:
+    """Walk the page; the name of each screen while it is open."""
+    page = chat.page
+    name = lambda key, **values: say(key, locale, **values)  # noqa: E731
+    button = lambda key, **values: page.get_by_role("button", name=name(key, **values), exact=True)  # noqa: E731
+    box = page.get_by_placeholder(name("placeholder"))
+    yield "empty"
+    button("attach").click()
+    files = page.locator(".message-box input[type=file]").first
+    files.set_input_files([examples / "shapes.png", examples / "ball.mp4"])
+    expect(page.locator("[class*=attachment-list-card-status-done]")).to_have_count(2)
+    box.press("ControlOrMeta+a")
+    page.keyboard.insert_text(ANSWER)
+    expect(page.locator(".bench")).to_be_visible()
+    expect(page.locator(".meter").first).to_be_visible()
+    yield "bench"
+    button("mark_place", picture="[image 1]").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    yield "marking"
+    page.keyboard.press("Escape")
+    button("send").click()
+    expect(page.locator(".seen-open")).to_have_count(1)
+    expect(page.locator(".box-figure")).to_be_visible()
+    expect(button("send")).to_be_visible()
+    expect(page.locator(".talk-open")).not_to_have_count(0)
+    yield "answer"
+    button("saw").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    yield "seen"
+    page.keyboard.press("Escape")
+    button("python").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    yield "python"
+    page.keyboard.press("Escape")
+    button("shortcuts").click()
+    yield "shortcuts"
+    page.keyboard.press("Escape")
+    page.locator(".talk-more").first.click()
+    expect(page.get_by_role("menu")).to_be_visible()
+    yield "menu"
+    page.keyboard.press("Escape")
+    page.locator(".library-prompts summary").click()
+    yield "templates"
+    page.keyboard.press("Escape")
+    page.locator(".conversation").get_by_role("button", name=name("delete")).last.click()
+    expect(page.get_by_text(name("delete_ask"))).to_be_visible()
+    yield "delete"
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name=name("few_shot")).click()
+    button("add_example").click()
+    expect(page.get_by_test_id("toast-body")).to_be_visible()
+    yield "few_shot"
+    page.get_by_role("tab", name=name("how_to")).click()
+    expect(page.locator(".how-to video")).to_be_visible()
+    yield "how_to"
+
+
+LOOKS = [("en", "light"), ("en", "dark"), ("zh", "light"), ("zh", "dark")]
+
+
+@pytest.mark.parametrize(("locale", "theme"), LOOKS)
+def test_axe_finds_nothing_grave(open_chat, locale: Locale, theme: str, examples: Path) -> None:
+    chat = open_chat("verbatim", locale={"en": "en-US", "zh": "zh-CN"}[locale], color_scheme=theme)
+    found = {}
+    for screen in screens(chat, locale, examples):
+        found[screen] = violations(chat)
+        chat.shoot(f"axe_{screen}_{locale}_{theme}")
+    assert {screen: some for screen, some in found.items() if some} == {}
+
+
+HEAR = """() => {
+    window.heard = [];
+    for (const region of document.querySelectorAll('.page-heard')) {
+        const role = region.getAttribute('role');
+        new MutationObserver(() => { if (region.textContent) window.heard.push([role, region.textContent]); })
+            .observe(region, {childList: true, characterData: true, subtree: true});
+    }
+}"""
+
+
+def heard(chat: ChatPage, role: str, text: str) -> None:
+    """Wait until a live region of this role has said it, and forget what it said."""
+    chat.page.wait_for_function(
+        "([role, text]) => window.heard.some(([by, said]) => by === role && said.includes(text))", arg=[role, text]
+    )
+    chat.page.evaluate("text => { window.heard = window.heard.filter(([, said]) => !said.includes(text)); }", text)
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_what_happens_is_announced(open_chat, locale: Locale) -> None:
+    chat = open_chat("echo", locale={"en": "en-US", "zh": "zh-CN"}[locale])
+    page, say_it = chat.page, lambda key: say(key, locale)
+    page.evaluate(HEAR)
+    box = page.get_by_placeholder(say_it("placeholder"))
+
+    def send(text: str) -> None:
+        box.press("ControlOrMeta+a")
+        page.keyboard.insert_text(text)
+        page.get_by_role("button", name=say_it("send"), exact=True).click()
+
+    send("hello")
+    heard(chat, "status", say_it("hear_answering"))
+    heard(chat, "status", say_it("hear_done"))
+    send("/long 1")
+    heard(chat, "status", say_it("hear_answering"))
+    expect(page.get_by_role("article", name=say("hear_answer", locale, number=2))).to_contain_text("word")
+    page.keyboard.press("Escape")
+    heard(chat, "status", say_it("hear_stopped"))
+    send("/oom")
+    heard(chat, "alert", say_it("failed"))
+    heard(chat, "status", say_it("hear_failed"))
+
+
+def test_no_motion_for_who_asks_for_none(open_chat) -> None:
+    chat = open_chat("echo", reduced_motion="reduce")
+    chat.send("/long 1")
+    expect(chat.stop_button).to_be_visible()
+    longest = chat.page.evaluate("""() => Math.max(0, ...document.getAnimations().map(each => {
+        const timing = each.effect.getComputedTiming();
+        return timing.duration * timing.iterations;
+    }))""")
+    assert longest < 1  # ms
+    chat.page.keyboard.press("Escape")
+    chat.idle()
+
+
+FOCUSED = """() => {
+    const element = document.activeElement, frame = element.closest('.ms-gr-ant-sender');
+    const marked = [element, ...(element.tagName === 'TEXTAREA' && frame ? [frame] : [])].some(each => {
+        const style = getComputedStyle(each);
+        return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    });
+    const role = element.getAttribute('role') || element.tagName.toLowerCase();
+    const name = element.getAttribute('aria-label') || element.textContent.trim()
+        || element.labels?.[0]?.textContent.trim() || element.title;
+    return [role, name || '', marked, element.outerHTML.slice(0, 200)];
+}"""
+
+
+def tab_to(chat: ChatPage, name: str, key: str = "Tab", most: int = 60) -> list[str]:
+    """Press Tab until a name that begins so has the focus; the names on the way. Each shows its focus."""
+    passed: list[str] = []
+    for _ in range(most):
+        chat.page.keyboard.press(key)
+        _, found, marked, html = chat.page.evaluate(FOCUSED)
+        assert found, f"no name: {html}"
+        assert marked, f"no visible focus: {html}"
+        passed.append(found)
+        if found.startswith(name):
+            return passed
+    raise AssertionError(f"{name} was not reached: {passed}")
+
+
+def test_a_whole_chat_by_keyboard_alone(chat: ChatPage, examples: Path) -> None:
+    page, keys = chat.page, chat.page.keyboard
+    placeholder = say("placeholder", "en")
+    chat.page.evaluate("document.activeElement.blur()")
+    assert tab_to(chat, "Skip to the message box") == ["Skip to the message box"]
+    keys.press("Enter")
+    expect(chat.box).to_be_focused()
+
+    tab_to(chat, "Attach images and videos", "Shift+Tab")
+    keys.press("Enter")
+    with page.expect_file_chooser() as chooser:
+        tab_to(chat, say("drop", "en"), "Shift+Tab")
+        keys.press("Enter")
+    chooser.value.set_files([examples / "pair_1.png", examples / "pair_2.png"])
+    expect(page.locator("[class*=attachment-list-card-status-done]")).to_have_count(2)
+
+    tab_to(chat, placeholder)
+    keys.type("What has changed?")
+    tab_to(chat, "Send")
+    keys.press("Enter")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    expect(chat.message(0).locator("img")).to_have_count(2)
+    expect(chat.box).to_be_focused()
+
+    keys.type("/long 1")
+    keys.press("Enter")
+    expect(chat.message(3)).to_contain_text("word")
+    tab_to(chat, "Stop")
+    keys.press("Enter")
+    chat.idle()
+    expect(chat.message(3)).to_contain_text("Stopped")
+    expect(chat.box).to_be_focused()
+
+    keys.type("/slow one two")
+    keys.press("Enter")
+    expect(chat.footers).to_have_count(2)
+    chat.idle()
+    tab_to(chat, "Regenerate")
+    keys.press("Enter")
+    expect(chat.stop_button).to_be_visible()
+    chat.idle()
+    tab_to(chat, "Clear history")
+    keys.press("Enter")
+    expect(chat.messages).to_have_count(0)
+    tab_to(chat, placeholder, "Shift+Tab")
