@@ -1,4 +1,4 @@
-"""The page for everyone: axe-core on every screen, what a screen reader hears, and no motion where none is wanted."""
+"""The page for everyone: axe-core on every screen, what a screen reader hears, no motion, and a chat by keyboard alone."""
 
 from __future__ import annotations
 
@@ -168,3 +168,78 @@ def test_no_motion_for_who_asks_for_none(open_chat) -> None:
     assert longest < 1  # ms
     chat.page.keyboard.press("Escape")
     chat.idle()
+
+
+FOCUSED = """() => {
+    const element = document.activeElement, frame = element.closest('.ms-gr-ant-sender');
+    const marked = [element, ...(element.tagName === 'TEXTAREA' && frame ? [frame] : [])].some(each => {
+        const style = getComputedStyle(each);
+        return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    });
+    const role = element.getAttribute('role') || element.tagName.toLowerCase();
+    const name = element.getAttribute('aria-label') || element.textContent.trim()
+        || element.labels?.[0]?.textContent.trim() || element.title;
+    return [role, name || '', marked, element.outerHTML.slice(0, 200)];
+}"""
+
+
+def tab_to(chat: ChatPage, name: str, key: str = "Tab", most: int = 60) -> list[str]:
+    """Press Tab until a name that begins so has the focus; the names on the way. Each shows its focus."""
+    passed: list[str] = []
+    for _ in range(most):
+        chat.page.keyboard.press(key)
+        _, found, marked, html = chat.page.evaluate(FOCUSED)
+        assert found, f"no name: {html}"
+        assert marked, f"no visible focus: {html}"
+        passed.append(found)
+        if found.startswith(name):
+            return passed
+    raise AssertionError(f"{name} was not reached: {passed}")
+
+
+def test_a_whole_chat_by_keyboard_alone(chat: ChatPage, examples: Path) -> None:
+    page, keys = chat.page, chat.page.keyboard
+    placeholder = say("placeholder", "en")
+    chat.page.evaluate("document.activeElement.blur()")
+    assert tab_to(chat, "Skip to the message box") == ["Skip to the message box"]
+    keys.press("Enter")
+    expect(chat.box).to_be_focused()
+
+    tab_to(chat, "Attach images and videos", "Shift+Tab")
+    keys.press("Enter")
+    with page.expect_file_chooser() as chooser:
+        tab_to(chat, say("drop", "en"), "Shift+Tab")
+        keys.press("Enter")
+    chooser.value.set_files([examples / "pair_1.png", examples / "pair_2.png"])
+    expect(page.locator("[class*=attachment-list-card-status-done]")).to_have_count(2)
+
+    tab_to(chat, placeholder)
+    keys.type("What has changed?")
+    tab_to(chat, "Send")
+    keys.press("Enter")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    expect(chat.message(0).locator("img")).to_have_count(2)
+    expect(chat.box).to_be_focused()
+
+    keys.type("/long 1")
+    keys.press("Enter")
+    expect(chat.message(3)).to_contain_text("word")
+    tab_to(chat, "Stop")
+    keys.press("Enter")
+    chat.idle()
+    expect(chat.message(3)).to_contain_text("Stopped")
+    expect(chat.box).to_be_focused()
+
+    keys.type("/slow one two")
+    keys.press("Enter")
+    expect(chat.footers).to_have_count(2)
+    chat.idle()
+    tab_to(chat, "Regenerate")
+    keys.press("Enter")
+    expect(chat.stop_button).to_be_visible()
+    chat.idle()
+    tab_to(chat, "Clear history")
+    keys.press("Enter")
+    expect(chat.messages).to_have_count(0)
+    tab_to(chat, placeholder, "Shift+Tab")
