@@ -1,4 +1,4 @@
-"""The page for everyone: axe-core on every screen, what a screen reader hears, no motion, and a chat by keyboard alone."""
+"""The page for everyone: axe-core on every screen, what is heard, no motion, and a chat by keyboard alone."""
 
 from __future__ import annotations
 
