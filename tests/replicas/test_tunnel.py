@@ -7,6 +7,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from app.replicas.tunnel import Asked, Head, reply_of
+from tests.waiting import awaited
 
 ASKED = Asked("POST", "/v1/x", b"a=1", ((b"content-type", b"text/plain"),), b"question", "10.0.0.1")
 
@@ -24,7 +25,7 @@ def test_an_application_sees_the_request_and_its_reply_arrives() -> None:
         seen.update(scope, body=(await receive())["body"])
         await Response(b"answer", 201, {"x-a": "b"})(scope, receive, send)
 
-    head, body = asyncio.run(gathered(app))
+    head, body = awaited(gathered(app))
     assert (seen["method"], seen["path"], seen["query_string"], seen["body"]) == ("POST", "/v1/x", b"a=1", b"question")
     assert seen["client"][0] == "10.0.0.1" and (b"content-type", b"text/plain") in map(tuple, seen["headers"])
     assert (head.status, body) == (201, b"answer") and (b"x-a", b"b") in head.headers
@@ -38,7 +39,7 @@ def test_nothing_is_lost_of_a_long_stream() -> None:
 
         await StreamingResponse(numbers())(scope, receive, send)
 
-    _, body = asyncio.run(gathered(app))
+    _, body = awaited(gathered(app))
     assert body == b"".join(b"%d," % number for number in range(1000))
 
 
@@ -57,7 +58,7 @@ def test_the_first_words_come_before_the_last_are_written() -> None:
         more.set()
         assert [piece async for piece in reply] == [b"last"]
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    awaited(asyncio.wait_for(run(), 30))
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -78,7 +79,7 @@ def test_a_reader_that_goes_is_a_client_that_hangs_up(full: bool) -> None:
         await reply.aclose()
         return ends
 
-    assert asyncio.run(asyncio.wait_for(run(), 30)) == ["http.disconnect"]
+    assert awaited(asyncio.wait_for(run(), 30)) == ["http.disconnect"]
 
 
 def test_an_error_of_the_application_is_raised() -> None:
@@ -86,4 +87,4 @@ def test_an_error_of_the_application_is_raised() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        asyncio.run(gathered(app))
+        awaited(gathered(app))

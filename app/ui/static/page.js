@@ -189,7 +189,8 @@
   function press(tries) {
     if (isUploading()) { wanted = true; return; }
     const text = box()?.querySelector("textarea")?.value;
-    const message = text ? JSON.stringify(text).slice(1, -1) : '"files":[{';
+    // As the message box has it; our own calls about what is typed carry it inside of another text.
+    const message = text ? `"text":${JSON.stringify(text)}` : '"files":[{';
     outgoing = "";
     box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
     setTimeout(() => {
