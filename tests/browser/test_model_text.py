@@ -78,6 +78,7 @@ def test_nothing_acts(verbatim) -> None:
         assert verbatim.foreign == [], name
         verbatim.button("Clear history").click()
         expect(verbatim.messages).to_have_count(0)
+        verbatim.page.wait_for_timeout(1500)  # the next conversation opens, with its own draft in the box
 
 
 def test_nothing_acts_in_an_answer_edited_by_hand(verbatim) -> None:
@@ -125,6 +126,6 @@ def test_an_answer_saved_unchanged_stays_the_same(verbatim) -> None:
 def test_code_is_copied_as_it_was_written(open_chat) -> None:
     chat = open_chat("verbatim", permissions=["clipboard-read", "clipboard-write"])
     say(chat, "use `<b>`")
-    chat.message(1).get_by_role("button", name="Copy").last.click()
+    chat.message(1).get_by_role("button", name="Copy", exact=True).last.click()
     expect_clipboard = "marker\n\nuse `<b>`"
     assert chat.page.evaluate("navigator.clipboard.readText()") == expect_clipboard
