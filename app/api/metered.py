@@ -6,12 +6,13 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from app.api.metrics import Metrics
-from app.backends.base import Backend, Capabilities, LoadStatus
+from app.backends.base import Backend
+from app.backends.passing import PassingBackend
 from app.messages import Chunk, Message
 from app.sampling import SamplingParams
 
 
-class MeteredBackend(Backend):
+class MeteredBackend(PassingBackend):
     """The same backend, its answers counted for one source.
 
     Args:
@@ -19,26 +20,9 @@ class MeteredBackend(Backend):
     """
 
     def __init__(self, backend: Backend, metrics: Metrics, source: str) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._metrics = metrics
         self._source = source
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of the backend."""
-        return self._backend.capabilities
-
-    def start(self) -> None:
-        """Start the backend."""
-        self._backend.start()
-
-    def status(self) -> LoadStatus:
-        """That of the backend."""
-        return self._backend.status()
-
-    def close(self) -> None:
-        """Close the backend."""
-        self._backend.close()
 
     def stream(
         self, messages: Sequence[Message], params: SamplingParams, user: str = ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 
-from app.backends.base import Backend, Capabilities, LoadStatus
+from app.backends.base import Backend, LoadStatus
+from app.backends.passing import PassingBackend
 from app.errors import BackendBusyError, GenerationError, ModelError, OutOfMemoryError
 from app.messages import Chunk, Message
 from app.sampling import SamplingParams
@@ -13,31 +14,18 @@ from app.sampling import SamplingParams
 MOST_FAILURES = 3  # in a row; a GPU in error fails every answer from then on
 
 
-class WatchedBackend(Backend):
+class WatchedBackend(PassingBackend):
     """The same backend, its failures counted."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._failures = 0
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of the backend."""
-        return self._backend.capabilities
-
-    def start(self) -> None:
-        """Start the backend."""
-        self._backend.start()
 
     def status(self) -> LoadStatus:
         """That of the backend; failed once too many answers in a row did."""
         if self._failures >= MOST_FAILURES:
             return LoadStatus("failed", f"The last {self._failures} answers failed.")
-        return self._backend.status()
-
-    def close(self) -> None:
-        """Close the backend."""
-        self._backend.close()
+        return super().status()
 
     def check(self) -> None:
         """Raise a `ModelError` if no answers can be had."""
