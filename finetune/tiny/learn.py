@@ -1,7 +1,8 @@
 """Second stage: the whole model learns to answer, starting from the tower of the first.
 
 python -m finetune.tiny.learn --cache DIR --out DIR --pictures 300000       goes on from OUT if it holds a run
-python -m finetune.tiny.learn ... --start assets/tiny-minicpm-v             goes on from what was published
+python -m finetune.tiny.learn ... --published assets/tiny-minicpm-v             goes on from what was published; where OUT
+                                                        holds a first stage, with its tower and resampler instead
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -170,22 +172,31 @@ class Stage:
         self.optimizers = Optimizers(
             named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE, "resampler.": RESAMPLER_SHARE}
         )
+        self.earlier: list[record.Stage] = []
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             self.parts.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.done, self.seconds, self.step = state["done"], state["seconds"], state["step"]
             self.began, self.earlier = state["began"], [record.Stage(*stage) for stage in state["earlier"]]
-        elif start:
-            *self.earlier, last = record.read(start / record.NAME)
-            self.model.load_state_dict(load_file(start / "model.safetensors"))
-            self.done, self.seconds, self.began = last.pictures, last.seconds, last.pictures
-            self.step = self.done // SLICES
         else:
-            first = torch.load(out / "tower.pt", weights_only=True)
-            learned = {_name(name): value for name, value in first["model"].items()}
-            self.parts.load_state_dict(learned, strict=False)
-            self.earlier = [record.Stage("tower", first["done"], first["seconds"])]
+            if start:
+                self._go_on_from(start)
+            if not start or (out / "tower.pt").exists():
+                self._see_as(torch.load(out / "tower.pt", weights_only=True))
+
+    def _go_on_from(self, start: Path) -> None:
+        """Take the weights of a published checkpoint, and count on from its record."""
+        *self.earlier, last = record.read(start / record.NAME)
+        self.model.load_state_dict(load_file(start / "model.safetensors"))
+        self.done, self.seconds, self.began = last.pictures, last.seconds, last.pictures
+        self.step = self.done // SLICES
+
+    def _see_as(self, first: dict[str, Any]) -> None:
+        """Take tower, resampler and heads of the first stage."""
+        learned = {_name(name): value for name, value in first["model"].items()}
+        self.parts.load_state_dict(learned, strict=False)
+        self.earlier.append(record.Stage("tower", first["done"], first["seconds"]))
 
     def compile(self) -> None:
         """Compile the blocks of both transformers."""
@@ -240,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
     made.add_argument("--out", type=Path, required=True, help="folder of the run, with what the first stage left")
-    made.add_argument("--start", type=Path, help="a checkpoint of this model to go on from, where OUT holds no run")
+    made.add_argument("--published", type=Path, help="a checkpoint of this model to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=300_000, help="pictures in all (300000)")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
@@ -256,8 +267,8 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
     supplies, seed = gather(arguments.cache), arguments.seed
     arguments.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = tokenizer_for(supplies, (arguments.start or arguments.out) / "tokenizer.json")
-    stage = Stage(tokenizer, supplies.words, arguments.out, arguments.start)
+    tokenizer = tokenizer_for(supplies, (arguments.published or arguments.out) / "tokenizer.json")
+    stage = Stage(tokenizer, supplies.words, arguments.out, arguments.published)
     team.agree(stage.optimizers.parameters)
     if arguments.compile:
         stage.compile()

@@ -1,6 +1,7 @@
 """First stage: the vision tower learns what covers each patch, then the resampler to pass it on.
 
 python -m finetune.tiny.towers --cache DIR --out DIR --pictures 200000      goes on from OUT if it holds a run
+python -m finetune.tiny.towers ... --published assets/tiny-minicpm-v --alone 0.2    goes on from the published tower
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -92,9 +94,10 @@ class Stage:
     Args:
         things: how many things there are labels for.
         path: of the checkpoint; if it is there, the run goes on from it.
+        start: folder of a checkpoint of this model whose tower is taken instead of an untrained one; None for that.
     """
 
-    def __init__(self, things: int, path: Path) -> None:
+    def __init__(self, things: int, path: Path, start: Path | None = None) -> None:
         self.path, self.done, self.seconds, self.reads = path, 0, 0.0, False
         self.tower, self.resampler = new_tower(), new_resampler()
         self.heads = Heads(self.tower.config.hidden_size, things)
@@ -107,6 +110,10 @@ class Stage:
             self.parts.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.done, self.seconds, self.reads = state["done"], state["seconds"], state["reads"]
+        elif start:
+            weights = load_file(start / "model.safetensors")
+            named = {name.removeprefix("vpm."): w for name, w in weights.items() if name.startswith("vpm.")}
+            self.tower.load_state_dict(named)
 
     @torch.no_grad()
     def start_reading(self, pixels: Tensor) -> None:
@@ -149,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
     made.add_argument("--out", type=Path, required=True, help="folder of the run")
+    made.add_argument("--published", type=Path, help="a checkpoint whose tower to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=200_000, help="pictures in all (200000)")
     made.add_argument("--alone", type=float, default=0.6, help="share of the run until the resampler joins (0.6)")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
@@ -161,7 +169,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
     supplies = gather(arguments.cache)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    stage = Stage(len(supplies.words), arguments.out / "tower.pt")
+    stage = Stage(len(supplies.words), arguments.out / "tower.pt", arguments.published)
     team.agree(stage.optimizers.parameters)
     data = PackedPictures(supplies, arguments.seed, BATCH)
     check = [PackedPictures(supplies, arguments.seed + 1000, BATCH).batch(number) for number in range(3)]

@@ -127,7 +127,7 @@ def train(
             stage.done, stage.seconds = 100, 7200.0
             stage.save()
         flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0 --easy 10".split()
-        begin = ["--start", str(tmp_path / start)] if start else []
+        begin = ["--published", str(tmp_path / start)] if start else []
         monkeypatch.setattr(sys, "argv", ["learn", *flags, "--out", str(folder), *begin])
         learn.main()
         return torch.load(folder / "model.pt")
