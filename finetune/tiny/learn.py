@@ -1,8 +1,8 @@
 """Second stage: the whole model learns to answer, starting from the tower of the first.
 
-python -m finetune.tiny.learn --cache DIR --out DIR --pictures 300000       goes on from OUT if it holds a run
-python -m finetune.tiny.learn ... --published assets/tiny-minicpm-v             goes on from what was published; where OUT
-                                                        holds a first stage, with its tower and resampler instead
+python -m finetune.tiny.learn --cache DIR --out DIR --pictures 300000      goes on from OUT if it holds a run
+python -m finetune.tiny.learn ... --published assets/tiny-minicpm-v        goes on from what was published; where OUT
+                                                    holds a first stage, with its tower and resampler instead
 """
 
 from __future__ import annotations

@@ -168,3 +168,17 @@ def test_a_run_goes_on_from_a_published_checkpoint(train: Any, tmp_path: Path) -
     assert [(stage.name, stage.pictures) for stage in stages] == [("tower", 100), ("answers", 12)]
     again = train("later", 16, start="published/checkpoint")
     assert again["done"] == 16 and again["began"] == 8
+
+
+def test_a_published_language_model_gets_the_eyes_of_a_first_stage(train: Any, tmp_path: Path) -> None:
+    published = train("published", 8)
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "tower.pt").write_bytes((tmp_path / "published" / "tower.pt").read_bytes())
+    first = torch.load(later / "tower.pt")["model"]
+    after = train("later", 12, start="published/checkpoint")["model"]
+    word, seen = "model.llm.model.layers.0.mlp.up_proj.weight", "resampler.kv_proj.weight"
+    assert (after[word] - published["model"][word]).abs().max() < 0.01
+    assert (after[f"model.{seen}"] - first[seen]).abs().max() < 1e-3
+    stages = record.read(later / "checkpoint" / record.NAME)
+    assert [(stage.name, stage.pictures) for stage in stages] == [("tower", 100), ("tower", 100), ("answers", 12)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from app.media.patches import normalize, to_patches
 from finetune.tiny import towers
@@ -25,8 +26,8 @@ def train(small: None, supplies: Supplies, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(towers, "BATCH", 2)
     monkeypatch.setattr(towers, "GRIDS", ((8, 8),))
 
-    def run(out: str, pictures: int, alone: float = 0.0) -> dict[str, Any]:
-        flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0 --alone {alone}".split()
+    def run(out: str, pictures: int, alone: float = 0.0, *more: str) -> dict[str, Any]:
+        flags = [*f"--cache none --pictures {pictures} --threads 1 --cooling 0 --alone {alone}".split(), *more]
         monkeypatch.setattr(sys, "argv", ["towers", *flags, "--out", str(tmp_path / out)])
         towers.main()
         return torch.load(tmp_path / out / "tower.pt")
@@ -113,3 +114,12 @@ def test_a_stop_while_saving_leaves_the_last_checkpoint(tmp_path: Path, monkeypa
         save(path, done=2)
     monkeypatch.undo()
     assert torch.load(path) == {"done": 1}
+
+
+def test_a_run_goes_on_from_a_published_tower(train: Any, supplies: Supplies, tmp_path: Path) -> None:
+    tower = towers.Stage(len(supplies.words), tmp_path / "none.pt").tower
+    weights = {f"vpm.{name}": value.contiguous() for name, value in tower.state_dict().items()}
+    save_file(weights | {"llm.lm_head.weight": torch.zeros(2, 2)}, tmp_path / "model.safetensors")
+    after = train("later", 2, 0.0, "--published", str(tmp_path))["model"]
+    for name, value in weights.items():
+        assert (after[name] - value).abs().max() < 1e-3, name
