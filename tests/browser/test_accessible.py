@@ -31,8 +31,13 @@ AXE = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a"
 GRAVE = ("serious", "critical")
 
 
+SETTLED = """() => document.getAnimations().every(each => each.effect.getComputedTiming().iterations === Infinity)
+    && !document.querySelector('[class*="-enter"], [class*="-appear"], [class*="-leave"]')"""
+
+
 def violations(chat: ChatPage) -> list[str]:
-    """What axe finds: the rule, the element, and why."""
+    """What axe finds once nothing fades in or out: the rule, the element, and why."""
+    chat.page.wait_for_function(SETTLED)
     found = Axe().run(chat.page, options=AXE).response["violations"]
     return [
         f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
@@ -50,6 +55,8 @@ def screens(chat: ChatPage, locale: Locale, examples: Path) -> Iterator[str]:
     box = page.get_by_placeholder(name("placeholder"))
     yield "empty"
     button("attach").click()
+    expect(page.locator(".ms-gr-ant-attachment-placeholder-description").first).to_be_visible()
+    yield "attach"
     files = page.locator(".message-box input[type=file]").first
     files.set_input_files([examples / "shapes.png", examples / "ball.mp4"])
     expect(page.locator("[class*=attachment-list-card-status-done]")).to_have_count(2)

@@ -183,14 +183,20 @@
   let outgoing = "";
   const post = window.fetch;
   window.fetch = (resource, options) => {
-    if (String(resource?.url || resource).includes("/queue/join")) outgoing += String(options?.body || "");
+    const body = String(options?.body || "");
+    if (String(resource?.url || resource).includes("/queue/join") && !fromScript(body)) outgoing += body;
     return post(resource, options);
+  };
+  // Our own calls, the meter's for one, carry what stands in the message box too.
+  const fromScript = (body) => {
+    const [, trigger] = body.match(/"trigger_id":\s*(\d+)/) || [];
+    return window.gradio_config.components
+      .some(({ id, props }) => id === Number(trigger) && props.elem_classes?.includes("page-bridge"));
   };
   function press(tries) {
     if (isUploading()) { wanted = true; return; }
     const text = box()?.querySelector("textarea")?.value;
-    // As the message box has it; our own calls about what is typed carry it inside of another text.
-    const message = text ? `"text":${JSON.stringify(text)}` : '"files":[{';
+    const message = text ? JSON.stringify(text).slice(1, -1) : '"files":[{';
     outgoing = "";
     box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
     setTimeout(() => {
