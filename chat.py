@@ -23,6 +23,7 @@ from app.chat_request import parse_request
 from app.errors import ImageError, OptionError
 from app.sampling import BASE, BY_NAME
 from app.settings import Settings, parse_adapters
+from app.texts import Phrase
 
 __all__ = ["MiniCPMVChat", "OmniLMMChat", "img2base64"]
 
@@ -134,11 +135,16 @@ class MiniCPMVChat:
         unknown = sorted(set(map(str, options)) - known)
         if unknown:
             raise OptionError(
-                f"{self._family.name} takes no {', '.join(unknown)}; its options are {', '.join(sorted(known))}.",
-                'The conversation itself is in "question" and "image".',
+                Phrase(
+                    "options_not_taken",
+                    name=self._family.name,
+                    unknown=", ".join(unknown),
+                    known=", ".join(sorted(known)),
+                ),
+                Phrase("do_question_image"),
             )
         if not isinstance(sampling := options.get("sampling", True), bool):
-            raise OptionError(f"sampling: got {sampling!r}, allowed is True or False.")
+            raise OptionError(Phrase("sampling_type", sampling=sampling))
         return {name: BY_NAME[name].check(value) if name in BY_NAME else value for name, value in options.items()}
 
 
@@ -158,7 +164,7 @@ def img2base64(path: str | Path) -> str:
     try:
         return base64.b64encode(file.read_bytes()).decode("ascii")
     except OSError as error:
-        raise ImageError(f"The file cannot be read: {error.strerror}.") from None
+        raise ImageError(Phrase("file_unread_why", strerror=error.strerror)) from None
 
 
 def _folders(adapters: Mapping[str, str | Path] | Sequence[str | Path]) -> dict[str, str]:

@@ -15,13 +15,16 @@ from typing import Any, TextIO
 from app.backends.base import Backend
 from app.backends.table import make_backend
 from app.errors import AppError, MediaError, SettingsError
-from app.flags import Parser, add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report
+from app.flags import add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report, say
 from app.media.kind import file_type, read_head
 from app.messages import Image, Message, Part, Video
+from app.parsing import Parser
 from app.placement import place_attachments
 from app.sampling import BASE, SamplingParams
 from app.session import Session
 from app.settings import Settings
+from app.texts import Phrase
+from app.texts.languages import Locale, command_locale
 from app.turn import check_not_empty
 
 DEFAULT_MODEL = "openbmb/MiniCPM-V-2_6"
@@ -51,21 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 after an answer, 1 if there was none, 2 if a flag is wrong, 130 after Ctrl+C. Errors are one
         line on stderr.
     """
+    locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
     try:
         question = parse_question(argv)
     except AppError as error:
-        return report(error, 2)
+        return report(error, 2, locale)
     except KeyboardInterrupt:
         return INTERRUPTED
     # Libraries that print do so on stderr: stdout is for the answer.
     out = sys.stdout
     try:
         with redirect_stdout(sys.stderr), _log_on_stderr():
-            write_answer(question, out)
+            write_answer(question, out, locale)
     except AppError as error:
-        return report(error, 1)
+        return report(error, 1, locale)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        say(Phrase("stopped"), locale)
         return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads on, as behind `| head`; without this, Python complains once more when it closes stdout.
@@ -74,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_answer(question: Question, out: TextIO) -> None:
+def write_answer(question: Question, out: TextIO, locale: Locale = "en") -> None:
     """Load the model and write the answer as it comes, with a newline at its end.
 
     Raises:
@@ -82,7 +86,7 @@ def write_answer(question: Question, out: TextIO) -> None:
     """
     backend = make_backend(question.settings)
     try:
-        _stream(question, backend, out)
+        _stream(question, backend, out, locale)
     finally:
         backend.close()
 
@@ -96,7 +100,8 @@ def parse_question(argv: Sequence[str] | None = None) -> Question:
         RequestError: there is nothing in the question.
         SystemExit: `--help` was asked for and printed.
     """
-    flags = vars(build_parser().parse_args(argv))
+    locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
+    flags = vars(build_parser(locale).parse_args(argv))
     text, files = flags.pop("question"), flags.pop("files") or []
     options, chosen = pop_decoding_flags(flags), flags.pop("use_adapter")
     settings = Settings(**flags, option_defaults=option_defaults(options))
@@ -107,28 +112,28 @@ def parse_question(argv: Sequence[str] | None = None) -> Question:
     return Question(settings, parts, options, adapter)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(locale: Locale = "en") -> argparse.ArgumentParser:
     """The flags; one per decoding option is made from its declaration."""
-    parser = Parser("Ask MiniCPM-V one question; the answer is streamed to stdout.")
-    parser.add_argument("question", metavar="QUESTION", help="what to ask; - reads it from stdin")
+    parser = Parser(Phrase("about.ask"), locale)
+    parser.add_argument("question", metavar="QUESTION", help=Phrase("help.question"))
     add_model_flags(parser, DEFAULT_MODEL)
     add = parser.add_argument
-    add("--use-adapter", metavar="NAME", help=f"which adapter answers, or {BASE} for none; else the first one given")
+    add("--use-adapter", metavar="NAME", help=Phrase("help.use-adapter", base=BASE))
     add("--image", dest="files", action="append", metavar="FILE", type=lambda name: Image(Path(name)),
-        help="a picture; may be repeated, and [image 2] in the question puts the second there")  # fmt: skip
+        help=Phrase("help.image"))  # fmt: skip
     add("--video", dest="files", action="append", metavar="FILE", type=lambda name: Video(Path(name)),
-        help="a video; likewise")  # fmt: skip
-    add_decoding_flags(parser, "What is not given is the model's own default.")
+        help=Phrase("help.video"))  # fmt: skip
+    add_decoding_flags(parser, Phrase("about.ask_decoding"))
     return parser
 
 
-def _stream(question: Question, backend: Backend, out: TextIO) -> None:
+def _stream(question: Question, backend: Backend, out: TextIO, locale: Locale) -> None:
     params = SamplingParams.of({**question.options, "adapter": question.adapter}, backend.capabilities.defaults)
     session = Session()
     updates = session.send(question.parts, params, backend)
     next(updates)  # says at once what this model cannot take, before the weights are loaded
     if backend.capabilities.random_weights:
-        print("The weights of this checkpoint are random: the answer is noise.", file=sys.stderr)
+        say(Phrase("random_weights"), locale)
     backend.start()
     last = None
     try:
@@ -143,7 +148,7 @@ def _stream(question: Question, backend: Backend, out: TextIO) -> None:
     if error := session.turns[-1].error:
         raise error
     if last and last.chunk.finish_reason == "length":
-        print(f"The answer was cut off after --max-new-tokens {params.max_new_tokens}.", file=sys.stderr)
+        say(Phrase("cut_off", count=params.max_new_tokens), locale)
 
 
 def _adapter(settings: Settings, chosen: str | None) -> str:
@@ -152,7 +157,7 @@ def _adapter(settings: Settings, chosen: str | None) -> str:
         return next(iter(settings.adapters), "")
     if chosen not in (BASE, *settings.adapters):
         known = ", ".join((BASE, *settings.adapters))
-        raise SettingsError(f"--use-adapter: got {chosen!r}, allowed is {known}.", "Give its folder with --adapter.")
+        raise SettingsError(Phrase("use_adapter_unknown", chosen=chosen, known=known), Phrase("do_give_adapter"))
     return "" if chosen == BASE else chosen
 
 
@@ -164,18 +169,20 @@ def _check_files(files: Sequence[Image | Video]) -> None:
         try:
             found = file_type(read_head(Path(str(file.source))))
         except MediaError as error:
-            raise SettingsError(f"--{wanted} {counts[wanted]}: {error.message}") from None
+            raise SettingsError(
+                Phrase("file_flag_wrong", wanted=wanted, number=counts[wanted], message=error.message)
+            ) from None
         moving = wanted == "video" and found.name == "a GIF image"
         if found.kind != wanted and not moving:
-            hint = f"Use --{found.kind} for it." if found.kind else "Give a picture or a video."
-            raise SettingsError(f"--{wanted} {counts[wanted]}: the file is {found.name}.", hint)
+            hint = Phrase("do_use_flag", kind=found.kind) if found.kind else Phrase("do_give_media")
+            raise SettingsError(Phrase("file_flag_other", wanted=wanted, number=counts[wanted], name=found.name), hint)
 
 
 def _from_stdin() -> str:
     try:
         return sys.stdin.buffer.read().decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise SettingsError("The question on stdin is not UTF-8.", "Convert it first.") from None
+        raise SettingsError(Phrase("stdin_not_utf8"), Phrase("do_convert_first")) from None
 
 
 @contextmanager

@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from app.errors import ImageError, RequestError
+from app.texts import Phrase
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Part: TypeAlias = "str | Image"
 
-MESSAGE_FORM = (
-    'Pass json.dumps([{"role": "user", "content": "..."}]), or as content a list of {"type": "text", "pairs": "..."} '
-    'and {"type": "image", "pairs": base64}.'
-)
+MESSAGE_FORM = Phrase("do_chat_form")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +50,11 @@ class ChatRequest:
             (at, part) for at, (_, parts) in enumerate(self.turns) for part in parts if not isinstance(part, str)
         ]
         if len(pictures) > 1:
-            raise RequestError(f"The conversation has {len(pictures)} images; {model} takes 1.", "Send one image.")
+            raise RequestError(Phrase("chat_images_many", count=len(pictures), model=model), Phrase("do_one_image"))
         if pictures and pictures[0][0] > 0:
             raise RequestError(
-                f"The image is in message {pictures[0][0] + 1}; {model} takes it in the first message.",
-                'Put the image into the first message, or under "image".',
+                Phrase("chat_image_late", number=pictures[0][0] + 1, model=model),
+                Phrase("do_image_first"),
             )
         texts = [
             {"role": role, "content": "\n".join(part for part in parts if isinstance(part, str))}
@@ -78,21 +76,27 @@ def parse_request(given: Mapping[str, Any]) -> ChatRequest:
         ImageError: an image is not base64 or no picture.
     """
     if not isinstance(given, Mapping) or "question" not in given:
-        got = f"the keys {', '.join(map(str, given))}" if isinstance(given, Mapping) else f"a {type(given).__name__}"
-        raise RequestError(f'The input is {got}; it must be a dict with "question".', MESSAGE_FORM)
+        got = _keys_of(given)
+        raise RequestError(Phrase("chat_input_wrong", got=got), MESSAGE_FORM)
     options = dict(given)
     messages = _from_json(options.pop("question"), '"question"')
     images = options.pop("image", None) or []
     params = options.pop("params", None) or {}
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-        raise RequestError('"question" is no list of messages, or an empty one.', MESSAGE_FORM)
+        raise RequestError(Phrase("chat_question_empty"), MESSAGE_FORM)
     turns = [_turn(message, number) for number, message in enumerate(messages, 1)]
     if turns[0][0] != "user":
-        raise RequestError("The first message is not the user's.", 'Begin with a message of the role "user".')
+        raise RequestError(Phrase("first_not_user"), Phrase("do_begin_user"))
     listed = [images] if isinstance(images, (str, bytes)) else images
     leading = tuple(decode_image(image, f'"image" {number}') for number, image in enumerate(_sequence(listed), 1))
     turns[0] = (turns[0][0], leading + turns[0][1])
     return ChatRequest(tuple(turns), _merged(options, params))
+
+
+def _keys_of(given: Any) -> Phrase:
+    if isinstance(given, Mapping):
+        return Phrase("has_keys", keys=", ".join(map(str, given)))
+    return Phrase("a_type", type=type(given).__name__)
 
 
 def decode_image(data: Any, place: str) -> Image:
@@ -107,30 +111,34 @@ def decode_image(data: Any, place: str) -> Image:
     from app.media.images import read_image
 
     if not isinstance(data, (str, bytes)):
-        raise ImageError(f"{place} is a {type(data).__name__}, not a base64 text.", "Use img2base64(path).")
+        raise ImageError(Phrase("base64_type", place=place, type=type(data).__name__), Phrase("do_use_img2base64"))
     text = data.decode("ascii", errors="replace") if isinstance(data, bytes) else data
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         raw = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise ImageError(f"{place} is not base64.", "Use img2base64(path).") from None
+        raise ImageError(Phrase("base64_wrong", place=place), Phrase("do_use_img2base64")) from None
     try:
         return read_image(io.BytesIO(raw))
     except ImageError as error:
-        raise ImageError(f"{place}: {error.message}", error.hint) from None
+        raise ImageError(Phrase("at_place", place=place, message=error.message), error.hint) from None
 
 
 def _turn(message: Any, number: int) -> tuple[str, tuple[Part, ...]]:
     """Role and parts of message `number`, counted from 1."""
     role = message.get("role") if isinstance(message, Mapping) else None
     if role not in ("user", "assistant"):
-        got = f"has the role {role!r}" if isinstance(message, Mapping) else f"is a {type(message).__name__}"
-        raise RequestError(f"Message {number} {got}; allowed roles are 'user' and 'assistant'.", MESSAGE_FORM)
+        got = (
+            Phrase("has_role", role=role)
+            if isinstance(message, Mapping)
+            else Phrase("is_type", type=type(message).__name__)
+        )
+        raise RequestError(Phrase("chat_role_wrong", number=number, got=got), MESSAGE_FORM)
     content = message.get("content")
     parts = [content] if isinstance(content, str) else content
     if not isinstance(parts, Sequence) or not parts:
-        raise RequestError(f"Message {number} has no content.", MESSAGE_FORM)
+        raise RequestError(Phrase("chat_no_content", number=number), MESSAGE_FORM)
     return role, tuple(_part(part, number) for part in parts)
 
 
@@ -139,10 +147,10 @@ def _part(part: Any, number: int) -> Part:
         return part
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "image":
-        return decode_image(part.get("pairs"), f"The image of message {number}")
+        return decode_image(part.get("pairs"), Phrase("image_of_message", number=number))
     if kind != "text" or not isinstance(part.get("pairs"), str):
-        got = f"of the type {kind!r} without a text" if kind == "text" else f"of the type {kind!r}"
-        raise RequestError(f"Message {number} has a part {got}; allowed are 'text' and 'image'.", MESSAGE_FORM)
+        got = Phrase("part_no_text" if kind == "text" else "part_type", kind=kind)
+        raise RequestError(Phrase("chat_part_wrong", number=number, got=got), MESSAGE_FORM)
     return part["pairs"]
 
 
@@ -152,18 +160,18 @@ def _from_json(value: Any, name: str) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
-        raise RequestError(f"{name} is not JSON: it cannot be read{where}.", MESSAGE_FORM) from None
+        where = Phrase("at_character", number=error.pos + 1) if isinstance(error, json.JSONDecodeError) else ""
+        raise RequestError(Phrase("chat_not_json", name=name, where=where), MESSAGE_FORM) from None
 
 
 def _merged(options: Mapping[str, Any], params: Any) -> dict[str, Any]:
     listed = _from_json(params, '"params"')
     if not isinstance(listed, Mapping):
-        raise RequestError(f'"params" is a {type(listed).__name__}, not a dict.', 'Pass {"max_new_tokens": 512}.')
+        raise RequestError(Phrase("chat_params_type", type=type(listed).__name__), Phrase("do_pass_params"))
     return dict(options) | dict(listed)
 
 
 def _sequence(images: Any) -> Sequence[Any]:
     if not isinstance(images, Sequence):
-        raise ImageError(f'"image" is a {type(images).__name__}, not a base64 text.', "Use img2base64(path).")
+        raise ImageError(Phrase("chat_image_type", type=type(images).__name__), Phrase("do_use_img2base64"))
     return images

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from app.backends.base import Backend
 from app.backends.table import make_backend
 from app.errors import AppError, SettingsError
-from app.flags import Parser, add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report
+from app.flags import add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report, say
+from app.parsing import Parser
 from app.settings import Settings, parse_auth, parse_hosts, parse_size
 from app.spaces import EMBEDDED, is_too_small
+from app.texts import Phrase
+from app.texts.languages import Locale, command_locale
 
 AUTH_VARIABLE = "MINICPMV_AUTH"
 MODEL_VARIABLE = "MINICPMV_MODEL"
@@ -25,20 +28,21 @@ def main(default_model: str, default_port: int, argv: Sequence[str] | None = Non
     Returns:
         Exit code: 0 after Ctrl+C, 1 if the server cannot run, 2 if a flag is wrong. Errors are one line on stderr.
     """
+    locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
     try:
         settings = parse_settings(default_model, default_port, argv)
     except SettingsError as error:
-        return report(error, 2)
+        return report(error, 2, locale)
     try:
-        serve(settings)
+        serve(settings, locale)
     except AppError as error:
-        return report(error, 1)
+        return report(error, 1, locale)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        say(Phrase("stopped"), locale)
     return 0
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, locale: Locale = "en") -> None:
     """Build the backend and the page, and serve until interrupted.
 
     Raises:
@@ -46,7 +50,7 @@ def serve(settings: Settings) -> None:
     """
     check_port(settings.host, settings.port)
     if settings.open_to_others:
-        print(_warning(settings), file=sys.stderr)
+        say(_warning(settings), locale)
     backend = make_backend(settings)
     try:
         backend.start()
@@ -78,11 +82,7 @@ def _serve_started(backend: Backend, settings: Settings) -> None:
 
 
 def _warning(settings: Settings) -> str:
-    what = "server" if settings.api_only else "page"
-    how = (
-        "a key with --api-key-env NAME" if settings.api_only else f"a password with --auth USER:PASS or {AUTH_VARIABLE}"
-    )
-    return f"Warning: everyone who reaches this {what} can use it; ask for {how}."
+    return Phrase("warn_open_server") if settings.api_only else Phrase("warn_open_page", variable=AUTH_VARIABLE)
 
 
 def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | None = None) -> Settings:
@@ -93,7 +93,8 @@ def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | 
         SystemExit: `--help` was asked for and printed.
     """
     chosen = os.environ.get(MODEL_VARIABLE)
-    flags = vars(build_parser(chosen or default_model, default_port).parse_args(argv))
+    locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
+    flags = vars(build_parser(chosen or default_model, default_port, locale).parse_args(argv))
     options = pop_decoding_flags(flags)
     unasked = not chosen and flags["model"] == default_model and flags["backend"] == "local"
     if unasked and is_too_small(os.environ):
@@ -108,26 +109,26 @@ def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | 
     return settings
 
 
-def build_parser(default_model: str, default_port: int) -> argparse.ArgumentParser:
+def build_parser(default_model: str, default_port: int, locale: Locale = "en") -> argparse.ArgumentParser:
     """The flags; one per decoding option is made from its declaration."""
-    parser = Parser("Chat with MiniCPM-V in the browser.")
+    parser = Parser(Phrase("about.page"), locale)
     add_model_flags(parser, default_model)
     add = parser.add_argument
     # Gradio's own variables, which a Hugging Face Space sets.
     host, port = os.environ.get("GRADIO_SERVER_NAME"), os.environ.get("GRADIO_SERVER_PORT")
-    add("--host", default=host or "127.0.0.1", help="address to listen on; 0.0.0.0 is every interface")
-    add("--port", type=int, default=port or default_port, help="port to listen on")
-    add("--share", action="store_true", help="open a public gradio.live link")
-    add("--auth", metavar="USER:PASS", help=f"ask for this login; {AUTH_VARIABLE} keeps it out of the process list")
-    add("--root-path", default="", help="path or URL under which a proxy serves the page")
-    add("--api", action="store_true", help="serve the OpenAI protocol under /v1 beside the page")
-    add("--api-only", action="store_true", help="serve the OpenAI protocol under /v1 without a page")
+    add("--host", default=host or "127.0.0.1", help=Phrase("help.host"))
+    add("--port", type=int, default=port or default_port, help=Phrase("help.port"))
+    add("--share", action="store_true", help=Phrase("help.share"))
+    add("--auth", metavar="USER:PASS", help=Phrase("help.auth", auth_variable=AUTH_VARIABLE))
+    add("--root-path", default="", help=Phrase("help.root-path"))
+    add("--api", action="store_true", help=Phrase("help.api"))
+    add("--api-only", action="store_true", help=Phrase("help.api-only"))
     add("--allow-url-hosts", type=parse_hosts, default="", metavar="HOST,*.HOST",
-        help="hosts from which --api may read images and videos; else it takes data URLs alone")  # fmt: skip
+        help=Phrase("help.allow-url-hosts"))  # fmt: skip
     add("--feedback", default="", metavar="FILE",
-        help="show like and dislike; append them with question and answer to this file (JSON lines)")  # fmt: skip
-    add("--max-file-size", default="500mb", metavar="SIZE", help="largest upload, such as 200mb or 1gb")
-    add_decoding_flags(parser, "What the page's controls start with; else the model's own defaults.")
+        help=Phrase("help.feedback"))  # fmt: skip
+    add("--max-file-size", default="500mb", metavar="SIZE", help=Phrase("help.max-file-size"))
+    add_decoding_flags(parser, Phrase("about.page_decoding"))
     return parser
 
 
@@ -144,11 +145,11 @@ def check_port(host: str, port: int) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror as cause:
-        raise SettingsError(f"--host: got {host!r}, which is no known name or address.") from cause
+        raise SettingsError(Phrase("host_unknown", host=host)) from cause
     except PermissionError as cause:
-        raise SettingsError(f"--port: port {port} is not open to this user.", "Choose one above 1023.") from cause
+        raise SettingsError(Phrase("port_forbidden", port=port), Phrase("do_high_port")) from cause
     except OSError as cause:
         raise SettingsError(
-            f"Port {port} on {host} cannot be used ({cause.strerror}).",
-            "Choose another one with --port, or end the program that has it.",
+            Phrase("port_taken", port=port, host=host, strerror=cause.strerror),
+            Phrase("do_other_port"),
         ) from cause

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -14,6 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from app.errors import SettingsError
+from app.flags import add_language_flag
+from app.flags import report as say_error
+from app.parsing import Parser, columns
+from app.texts import Phrase, listed, translated
+from app.texts.languages import Locale, command_locale
+
 GIB = 1024**3
 DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
 PACKAGES = ("torch", "transformers", "gradio", "modelscope_studio", "accelerate", "bitsandbytes", "av", "pillow")
@@ -21,12 +27,18 @@ CONVERSATION = 4000  # tokens for which "fits" is meant: a long talk, or 64 fram
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the report; returns 1 if something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m app.doctor", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    flags = parser.parse_args(argv)
+    """Print the report; returns 1 if something is wrong, 2 if a flag is."""
+    words = sys.argv[1:] if argv is None else argv
+    locale = command_locale(words, os.environ)
+    parser = Parser(Phrase("about.doctor"), locale, prog="python -m app.doctor")
+    parser.add_argument("--json", action="store_true", help=Phrase("help.json"))
+    add_language_flag(parser)
+    try:
+        flags = parser.parse_args(words)
+    except SettingsError as error:
+        return say_error(error, 2, locale)
     report = examine()
-    print(json.dumps(report, indent=2) if flags.json else render(report))
+    print(json.dumps(report, indent=2) if flags.json else render(report, locale))
     return 1 if report["problems"] else 0
 
 
@@ -60,8 +72,8 @@ def find_devices() -> list[dict[str, Any]]:
     memory = psutil.virtual_memory()
     main = {"free": memory.available, "total": memory.total}
     if torch.backends.mps.is_available():
-        found.append({"name": "mps", "model": "Apple GPU, shares main memory"} | main)
-    found.append({"name": "cpu", "model": f"{os.cpu_count()} cores"} | main)
+        found.append({"name": "mps", "model": Phrase("doctor.apple")} | main)
+    found.append({"name": "cpu", "model": Phrase("doctor.cores", count=os.cpu_count())} | main)
     for device in found:
         choice = choose_dtype("auto", torch.device(device["name"]), False)
         device["dtype"] = str(choice.torch_dtype).removeprefix("torch.")
@@ -97,21 +109,17 @@ def what_fits(models: Sequence[dict[str, Any]], device: dict[str, Any]) -> dict[
 
 def find_problems(versions: dict[str, str | None], devices: Sequence[dict[str, Any]]) -> list[str]:
     """What is wrong, in one sentence each."""
-    problems = [
-        f"{name} is not installed; install it with: pip install -r requirements.txt"
-        for name, found in versions.items()
-        if found is None
-    ]
+    problems = [Phrase("doctor.not_installed", name=name) for name, found in versions.items() if found is None]
     problems += [
-        f"{name} is {found}, but this application was made for {wanted}; install it with: pip install {name}=={wanted}"
+        Phrase("doctor.other_version", name=name, found=found, wanted=wanted)
         for name, wanted in _pinned().items()
         if (found := versions.get(name)) and found.split("+")[0] != wanted
     ]
     if len(devices) == 1 and shutil.which("nvidia-smi"):
-        problems.append("There is an NVIDIA driver, but this torch has no CUDA; install the CUDA build of torch.")
+        problems.append(Phrase("doctor.no_cuda"))
     free = shutil.disk_usage(Path.home()).free
     if free < 20 * GIB:
-        problems.append(f"Only {free / GIB:.0f} GiB are free on the disk of your home folder; a model takes 6 to 18.")
+        problems.append(Phrase("doctor.disk", free=free / GIB))
     return problems
 
 
@@ -132,29 +140,43 @@ def _version(name: str) -> str | None:
         return None
 
 
-def render(report: dict[str, Any]) -> str:
-    """The report as text."""
+def render(report: dict[str, Any], locale: Locale = "en") -> str:
+    """The report as text in a language."""
+    missing = Phrase("doctor.missing").to(locale)
+    versions = [f"{name} {found or missing}" for name, found in report["versions"].items()]
+    lines = [Phrase("doctor.versions", versions=", ".join(versions)).to(locale), ""]
+    lines += [_device_line(device).to(locale) for device in report["devices"]]
+    lines += ["", *_table(report["models"], locale), ""]
+    for device, fitting in report["fits"].items():
+        lines += [_fits_line(model, device, dtypes).to(locale) for model, dtypes in fitting.items()]
+    problems = [translated(problem, locale) for problem in report["problems"]]
+    return "\n".join([*lines, "", *(problems or [Phrase("doctor.fine").to(locale)])])
+
+
+def _device_line(device: dict[str, Any]) -> Phrase:
     from app.engine.caches import share_of
 
-    lines = ["Versions: " + ", ".join(f"{name} {found or 'missing'}" for name, found in report["versions"].items())]
-    lines.append("")
-    for device in report["devices"]:
-        lines.append(
-            f"{device['name']}: {device['model']}, {device['free'] / GIB:.1f} of {device['total'] / GIB:.1f} GiB free,"
-            f" --dtype auto is {device['dtype']}, --cache-size auto is {share_of(device['free']) / GIB:.1f} GiB at most"
-        )
-    lines += ["", f"{'GiB':<24}{'dtype':<7}{'weights':>9}{'KV/1000':>9}{'image':>8}{'64 frames':>11}{'in all':>9}"]
-    for model in report["models"]:
+    sizes = {name: device[name] / GIB for name in ("free", "total")}
+    return Phrase("doctor.device_line", **device | sizes, cache=share_of(device["free"]) / GIB)
+
+
+def _fits_line(model: str, device: str, dtypes: Sequence[str]) -> Phrase:
+    if not dtypes:
+        return Phrase("doctor.fits_not", model=model, device=device)
+    return Phrase("doctor.fits", model=model, device=device, dtypes=listed(dtypes, "list_comma"))
+
+
+def _table(models: Sequence[dict[str, Any]], locale: Locale) -> list[str]:
+    widths = {"weights": 9, "kv": 9, "image": 8, "frames": 11, "all": 9}
+    names = {name: Phrase(f"doctor.head_{name}").to(locale) for name in widths}
+    head = "".join(" " * (width - columns(names[name])) + names[name] for name, width in widths.items())
+    lines = [f"{'GiB':<24}{'dtype':<7}{head}"]
+    for model in models:
         for dtype, needs in model["needs"].items():
             numbers = [needs[key] / GIB for key in ("weights", "kv_per_1000", "image", "frames", "total")]
-            row = "".join(f"{number:>{width}.2f}" for number, width in zip(numbers, (9, 9, 8, 11, 9), strict=True))
+            row = "".join(f"{number:>{width}.2f}" for number, width in zip(numbers, widths.values(), strict=True))
             lines.append(f"{model['name']:<24}{dtype:<7}{row}")
-    lines.append("")
-    for device, fitting in report["fits"].items():
-        for model, dtypes in fitting.items():
-            lines.append(f"{model} on {device}: {', '.join(dtypes) if dtypes else 'does not fit'}")
-    lines += ["", *(report["problems"] or ["Nothing is wrong."])]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

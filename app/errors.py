@@ -23,6 +23,8 @@ A message says what was got and what is allowed; `hint` says what to do about it
 
 from __future__ import annotations
 
+from app.texts import Phrase
+
 
 class AppError(Exception):
     """Base of all errors meant to be read by a user.
@@ -38,7 +40,12 @@ class AppError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return str(self.said)
+
+    @property
+    def said(self) -> str:
+        """Message and hint in one; a `Phrase` if they are, so that it can be had in other languages."""
+        return Phrase("said", message=self.message, hint=self.hint) if self.hint else self.message
 
 
 class SettingsError(AppError):
@@ -99,8 +106,8 @@ class ContextLengthError(RequestError):
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(
-            f"This turn has {tokens:,} tokens; {limit:,} fit beside the room kept for the answer.",
-            "Use fewer images or frames, fewer slices per image, a shorter text or a smaller Max New Tokens.",
+            Phrase("turn_too_long", tokens=tokens, limit=limit),
+            Phrase("do_shorter_turn"),
         )
         self.tokens = tokens
         self.limit = limit

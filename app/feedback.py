@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from app.errors import SettingsError
+from app.texts import Phrase
 
 
 class FeedbackFile:
@@ -30,5 +31,5 @@ class FeedbackFile:
                 file.write(line)
         except OSError as cause:
             raise SettingsError(
-                f"--feedback: the file cannot be written ({cause.strerror}).", "Name another one."
+                Phrase("feedback_unwritten", strerror=cause.strerror), Phrase("do_other_name")
             ) from cause

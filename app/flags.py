@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from app.backends.table import BACKENDS
-from app.errors import AppError, SettingsError
+from app.errors import AppError
 from app.sampling import OPTIONS, Option
 from app.settings import (
     DTYPES,
@@ -21,28 +21,8 @@ from app.settings import (
     parse_cache_size,
     parse_max_memory,
 )
-
-
-class Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the defaults that say something."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32)
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default is None or action.default in (False, "", {}, argparse.SUPPRESS)
-        return action.help if silent else super()._get_help_string(action)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are `SettingsError`s and whose flags are written out in full."""
-
-    def __init__(self, description: str, **options: Any) -> None:
-        super().__init__(description=description, formatter_class=Formatter, allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong with the command line."""
-        raise SettingsError(f"{message}.", "See --help.")
+from app.texts import Phrase, translated
+from app.texts.languages import AUTO, LANGUAGES, Locale
 
 
 class _AddAdapter(argparse.Action):
@@ -54,36 +34,36 @@ class _AddAdapter(argparse.Action):
 
 
 def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None:
-    """The flags that say what answers and where it runs; their names are fields of `Settings`."""
+    """The flags that say what answers and where it runs, and the language; their names are fields of `Settings`."""
     add = parser.add_argument
-    add("--model", default=default_model, help="folder of a checkpoint, or its name on the hub")
-    add("--device", default="auto", metavar="auto|cuda|cuda:N|mps|cpu", help="where the model runs")
-    add("--dtype", default="auto", metavar="|".join(DTYPES), help="precision of the weights")
+    add("--model", default=default_model, help=Phrase("help.model"))
+    add("--device", default="auto", metavar="auto|cuda|cuda:N|mps|cpu", help=Phrase("help.device"))
+    add("--dtype", default="auto", metavar="|".join(DTYPES), help=Phrase("help.dtype"))
     add("--adapter", dest="adapters", action=_AddAdapter, default={}, metavar="[NAME=]DIR",
-        help="folder of fine-tuned weights (LoRA) for the model; may be repeated")  # fmt: skip
-    add("--backend", default="local", metavar="|".join(BACKENDS), help="what answers; only local needs weights")
+        help=Phrase("help.adapter"))  # fmt: skip
+    add("--backend", default="local", metavar="|".join(BACKENDS), help=Phrase("help.backend"))
     add("--base-url", dest="base_urls", action="append", type=parse_base_url, default=[], metavar="URL",
-        help="server of --backend openai, such as http://127.0.0.1:8000; may be repeated")  # fmt: skip
+        help=Phrase("help.base-url"))  # fmt: skip
     add("--served-model", default="", metavar="NAME",
-        help="model to ask the servers for; what they serve if they serve one")  # fmt: skip
+        help=Phrase("help.served-model"))  # fmt: skip
     add("--api-key-env", default="", metavar="NAME",
-        help="environment variable that holds the API key: sent to another engine, asked for by --api")  # fmt: skip
-    add("--multi-gpus", action="store_true", help="spread the model over all GPUs")
+        help=Phrase("help.api-key-env"))  # fmt: skip
+    add("--multi-gpus", action="store_true", help=Phrase("help.multi-gpus"))
     add("--max-memory", type=parse_max_memory, default={}, metavar="0=10GiB,1=10GiB",
-        help="memory for weights by GPU, where it shall not be measured")  # fmt: skip
-    add("--cpu-offload", action="store_true", help="put what does not fit on the GPUs into main memory")
+        help=Phrase("help.max-memory"))  # fmt: skip
+    add("--cpu-offload", action="store_true", help=Phrase("help.cpu-offload"))
     add("--engine", default="auto", metavar="|".join(dict.fromkeys((*ENGINES, *REMOTE_ENGINES))),
-        help="whether many are answered at once (batched) or one after another (plain); with --backend openai what the "
-             "servers are (auto asks them)")  # fmt: skip
+        help=Phrase("help.engine"))  # fmt: skip
     add("--cache-size", type=parse_cache_size, default="auto", metavar="auto|SIZE",
-        help="memory for what is kept between answers, so that the next one starts at once")  # fmt: skip
-    add("--source", default="huggingface", metavar="|".join(SOURCES), help="hub to fetch the model from")
-    add("--video-reader", default="pyav", metavar="|".join(VIDEO_READERS), help="library that decodes videos")
+        help=Phrase("help.cache-size"))  # fmt: skip
+    add("--source", default="huggingface", metavar="|".join(SOURCES), help=Phrase("help.source"))
+    add("--video-reader", default="pyav", metavar="|".join(VIDEO_READERS), help=Phrase("help.video-reader"))
+    add_language_flag(parser)
 
 
 def add_decoding_flags(parser: argparse.ArgumentParser, explanation: str) -> None:
     """One flag per decoding option, made from its declaration; what is not given is None."""
-    group = parser.add_argument_group("decoding", explanation)
+    group = parser.add_argument_group(Phrase("help.decoding"), explanation)
     for option in OPTIONS:
         _add_option(group, option)
 
@@ -99,10 +79,21 @@ def option_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given) | {f"beam.{name}": value for name, value in given.items()}
 
 
-def report(error: AppError, code: int) -> int:
+def add_language_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that names the language; see `app.texts.languages.command_locale`."""
+    metavar = "|".join((*LANGUAGES, AUTO))
+    parser.add_argument("--lang", default=AUTO, metavar=metavar, help=Phrase("help.lang"))
+
+
+def report(error: AppError, code: int, locale: Locale = "en") -> int:
     """Say in one line on stderr what went wrong; returns the exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    say(Phrase("error_line", words=error.said), locale)
     return code
+
+
+def say(words: str, locale: Locale) -> None:
+    """Print words to stderr."""
+    print(translated(words, locale), file=sys.stderr, flush=True)
 
 
 def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
@@ -116,5 +107,6 @@ def _add_option(group: argparse._ArgumentGroup, option: Option) -> None:
 
 
 def _help(option: Option) -> str:
-    allowed = "" if option.minimum is None else f" ({option.minimum} to {option.maximum})"
-    return f"{option.help}{allowed}".replace("%", "%%")
+    if option.minimum is None:
+        return option.help
+    return Phrase("help.range", help=option.help, minimum=option.minimum, maximum=option.maximum)

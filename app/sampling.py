@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 from app.errors import OptionError
+from app.texts import Phrase, listed
 
 Mode: TypeAlias = Literal["sampling", "beam"]
 BASE = "base"  # what asks for the model without any adapter
@@ -24,8 +25,6 @@ class Option:
         type: bool, int, float or str.
         default: value when sampling (and under beam search unless `beam_default` is given).
         minimum, maximum, step: range of a number; None for bool and str.
-        label: accessible name of the control in English; texts.py translates it.
-        help: one sentence for the control and for `--help`.
         modes: decode types in which the option has an effect; elsewhere its control is hidden.
         beam_default: the default under beam search where it differs.
         optional: None is allowed and means "not set".
@@ -36,8 +35,6 @@ class Option:
     name: str
     type: type
     default: Any
-    label: str
-    help: str
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
@@ -46,6 +43,16 @@ class Option:
     optional: bool = False
     choices: tuple[str, ...] = ()
     rare: bool = False
+
+    @property
+    def label(self) -> Phrase:
+        """What its control is called."""
+        return Phrase(f"option.{self.name}")
+
+    @property
+    def help(self) -> Phrase:
+        """One sentence for the control and for `--help`."""
+        return Phrase(f"option.{self.name}.help")
 
     def default_for(self, mode: Mode) -> Any:
         """The product's default under a decode type."""
@@ -62,42 +69,44 @@ class Option:
         if self.type in (int, float):
             return self._check_number(value)
         if not isinstance(value, self.type):
-            raise OptionError(f"{self.name}: got {value!r}, allowed is a value of type {self.type.__name__}.")
+            raise OptionError(Phrase("option_type", name=self.name, value=value, type=self.type.__name__))
         if self.choices and value not in self.choices:
-            raise OptionError(f"{self.name}: got {value!r}, allowed is {' or '.join(self.choices)}.")
+            raise OptionError(
+                Phrase("option_choice", name=self.name, value=value, allowed=listed(self.choices, "list_or"))
+            )
         return value
 
     def _check_number(self, value: Any) -> int | float:
-        allowed = f"{self.type.__name__} from {self.minimum} to {self.maximum}"
+        allowed = Phrase("number_range", type=self.type.__name__, minimum=self.minimum, maximum=self.maximum)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-            raise OptionError(f"{self.name}: got {value!r}, allowed is {allowed}.")
+            raise OptionError(Phrase("option_range", name=self.name, value=value, allowed=allowed))
         if self.type is int and value != int(value):
-            raise OptionError(f"{self.name}: got {value!r}, allowed is {allowed}.")
+            raise OptionError(Phrase("option_range", name=self.name, value=value, allowed=allowed))
         assert self.minimum is not None and self.maximum is not None
         if not self.minimum <= value <= self.maximum:
-            raise OptionError(f"{self.name}: got {value!r}, allowed is {allowed}.")
+            raise OptionError(Phrase("option_range", name=self.name, value=value, allowed=allowed))
         return int(value) if self.type is int else float(value)
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("do_sample", bool, True, "Decode Type", "Sample from the distribution; off means beam search."),
-    Option("num_beams", int, 3, "Num Beams", "Beams of the search; 1 is greedy.", 1, 10, 1, modes=("beam",)),
-    Option("temperature", float, 0.7, "Temperature", "Flatter above 1, sharper below.", 0.01, 2.0, 0.01,
+    Option("do_sample", bool, True),
+    Option("num_beams", int, 3, 1, 10, 1, modes=("beam",)),
+    Option("temperature", float, 0.7, 0.01, 2.0, 0.01,
            modes=("sampling",)),
-    Option("top_p", float, 0.8, "Top P", "Keep the most likely tokens that sum to this share.", 0.01, 1.0, 0.01,
+    Option("top_p", float, 0.8, 0.01, 1.0, 0.01,
            modes=("sampling",)),
-    Option("top_k", int, 100, "Top K", "Keep this many most likely tokens; 0 keeps all.", 0, 1000, 1,
+    Option("top_k", int, 100, 0, 1000, 1,
            modes=("sampling",)),
-    Option("repetition_penalty", float, 1.05, "Repetition Penalty", "Above 1 discourages tokens already generated.",
+    Option("repetition_penalty", float, 1.05,
            0.5, 2.0, 0.01, beam_default=1.2),
-    Option("max_new_tokens", int, 2048, "Max New Tokens", "The answer ends here at the latest.", 1, 8192, 1),
-    Option("seed", int, None, "Seed", "The same seed gives the same answer; empty means a new one each time.",
+    Option("max_new_tokens", int, 2048, 1, 8192, 1),
+    Option("seed", int, None,
            0, 2**31 - 1, 1, modes=("sampling",), optional=True),
-    Option("max_slice_nums", int, 9, "Max Slices", "Cut a large image into at most this many slices.", 1, 16, 1),
-    Option("max_frames", int, 64, "Max Frames", "Take at most this many frames of a video.", 1, 256, 1),
-    Option("system_prompt", str, "", "System Prompt", "Put in front of the conversation; empty means none."),
-    Option("enable_thinking", bool, False, "Thinking", "Think first; the thinking is shown folded.", rare=True),
-    Option("downsample_mode", str, "16x", "Downsampling", "Patches that become one vision token; 4x sees finer detail.",
+    Option("max_slice_nums", int, 9, 1, 16, 1),
+    Option("max_frames", int, 64, 1, 256, 1),
+    Option("system_prompt", str, ""),
+    Option("enable_thinking", bool, False, rare=True),
+    Option("downsample_mode", str, "16x",
            choices=("16x", "4x"), rare=True),
 )  # fmt: skip
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
@@ -140,11 +149,11 @@ class SamplingParams:
             if item.name in BY_NAME:
                 object.__setattr__(self, item.name, BY_NAME[item.name].check(getattr(self, item.name)))
         if not isinstance(self.adapter, str):
-            raise OptionError(f"adapter: got {self.adapter!r}, allowed is the name of an adapter.")
+            raise OptionError(Phrase("adapter_name_type", adapter=self.adapter))
         if not 0 <= self.min_p <= 1:
-            raise OptionError(f"min_p: got {self.min_p!r}, allowed is float from 0 to 1.")
+            raise OptionError(Phrase("min_p_range", min_p=self.min_p))
         if not all(self.stop):
-            raise OptionError("stop: got an empty text, allowed are texts of at least one character.")
+            raise OptionError(Phrase("stop_empty"))
         if self.adapter == BASE:
             object.__setattr__(self, "adapter", "")
 
@@ -171,7 +180,7 @@ class SamplingParams:
         """
         unknown = sorted(set(values) - set(BY_NAME) - {"adapter"})
         if unknown:
-            raise OptionError(f"Unknown option {', '.join(unknown)}. Known options: {', '.join(BY_NAME)}.")
+            raise OptionError(Phrase("option_unknown", unknown=", ".join(unknown), known=", ".join(BY_NAME)))
         do_sample = values.get("do_sample", True)
         mode: Mode = "sampling" if do_sample else "beam"
         merged = {option.name: default_of(option, mode, defaults) for option in OPTIONS}

@@ -15,6 +15,7 @@ from app.errors import AppError, GenerationError, RequestError
 from app.messages import Chunk, Message, Part
 from app.placement import attachments, place_attachments
 from app.sampling import SamplingParams
+from app.texts import Phrase
 from app.tree import Tree
 from app.turn import Turn, check_capabilities, check_not_empty
 
@@ -295,7 +296,7 @@ class Session:
 
     def _check_idle(self) -> None:
         if self._run is not None:
-            raise RequestError("An answer is still being written.", "Wait for it or stop it first.")
+            raise RequestError(Phrase("answer_running"), Phrase("do_wait_or_stop"))
 
 
 def _settled(tree: Tree) -> Tree:
@@ -309,7 +310,7 @@ def _settled(tree: Tree) -> Tree:
 def _last_question(tree: Tree) -> Turn:
     turns = tree.path()
     if not turns or turns[-1].state == "example":
-        raise RequestError("There is no answer to regenerate.", "Send a message first.")
+        raise RequestError(Phrase("nothing_to_regenerate"), Phrase("do_send_first"))
     return turns[-1]
 
 
@@ -321,7 +322,7 @@ def _with_text(message: Message, text: str) -> Message:
 
 def _check_answer(text: str) -> None:
     if not text.strip():
-        raise RequestError("The answer is empty.", "Write one, or delete the message instead.")
+        raise RequestError(Phrase("answer_empty"), Phrase("do_write_or_delete"))
 
 
 def _without_frames(error: AppError) -> AppError:
@@ -334,7 +335,7 @@ def _unexpected(cause: Exception) -> GenerationError:
     # The cause's own text may quote the prompt, so neither the user nor the log gets it.
     name = type(cause).__name__
     log.error("Unexpected %s while answering\n%s", name, "".join(traceback.format_tb(cause.__traceback__)))
-    return GenerationError(f"The answer ended with an unexpected error ({name}).", "Try again.")
+    return GenerationError(Phrase("answer_unexpected", name=name), Phrase("do_try_again"))
 
 
 def _close(chunks: Generator[Chunk, None, None] | None) -> None:

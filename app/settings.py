@@ -15,6 +15,8 @@ from app.backends.table import BACKENDS
 from app.errors import OptionError, SettingsError
 from app.remote.profiles import PROFILES
 from app.sampling import BASE, BY_NAME
+from app.texts import Phrase, listed
+from app.texts.languages import AUTO, LANGUAGES
 
 ENGINES = ("auto", "batched", "plain")
 REMOTE_ENGINES = ("auto", *PROFILES)
@@ -59,6 +61,7 @@ class Settings:
         allow_url_hosts: hosts from which that may read images and videos; see `app.api.fetch.Fetcher`.
         stands_in: the embedded model answers because this machine is too small for a published one.
         feedback: file for likes and dislikes; empty shows neither.
+        lang: language of the page, one of `LANGUAGES`; "auto" takes the browser's.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
 
     Raises:
@@ -91,27 +94,29 @@ class Settings:
     allow_url_hosts: tuple[str, ...] = ()
     stands_in: bool = False
     feedback: str = ""
+    lang: str = AUTO
     option_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(bool(self.model.strip()), "model", self.model, "a folder or a hub id")
-        _require(1 <= self.port <= 65535, "port", self.port, "1 to 65535")
+        _require(bool(self.model.strip()), "model", self.model, Phrase("allow_model"))
+        _require(1 <= self.port <= 65535, "port", self.port, Phrase("allow_port"))
         _require(bool(re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device)), "device", self.device,
-                 "auto, cuda, cuda:N, mps or cpu")  # fmt: skip
+                 Phrase("allow_device"))  # fmt: skip
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("backend", self.backend, tuple(BACKENDS))
         _check_engine(self)
         _one_of("source", self.source, SOURCES)
         _one_of("video-reader", self.video_reader, VIDEO_READERS)
-        _require(bool(self.host.strip()), "host", self.host, "a name or an address")
-        _require(bool(re.match(r"$|/|https?://", self.root_path)), "root-path", self.root_path, "/PATH or a URL")
-        _require(self.max_file_size > 0, "max-file-size", self.max_file_size, "more than nothing")
+        _require(bool(self.host.strip()), "host", self.host, Phrase("allow_host"))
+        _require(bool(re.match(r"$|/|https?://", self.root_path)), "root-path", self.root_path, Phrase("allow_path"))
+        _require(self.max_file_size > 0, "max-file-size", self.max_file_size, Phrase("allow_some"))
         # Somebody may give the key itself, which no error is to repeat.
         if not re.fullmatch(r"([A-Za-z_]\w*)?", self.api_key_env, re.ASCII):
-            raise SettingsError("--api-key-env: allowed is the name of an environment variable, never the key itself.")
+            raise SettingsError(Phrase("key_is_name"))
+        _one_of("lang", self.lang, (*LANGUAGES, AUTO))
         _check_api(self)
         for name in self.adapters:
-            _require(name.strip() not in ("", BASE), "adapter", name, f"any name but {BASE}; it is given as NAME=DIR")
+            _require(name.strip() not in ("", BASE), "adapter", name, Phrase("allow_adapter_name", base=BASE))
         for name, value in self.option_defaults.items():
             _check_option(name.removeprefix("beam."), value)
 
@@ -131,9 +136,7 @@ class Settings:
             return None
         key = os.environ.get(self.api_key_env, "").strip()
         if not key:
-            raise SettingsError(
-                "--api-key-env: the variable of this name is not set, or empty.", "Put the key into it."
-            )
+            raise SettingsError(Phrase("key_not_set"), Phrase("do_put_key"))
         return key
 
 
@@ -145,7 +148,7 @@ def parse_auth(text: str) -> tuple[str, str]:
     """
     user, _, password = text.partition(":")
     if not user or not password:
-        raise SettingsError("--auth: got no user or no password, allowed is USER:PASS.")
+        raise SettingsError(Phrase("auth_wrong"))
     return user, password
 
 
@@ -158,7 +161,7 @@ def parse_hosts(text: str) -> tuple[str, ...]:
     hosts = tuple(filter(None, text.replace(" ", "").lower().split(",")))
     for host in hosts:
         _require(bool(re.fullmatch(r"(\*\.)?[\w-]+(\.[\w-]+)*(:\d{1,5})?", host)), "allow-url-hosts", host,
-                 "a list of names such as example.org,*.example.org,example.org:8080")  # fmt: skip
+                 Phrase("allow_hosts"))  # fmt: skip
     return hosts
 
 
@@ -168,10 +171,10 @@ def parse_cache_size(text: str) -> int | None:
     Raises:
         SettingsError: neither.
     """
-    return None if text.strip().lower() == "auto" else parse_size(text, "cache-size", "auto, or a size such as 2gb")
+    return None if text.strip().lower() == "auto" else parse_size(text, "cache-size", Phrase("allow_cache"))
 
 
-def parse_size(text: str, flag: str = "max-file-size", allowed: str = "a size such as 200mb or 1gb") -> int:
+def parse_size(text: str, flag: str = "max-file-size", allowed: str = "") -> int:
     """Bytes from "20mb", "1.5 GB" or "4096".
 
     Raises:
@@ -179,7 +182,7 @@ def parse_size(text: str, flag: str = "max-file-size", allowed: str = "a size su
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b)?\s*", text, re.IGNORECASE)
     if not match:
-        raise SettingsError(f"--{flag}: got {text!r}, allowed is {allowed}.")
+        raise SettingsError(Phrase("flag_value", flag=flag, got=text, allowed=allowed or Phrase("allow_size")))
     return int(float(match[1]) * UNITS[(match[2] or "").lower()])
 
 
@@ -193,7 +196,7 @@ def parse_max_memory(text: str) -> dict[int | str, int]:
     for item in filter(None, text.replace(" ", "").split(",")):
         match = re.fullmatch(r"(\d+|cpu)=(\d+(?:\.\d+)?)([kmg]i?b)", item, re.IGNORECASE)
         if not match:
-            raise SettingsError(f"--max-memory: got {text!r}, allowed is a list such as 0=10GiB,1=10GiB,cpu=20GiB.")
+            raise SettingsError(Phrase("max_memory_wrong", text=text))
         device = match[1].lower()
         budgets[device if device == "cpu" else int(device)] = int(float(match[2]) * UNITS[match[3].lower()])
     return budgets
@@ -212,7 +215,7 @@ def parse_adapters(texts: Iterable[str]) -> dict[str, str]:
         if not mark or re.search(r"[/\\]", name) or Path(text).is_dir():
             name, folder = Path(text).resolve().name, text
         if name in folders:
-            raise SettingsError(f"--adapter: got two of the name {name!r}.", "Give names: --adapter NAME=DIR.")
+            raise SettingsError(Phrase("adapter_twice", name=name), Phrase("do_give_names"))
         folders[name] = folder
     return folders
 
@@ -221,31 +224,33 @@ def _check_api(settings: Settings) -> None:
     """A flag of the API alone has no effect without it, and a login for the page alone would leave a way around it."""
     if settings.api_only and (settings.share or settings.auth):
         flag = "share" if settings.share else "auth"
-        raise SettingsError(f"--{flag} is for the page; --api-only serves none.", "Ask for a key with --api-key-env.")
+        raise SettingsError(Phrase("flag_page_only", flag=flag), Phrase("do_ask_key"))
     if settings.api and settings.auth and not settings.api_key_env:
-        raise SettingsError(
-            "--auth asks for a login on the page, but --api would answer without one.", "Add --api-key-env NAME."
-        )
+        raise SettingsError(Phrase("auth_gap"), Phrase("do_add_key"))
     if settings.allow_url_hosts and not (settings.api or settings.api_only):
-        raise SettingsError("--allow-url-hosts has no effect without --api or --api-only.")
+        raise SettingsError(Phrase("url_hosts_idle"))
 
 
 def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:
     if not fine:
-        raise SettingsError(f"--{flag}: got {got!r}, allowed is {allowed}.")
+        raise SettingsError(Phrase("flag_value", flag=flag, got=got, allowed=allowed))
 
 
 def _one_of(flag: str, got: str, allowed: tuple[str, ...]) -> None:
-    _require(got in allowed, flag, got, f"{', '.join(allowed[:-1])} or {allowed[-1]}")
+    _require(got in allowed, flag, got, Phrase("list_or", before=listed(allowed[:-1], "list_comma"), after=allowed[-1]))
 
 
 def _check_option(name: str, value: Any) -> None:
     if name not in BY_NAME:
-        raise SettingsError(f"Unknown option {name}. Known options: {', '.join(BY_NAME)}.")
+        raise SettingsError(Phrase("option_unknown_one", name=name, known=", ".join(BY_NAME)))
     try:
         BY_NAME[name].check(value)
     except OptionError as cause:
-        raise SettingsError(f"--{cause.message.replace('_', '-', name.count('_'))}") from cause
+        raise SettingsError(Phrase("flag_wrong", message=_with_dashes(cause.message))) from cause
+
+
+def _with_dashes(message: str) -> str:
+    return message.but(name=message.fields["name"].replace("_", "-")) if isinstance(message, Phrase) else message
 
 
 def parse_base_url(text: str) -> str:
@@ -263,8 +268,8 @@ def parse_base_url(text: str) -> str:
     if not fine or parts.username or parts.password or parts.query or parts.fragment:
         # Not repeated: it may hold a password.
         raise SettingsError(
-            "--base-url: got what is no plain URL of a server, allowed is one such as http://127.0.0.1:8000.",
-            "A key belongs into the variable that --api-key-env names.",
+            Phrase("base_url_wrong"),
+            Phrase("do_key_variable"),
         )
     return url
 
@@ -275,13 +280,14 @@ def _check_engine(settings: Settings) -> None:
     if settings.engine in {*ENGINES, *REMOTE_ENGINES} - set(REMOTE_ENGINES if remote else ENGINES):
         other = "local" if remote else "openai --base-url URL"
         raise SettingsError(
-            f"--engine: {settings.engine!r} does not go with --backend {settings.backend}.", f"Use --backend {other}."
+            Phrase("engine_backend", engine=settings.engine, backend=settings.backend),
+            Phrase("do_use_backend", other=other),
         )
     _one_of("engine", settings.engine, REMOTE_ENGINES if remote else ENGINES)
     if remote:
-        _require(bool(settings.base_urls), "base-url", "none", "the URL of each server, with --backend openai")
+        _require(bool(settings.base_urls), "base-url", Phrase("got_none"), Phrase("allow_urls"))
         urls = [parse_base_url(url) for url in settings.base_urls]
-        _require(len(set(urls)) == len(urls), "base-url", "one twice", "each server once")
+        _require(len(set(urls)) == len(urls), "base-url", Phrase("got_twice"), Phrase("allow_once"))
         object.__setattr__(settings, "base_urls", urls)
     here = {"base-url": settings.base_urls, "served-model": settings.served_model}
     there = {
@@ -293,8 +299,8 @@ def _check_engine(settings: Settings) -> None:
     for flag, given in (there if remote else here).items():
         if given:
             raise SettingsError(
-                f"--{flag} has no effect with --backend {settings.backend}.",
-                "Give it to the engine where that is started." if remote else "Use it with --backend openai.",
+                Phrase("flag_no_effect", flag=flag, backend=settings.backend),
+                Phrase("do_give_engine") if remote else Phrase("do_use_openai"),
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from app.errors import RequestError
+from app.texts import Phrase
 from app.turn import Turn
 
 ROOT = ""  # the parent of the first turns
@@ -74,7 +75,7 @@ class Tree:
             RequestError: there is none.
         """
         if key not in self.turns:
-            raise RequestError("This message is no longer part of the conversation.", "Reload the page.")
+            raise RequestError(Phrase("message_gone"), Phrase("do_reload"))
         return self.turns[key]
 
     def appended(self, turn: Turn) -> Tree:

@@ -11,6 +11,7 @@ from app.backends.base import Capabilities
 from app.errors import AppError, RequestError
 from app.messages import Image, Message, Notice, Text, Usage, Video
 from app.sampling import BASE, SamplingParams
+from app.texts import Phrase
 
 State: TypeAlias = Literal["pending", "done", "stopped", "failed", "example"]
 
@@ -63,7 +64,7 @@ class Turn:
 def check_not_empty(message: Message) -> None:
     """Raise a RequestError if there is neither text nor media."""
     if all(isinstance(part, Text) and not part.text.strip() for part in message.content):
-        raise RequestError("The message is empty.", "Write something or attach an image or a video.")
+        raise RequestError(Phrase("message_empty"), Phrase("do_write_something"))
 
 
 def check_capabilities(turns: Sequence[Turn], params: SamplingParams, capabilities: Capabilities) -> None:
@@ -75,23 +76,25 @@ def check_capabilities(turns: Sequence[Turn], params: SamplingParams, capabiliti
     allowed, model = capabilities.max_images, capabilities.model
     if allowed is not None and images > allowed:
         raise RequestError(
-            f"The conversation has {images} images; {model} takes {allowed}.",
-            "Send fewer images, delete earlier ones or clear the history.",
+            Phrase("images_over", images=images, model=model, allowed=allowed),
+            Phrase("do_fewer_in_talk"),
         )
     if videos and not capabilities.video:
         raise RequestError(
-            f"The conversation has {videos} video{'s' * (videos > 1)}; {model} takes images and text only.",
-            "Send single frames as images.",
+            Phrase("videos_over" if videos > 1 else "videos_over_one", videos=videos, model=model),
+            Phrase("do_send_frames"),
         )
     if examples and not capabilities.few_shot:
         raise RequestError(
-            f"The conversation has {examples} few-shot example{'s' * (examples > 1)}; {model} takes none.",
-            "Delete the examples.",
+            Phrase("examples_over" if examples > 1 else "examples_over_one", examples=examples, model=model),
+            Phrase("do_delete_examples"),
         )
     if params.system_prompt.strip() and not capabilities.system_prompt:
-        raise RequestError(f"A system prompt was given; {model} takes none.", "Leave System Prompt empty.")
+        raise RequestError(Phrase("system_none_taken", model=model), Phrase("do_empty_system"))
     if params.adapter and params.adapter not in capabilities.adapters:
         known = ", ".join((BASE, *capabilities.adapters))
-        raise RequestError(f"Adapter {params.adapter!r} was asked; {model} has {known}.", "Choose one of these.")
+        raise RequestError(
+            Phrase("adapter_asked", adapter=params.adapter, model=model, known=known), Phrase("do_choose_one")
+        )
     if params.searching and not capabilities.beam_search:
-        raise RequestError(f"Beam search was asked; {model} only samples.", "Choose Sampling as Decode Type.")
+        raise RequestError(Phrase("beams_none", model=model), Phrase("do_choose_sampling"))

@@ -15,6 +15,7 @@ from app.errors import AppError, GenerationError, OutOfMemoryError
 from app.messages import Chunk, FinishReason, Image, Message, Part, Progress, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
 from app.stop_texts import StopTexts
+from app.texts import Phrase
 
 if TYPE_CHECKING:
     from app.media.video import Reader
@@ -102,11 +103,11 @@ def _until(stops: Sequence[str], words: Sequence[str]) -> list[str] | None:
 
 
 def _fail() -> AppError:
-    return GenerationError("The echo failed because the message asked for it.", "Send one that starts otherwise.")
+    return GenerationError(Phrase("echo_failed"), Phrase("do_send_otherwise"))
 
 
 def _run_out_of_memory() -> AppError:
-    return OutOfMemoryError("The echo ran out of memory because the message asked for it.", "Send fewer images.")
+    return OutOfMemoryError(Phrase("echo_no_memory"), Phrase("do_fewer_images"))
 
 
 FAULTS = {"/fail": _fail, "/oom": _run_out_of_memory}

@@ -25,6 +25,7 @@ from app.modeling.adapters import check_adapter
 from app.modeling.auto import find_member
 from app.sampling import RARE, SamplingParams
 from app.seen import Seen
+from app.texts import Phrase, listed
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -140,12 +141,12 @@ class LocalBackend(Backend):
             self._engine = make_engine(loaded, self._settings)
             self._measurer = Measurer(loaded, self._settings.video_reader, keeps=self._settings.cache_size != 0)
             self._loaded = loaded
-            self._status = LoadStatus("ready", " ".join(loaded.notes))
+            self._status = LoadStatus("ready", listed(loaded.notes, "said_after"))
         except AppError as error:
             self._fail(error)
         except Exception as error:
             log.exception("Loading the model failed.")
-            self._fail(ModelError(f"The model could not be loaded ({type(error).__name__}).", "See the terminal."))
+            self._fail(ModelError(Phrase("model_load_failed", type=type(error).__name__), Phrase("do_see_terminal")))
         self._settled.set()
         if self._closed and self._engine is not None:
             self._engine.close()
@@ -155,7 +156,7 @@ class LocalBackend(Backend):
 
     def _fail(self, error: AppError) -> None:
         self._error = error
-        self._status = LoadStatus("failed", str(error))
+        self._status = LoadStatus("failed", error.said)
         log.error("%s", error)
 
     def _wait_until_loaded(self) -> Generator[Chunk, None, Engine]:
@@ -163,7 +164,7 @@ class LocalBackend(Backend):
             percent = round(100 * (self._status.fraction or 0))
             yield Chunk(progress=Progress("load", percent, 100))
         if self._engine is None:
-            raise self._error or ModelError("The model is not loaded.")
+            raise self._error or ModelError(Phrase("model_not_loaded"))
         return self._engine
 
     def _follow(self, engine: Engine, ticket: Ticket) -> Generator[Chunk, None, None]:

@@ -26,6 +26,7 @@ from app.remote.profiles import PROFILES, UNKNOWN, Profile
 from app.remote.reading import Meter, Piece, read_event, read_stream
 from app.remote.writing import Item, MessageWriter
 from app.sampling import SamplingParams
+from app.texts import Phrase, listed
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -95,7 +96,7 @@ class OpenAIBackend(Backend):
         errors = [server.error for server in servers if server.error]
         if not self._looked.is_set() or not errors:
             return LoadStatus("loading", "")
-        return LoadStatus("away", " ".join(error.message for error in errors))
+        return LoadStatus("away", listed([error.message for error in errors], "said_after"))
 
     def close(self) -> None:
         """Break off all answers."""
@@ -212,8 +213,8 @@ class OpenAIBackend(Backend):
         errors = [server.error for server in self._pool.servers if server.error]
         if len(errors) == 1:
             return errors[0]
-        words = " ".join(error.message for error in errors) or "No engine answers."
-        return GenerationError(words, errors[0].hint if errors else "Start it, then ask again.")
+        words = listed([error.message for error in errors], "said_after") or Phrase("no_engine")
+        return GenerationError(words, errors[0].hint if errors else Phrase("do_start_engine"))
 
 
 async def _ask(
@@ -253,7 +254,7 @@ def _read(
             event = events.get(timeout=TICK)
         except Empty:
             if answer.done() and events.empty():
-                return Failure(GenerationError("The application is closing."))
+                return Failure(GenerationError(Phrase("app_closing")))
             yield Chunk() if meter.started else waiting
             continue
         if isinstance(event, Failure):

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from app.errors import SettingsError
+from app.texts import Phrase
 
 if TYPE_CHECKING:
     from app.backends.base import Backend
@@ -30,8 +31,8 @@ def make_backend(settings: Settings) -> Backend:
         backend_class = getattr(import_module(module), name)
     except ModuleNotFoundError as cause:
         raise SettingsError(
-            f"Backend {settings.backend!r} needs the package {cause.name!r}, which is not installed.",
-            "Install it with: pip install -r requirements.txt",
+            Phrase("backend_package", backend=settings.backend, name=cause.name),
+            Phrase("do_install_requirements"),
         ) from cause
     backend: Backend = backend_class.from_settings(settings)
     return backend

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from app.errors import AdapterError, OptionError
 from app.modeling.adapters import APPLIED, AdapterWeights, read_adapter
 from app.sampling import BASE
+from app.texts import Phrase
 
 SHOWN = 3  # names in a message
 
@@ -79,7 +80,7 @@ class Adapters:
             OptionError: there is no such adapter.
         """
         if name and name not in self._keys:
-            raise OptionError(f"adapter: got {name!r}, allowed is {', '.join((BASE, *self._keys))}.")
+            raise OptionError(Phrase("adapter_option", name=name, known=", ".join((BASE, *self._keys))))
         if name != self._active:
             self._switch(name)
 
@@ -110,13 +111,13 @@ def _layers(model: nn.Module) -> Iterable[Any]:
 def _whole_parts(model: nn.Module, name: str, weights: AdapterWeights) -> list[_Part]:
     """The parameters that an adapter replaces; those that equal the model's own are left out."""
     own = dict(model.named_parameters(remove_duplicate=False))
-    _require_fit(name, weights, [key for key in weights.whole if key not in own], "has no place for")
+    _require_fit(name, weights, [key for key in weights.whole if key not in own], "unfit_no_place")
     for key in weights.whole:
         if own[key].is_meta or not own[key].is_floating_point():
-            state = "lies in main memory" if own[key].is_meta else "is quantised"
+            state = Phrase("lies_in_memory") if own[key].is_meta else Phrase("is_quantised")
             raise AdapterError(
-                f"Adapter {name!r} replaces {key}, which {state} in this model.",
-                "Load the model without --cpu-offload, in bf16, or quantise it while it loads (--dtype int4).",
+                Phrase("adapter_replaces", name=name, key=key, state=state),
+                Phrase("do_load_plain"),
             )
     _require_same_shapes(name, weights, weights.whole, own)
     parts = [_part(model, key, weight) for key, weight in weights.whole.items()]
@@ -133,7 +134,7 @@ def _part(model: nn.Module, key: str, weight: Tensor) -> _Part:
 
 def _check_targets(model: nn.Module, name: str, weights: AdapterWeights) -> None:
     modules = {path for path, _ in model.named_modules()}
-    _require_fit(name, weights, [path for path in weights.targets if path not in modules], "has no")
+    _require_fit(name, weights, [path for path in weights.targets if path not in modules], "unfit_none")
 
 
 def _put_in(model: nn.Module, name: str, key: str, weights: AdapterWeights) -> None:
@@ -149,11 +150,11 @@ def _put_in(model: nn.Module, name: str, key: str, weights: AdapterWeights) -> N
         try:
             inject_adapter_in_model(config, model, key, state_dict=dict(weights.lora))
         except (ValueError, TypeError, RuntimeError) as error:
-            raise AdapterError(f"Adapter {name!r} cannot be put into this model ({error}).") from error
+            raise AdapterError(Phrase("adapter_not_put", name=name, error=str(error))) from error
         _place_beside_offloaded(model, key)
         places = get_peft_model_state_dict(model, adapter_name=key, save_embedding_layers=False)
-        _require_fit(name, weights, [path for path in weights.lora if path not in places], "has no place for")
-        _require_fit(name, weights, [path for path in places if path not in weights.lora], "lacks weights for")
+        _require_fit(name, weights, [path for path in weights.lora if path not in places], "unfit_no_place")
+        _require_fit(name, weights, [path for path in places if path not in weights.lora], "unfit_lacks")
         _require_same_shapes(name, weights, weights.lora, places)
         set_peft_model_state_dict(model, dict(weights.lora), adapter_name=key)
 
@@ -175,20 +176,18 @@ def _require_same_shapes(
 ) -> None:
     wrong = [key for key, weight in got.items() if weight.shape != allowed[key].shape]
     if wrong:
-        shapes = f"{wrong[0]} is {list(got[wrong[0]].shape)}, allowed is {list(allowed[wrong[0]].shape)}"
-        raise AdapterError(f"Adapter {name!r} does not fit this model: {shapes}.", _advice(weights))
+        first = wrong[0]
+        shapes = Phrase("shape_differs", name=first, got=list(got[first].shape), allowed=list(allowed[first].shape))
+        raise AdapterError(Phrase("adapter_shapes", name=name, shapes=shapes), _advice(weights))
 
 
 def _require_fit(name: str, weights: AdapterWeights, wrong: list[str], why: str) -> None:
     if wrong:
-        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        subject = "it" if why.startswith("lacks") else "the model"
-        raise AdapterError(
-            f"Adapter {name!r} does not fit this model: {subject} {why} {', '.join(wrong[:SHOWN])}{more}.",
-            _advice(weights),
-        )
+        names = ", ".join(wrong[:SHOWN])
+        if len(wrong) > SHOWN:
+            names = Phrase("names_more", names=names, count=len(wrong) - SHOWN)
+        raise AdapterError(Phrase("adapter_unfit", name=name, why=Phrase(why, names=names)), _advice(weights))
 
 
 def _advice(weights: AdapterWeights) -> str:
-    made_for = f" (it says {weights.base})" if weights.base else ""
-    return f"Load the model that it was made for{made_for}."
+    return Phrase("do_load_base_named", base=weights.base) if weights.base else Phrase("do_load_base")

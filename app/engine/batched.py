@@ -30,6 +30,7 @@ from app.media.clip import Cancelled
 from app.media.video import Reader
 from app.messages import Chunk
 from app.modeling.runner import Prompt
+from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ class BatchedEngine(Queued):
                 else:
                     self._start(ticket, job)
             except Cancelled:
-                ticket.events.put(GenerationError("The answer was cancelled."))
+                ticket.events.put(GenerationError(Phrase("answer_cancelled")))
             except AppError as error:
                 ticket.events.put(error)
             except Exception as error:
@@ -215,7 +216,7 @@ class BatchedEngine(Queued):
             self._batch.changed.wait_for(lambda: self._manager.is_running() or self._line.closed, RESTART)
             if not self._schedule(running):
                 self._release(running)
-                raise GenerationError("The engine has ended.", "Start the server again.")
+                raise GenerationError(Phrase("engine_ended"), Phrase("do_restart_server"))
 
     def _schedule(self, running: _Running) -> bool:
         """Hand a request to the scheduler, what was answered already as a part of its prompt; tells whether it took it.
@@ -289,7 +290,7 @@ class BatchedEngine(Queued):
         if self._manager.is_running():
             hurt, self._hurt = self._hurt, []
             for running in hurt:
-                self._fail(running, GenerationError("The model failed while it answered.", "Regenerate."))
+                self._fail(running, GenerationError(Phrase("model_failed"), Phrase("do_regenerate")))
             return
         error = self._manager.background_thread_status.fatal_error or RuntimeError("The scheduler has ended.")
         with self._batch.changed:

@@ -7,6 +7,8 @@ from threading import Lock
 from time import monotonic
 from typing import TypeAlias
 
+from app.texts import Phrase
+
 OnProgress: TypeAlias = Callable[[float, str], None]
 INTERVAL = 0.1  # seconds between two reports
 
@@ -43,4 +45,4 @@ class ByteProgress:
         if self._report is not None:
             unit, name = next((u, n) for u, n in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB"), (1, "bytes"))
                               if self._total >= u)  # fmt: skip
-            self._report(done / self._total, f"{done / unit:.3g} of {self._total / unit:.3g} {name}")
+            self._report(done / self._total, Phrase("bytes_of", done=done / unit, total=self._total / unit, unit=name))

@@ -11,6 +11,7 @@ from app.engine.tickets import Place, Ticket
 from app.errors import SettingsError
 from app.messages import Message
 from app.sampling import SamplingParams
+from app.texts import Phrase
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -44,7 +45,7 @@ def make_engine(loaded: LoadedModel, settings: Settings) -> Engine:
     """
     obstacle = why_not_batched(loaded)
     if settings.engine == "batched" and obstacle:
-        raise SettingsError(f"--engine batched: {obstacle}.", "Use --engine plain.")
+        raise SettingsError(Phrase("engine_not_batched", obstacle=obstacle), Phrase("do_engine_plain"))
     if settings.engine == "plain" or obstacle:
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
@@ -55,11 +56,11 @@ def make_engine(loaded: LoadedModel, settings: Settings) -> Engine:
 def why_not_batched(loaded: LoadedModel) -> str:
     """What keeps the batched engine from serving a model; empty if nothing does."""
     if loaded.runner.batched_model() is None:
-        return f"{loaded.family.name} counts positions or sums up the past in a way that the scheduler does not know"
+        return Phrase("unbatched_positions", name=loaded.family.name)
     if loaded.adapters.names:
-        return "adapters are switched from answer to answer, and a batch has one set of weights"
+        return Phrase("unbatched_adapters")
     if loaded.device.type == "mps":
-        return "it is slow on this device with this version of torch"
+        return Phrase("unbatched_mps")
     if len(set(getattr(loaded.model, "hf_device_map", {}).values())) > 1:
-        return "the model is spread over several devices"
+        return Phrase("unbatched_spread")
     return ""

@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 
 from app.errors import DeviceError
+from app.texts import Phrase
 
 Quantization = Literal["int4", "int8"]
 TORCH_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 DTYPES = ("auto", *TORCH_DTYPES, "int4", "int8")
-WORDS = {"cuda": "this GPU", "mps": "the mps device", "cpu": "this processor"}
 BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, arm
 
 
@@ -82,11 +82,11 @@ def pick_device(name: str, machine: Machine) -> str:
     if name == "auto":
         return "cuda" if machine.cuda else "mps" if machine.mps else "cpu"
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(f"Device {name!r} was asked; allowed is auto, cuda, cuda:N, mps or cpu.")
+        raise DeviceError(Phrase("device_unknown", name=name))
     kind, _, index = name.partition(":")
     there = kind == "cpu" or (kind == "mps" and machine.mps) or (kind == "cuda" and int(index or 0) < machine.cuda)
     if not there:
-        raise DeviceError(f"Device {name} was asked; here is {machine.devices}.", _install_hint(kind, machine))
+        raise DeviceError(Phrase("device_missing", name=name, devices=machine.devices), _install_hint(kind, machine))
     return name
 
 
@@ -98,17 +98,17 @@ def pick_dtype(name: str, kind: str, bf16: bool, quantized_checkpoint: bool) -> 
         bf16: whether the device computes bf16 in hardware.
     """
     if name not in DTYPES:
-        raise DeviceError(f"Dtype {name!r} was asked; allowed is {', '.join(DTYPES)}.")
+        raise DeviceError(Phrase("dtype_unknown", name=name, known=", ".join(DTYPES)))
     quantization, notes = _pick_quantization(name, quantized_checkpoint)
     if quantization and kind == "mps":
-        got = "This checkpoint is int4" if quantized_checkpoint else f"{name} was asked"
-        raise DeviceError(f"{got}, which cannot run on mps; fp16 and fp32 work there.",
-                          "Use the full checkpoint with --dtype fp16.")  # fmt: skip
+        got = Phrase("checkpoint_int4") if quantized_checkpoint else Phrase("dtype_asked", name=name)
+        raise DeviceError(Phrase("not_on_mps", got=got),
+                          Phrase("do_full_fp16"))  # fmt: skip
     if name in ("fp16", "fp32"):
         return DtypeChoice(TORCH_DTYPES[name], quantization, notes)
     best = "bf16" if bf16 and kind != "mps" else "fp32" if kind == "cpu" else "fp16"
     if name == "bf16" and best != "bf16":
-        notes = (*notes, f"bf16 was asked, but {WORDS[kind]} lacks it in hardware; {best} is used.")
+        notes = (*notes, Phrase("note_no_bf16", device=_words(kind), best=best))
     return DtypeChoice(TORCH_DTYPES[best], quantization, notes)
 
 
@@ -141,14 +141,18 @@ def parse_cpu_flags(cpuinfo: str) -> set[str]:
     return set()
 
 
+def _words(kind: str) -> str:
+    return {"cuda": Phrase("this_gpu"), "mps": Phrase("this_mps"), "cpu": Phrase("this_cpu")}[kind]
+
+
 def _pick_quantization(name: str, quantized_checkpoint: bool) -> tuple[Quantization | None, tuple[str, ...]]:
     if quantized_checkpoint:
-        note = "int8 was asked, but this checkpoint is int4 already; it stays int4."
+        note = Phrase("note_int4_stays")
         return "int4", (note,) if name == "int8" else ()
     return ("int4" if name == "int4" else "int8" if name == "int8" else None), ()
 
 
 def _install_hint(kind: str, machine: Machine) -> str:
     if kind == "cuda" and not machine.cuda:
-        return "Use --device auto; a machine with an NVIDIA GPU needs its driver and a CUDA build of PyTorch."
-    return "Use one of these or --device auto."
+        return Phrase("do_auto_nvidia")
+    return Phrase("do_auto_device")

@@ -12,6 +12,7 @@ from typing import Any
 from app.engine.byte_progress import OnProgress
 from app.engine.wanted_files import PICKLED
 from app.errors import CheckpointError, ModelNotFoundError, SettingsError
+from app.texts import Phrase
 
 INDEX = "model.safetensors.index.json"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -50,9 +51,11 @@ def resolve_config(model: str, source: str = "huggingface") -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as cause:
-        raise CheckpointError(f"The config.json of {model} is not JSON ({cause}).", "Fetch the model again.") from cause
+        raise CheckpointError(
+            Phrase("config_not_json", model=model, cause=str(cause)), Phrase("do_fetch_again")
+        ) from cause
     if not isinstance(config, dict):
-        raise CheckpointError(f"The config.json of {model} is a JSON {type(config).__name__}, not an object.")
+        raise CheckpointError(Phrase("config_no_object", model=model, type=type(config).__name__))
     return config
 
 
@@ -61,15 +64,11 @@ def _local_folder(model: str) -> Path | None:
     path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise ModelNotFoundError(
-                f"The folder {model} holds no config.json.", "Name the folder that has the model's config.json."
-            )
+            raise ModelNotFoundError(Phrase("folder_no_config", model=model), Phrase("do_name_folder"))
         return path
     if path.exists() or not HUB_ID.fullmatch(model):
-        got = "is a file" if path.exists() else "does not exist"
-        raise ModelNotFoundError(
-            f"{model} {got}; allowed is a folder or a hub id such as openbmb/MiniCPM-V-2_6.", "Check --model."
-        )
+        got = Phrase("is_a_file") if path.exists() else Phrase("is_not_there")
+        raise ModelNotFoundError(Phrase("model_not_found", model=model, got=got), Phrase("do_check_model"))
     return None
 
 
@@ -83,18 +82,18 @@ def _hub(source: str) -> ModuleType:
         from app.engine import modelscope
 
         return modelscope
-    raise SettingsError(f"--source: got {source!r}, allowed is huggingface or modelscope.")
+    raise SettingsError(Phrase("source_unknown", source=source))
 
 
 def _check_complete(folder: Path, model: str) -> None:
     """A cached folder may lack files when the hub cannot be asked for the rest."""
     missing = [name for name in ("config.json", *_shards(folder)) if not (folder / name).is_file()]
     if not missing and not any(folder.glob("*.safetensors")) and not any(folder.glob(PICKLED)):
-        missing = ["the weights"]
+        missing = [Phrase("the_weights")]
     if missing:
         raise ModelNotFoundError(
-            f"{model} is not complete: {missing[0]}{' and more are' if len(missing) > 1 else ' is'} missing.",
-            "Go online and start again, or name a complete folder with --model.",
+            Phrase("incomplete_more" if len(missing) > 1 else "incomplete", model=model, name=missing[0]),
+            Phrase("do_go_online"),
         )
 
 

@@ -8,6 +8,7 @@ import logging
 import torch
 
 from app.errors import AppError, GenerationError, OutOfMemoryError
+from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +17,11 @@ def typed(error: Exception) -> AppError:
     """An unexpected error as one a user can read; its text, which may quote the prompt, is not repeated."""
     if is_out_of_memory(error):
         return OutOfMemoryError(
-            "The device ran out of memory.",
-            "Use fewer images or frames, fewer slices per image, or a shorter conversation; then regenerate.",
+            Phrase("out_of_memory"),
+            Phrase("do_use_less"),
         )
     log.warning("An answer failed with %s.", type(error).__name__)
-    return GenerationError(
-        f"The model failed while it answered ({type(error).__name__}).", "Regenerate, or start a new conversation."
-    )
+    return GenerationError(Phrase("model_failed_type", type=type(error).__name__), Phrase("do_regenerate_or_new"))
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -23,6 +23,7 @@ from huggingface_hub.utils import get_session, tqdm
 from app.engine.byte_progress import ByteProgress, OnProgress
 from app.engine.wanted_files import WANTED, wanted_files
 from app.errors import ModelNotFoundError
+from app.texts import Phrase
 
 FILES_BAR = "huggingface_hub.snapshot_download"  # the bar that counts bytes written, whatever way they came
 PATIENCE = 10  # seconds until an unanswering hub counts as unreachable
@@ -105,32 +106,27 @@ def _explained(model: str) -> Iterator[None]:
 
 def explain(model: str, cause: Exception) -> tuple[str, str]:
     """What went wrong and what to do about it."""
-    hub = constants.ENDPOINT
+    names = {"model": model, "hub": constants.ENDPOINT}
+    kept = {"model": model, "cache": constants.HF_HUB_CACHE}
     if isinstance(cause, GatedRepoError):
-        return (f"{model} on {hub} is open only to accounts that were given access.",
-                f"Ask for it at {hub}/{model}, then run `hf auth login` or set HF_TOKEN.")  # fmt: skip
+        return Phrase("hub_gated", **names), Phrase("do_ask_huggingface", **names)
     if isinstance(cause, RepositoryNotFoundError):
-        return (f"{model} is neither a folder here nor a repository on {hub}.",
-                "Check the spelling; for a private one run `hf auth login` or set HF_TOKEN.")  # fmt: skip
+        return Phrase("hub_unknown", **names), Phrase("do_spelling_login")
     if isinstance(cause, OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and isinstance(cause, OSError)):
-        return (f"HF_HUB_OFFLINE is set and {model} is not complete in the cache {constants.HF_HUB_CACHE}.",
-                "Unset HF_HUB_OFFLINE, or name a folder with --model.")  # fmt: skip
+        return Phrase("hub_offline", **kept), Phrase("do_unset_offline")
     if isinstance(cause, LocalEntryNotFoundError):
-        return (f"{hub} cannot be reached and {model} is not complete in the cache {constants.HF_HUB_CACHE}.",
-                "Check the connection, set HF_ENDPOINT to a mirror, try --source modelscope, or name a folder with "
-                "--model.")  # fmt: skip
+        return Phrase("hub_away_cache", **names | kept), Phrase("do_connect_huggingface")
     if isinstance(cause, EntryNotFoundError):
-        return f"{model} on {hub} has no config.json.", "Check the name."
+        return Phrase("hub_no_config", **names), Phrase("do_check_the_name")
     if isinstance(cause, HfHubHTTPError):
-        return f"{hub} answered {cause.response.status_code} for {model}.", "Try again later, or another HF_ENDPOINT."
+        return Phrase("hub_answered", **names, status=cause.response.status_code), Phrase("do_later_endpoint")
     if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-        return (f"The disk is full: {model} does not fit in {constants.HF_HUB_CACHE}.",
-                "Make room, or set HF_HOME to a folder on a larger disk; what was fetched is kept.")  # fmt: skip
+        return Phrase("disk_full", **kept), Phrase("do_room")
     if isinstance(cause, OSError) and cause.errno:
-        return f"{model} cannot be stored in {constants.HF_HUB_CACHE} ({cause.strerror}).", "Set HF_HOME."
+        return Phrase("not_stored", **kept, strerror=cause.strerror), Phrase("do_set_home")
     return _broken_off(model, cause)
 
 
 def _broken_off(model: str, cause: Exception) -> tuple[str, str]:
-    return (f"Fetching {model} from {constants.ENDPOINT} broke off ({type(cause).__name__}).",
-            "Start again; what was fetched is kept.")  # fmt: skip
+    broken = Phrase("fetch_broke_off", model=model, hub=constants.ENDPOINT, type=type(cause).__name__)
+    return broken, Phrase("do_start_again")

@@ -26,6 +26,7 @@ from app.families.base import Family
 from app.modeling.auto import find_member
 from app.modeling.minicpmv_runner import MiniCPMVRunner
 from app.modeling.runner import Runner
+from app.texts import Phrase
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -76,7 +77,7 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family: Family = find_member(all_families(), config)
     device, choice = place(settings, config)
-    on_status(0.0, f"{family.name}, {describe(choice, device)}")
+    on_status(0.0, Phrase("loading_model", name=family.name, how=describe(choice, device)))
     with _weight_progress(on_status), readable_errors():
         arguments = _placement(settings, folder, device, choice, family)
         model, processor = runner_class(family).load(folder, family.model_class, **arguments)
@@ -108,7 +109,8 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
 
 def describe(choice: DtypeChoice, device: torch.device) -> str:
     """Where and how the weights are held, e.g. "int4 on cuda:0"."""
-    return f"{choice.quantization or str(choice.torch_dtype).removeprefix('torch.')} on {device}"
+    dtype = choice.quantization or str(choice.torch_dtype).removeprefix("torch.")
+    return Phrase("loading_on", dtype=dtype, device=str(device))
 
 
 def _placement(
@@ -163,7 +165,7 @@ class _ReportingBar:
     def __iter__(self) -> Iterator[Any]:
         for done, item in enumerate(self._bar, 1):
             yield item
-            self._on_status(done / self._total, "weights")
+            self._on_status(done / self._total, Phrase("loading_weights"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._bar, name)
@@ -192,13 +194,13 @@ def readable_errors() -> Iterator[None]:
     except AppError:
         raise
     except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(
-            "The model does not fit into the GPU's memory.", "Try --dtype int4, --multi-gpus or a smaller model."
-        ) from error
+        raise OutOfMemoryError(Phrase("gpu_too_small"), Phrase("do_smaller_model")) from error
     except ImportError as error:
-        raise DeviceError(f"A package is missing: {error.name or error}.", "pip install -r requirements.txt") from error
+        raise DeviceError(
+            Phrase("package_missing", name=error.name or str(error)), Phrase("do_pip_requirements")
+        ) from error
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(
-            f"The model's files cannot be loaded ({type(error).__name__}: {error}).",
-            "Check that the download is complete and that the model is one of the family.",
+            Phrase("files_not_loaded", type=type(error).__name__, error=str(error)),
+            Phrase("do_check_download"),
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from app.engine.byte_progress import ByteProgress, OnProgress
 from app.engine.wanted_files import wanted_files
 from app.errors import ModelNotFoundError
+from app.texts import Phrase
 
 try:
     import requests
@@ -25,8 +26,8 @@ try:
     )
 except ModuleNotFoundError as cause:
     raise ModelNotFoundError(
-        "--source modelscope needs the package modelscope-hub, which is not installed.",
-        "Install it with: pip install modelscope-hub",
+        Phrase("modelscope_missing"),
+        Phrase("do_install_modelscope"),
     ) from cause
 
 PATIENCE = 10  # seconds until an unanswering hub counts as unreachable
@@ -94,16 +95,13 @@ def explain(model: str, cause: Exception, hub: str) -> tuple[str, str]:
     """What went wrong and what to do about it."""
     if isinstance(cause, FileDownloadError) and cause.failed_files:
         cause = next((e for e in cause.failed_files.values() if isinstance(e, Exception)), cause)
+    names = {"model": model, "hub": hub}
     if isinstance(cause, (AuthenticationError, PermissionDeniedError)):
-        return (f"{model} on {hub} is open only to accounts that were given access.",
-                f"Ask for it at {hub}/models/{model}, then set MODELSCOPE_API_TOKEN.")  # fmt: skip
+        return Phrase("hub_gated", **names), Phrase("do_ask_modelscope", **names)
     if isinstance(cause, NotExistError):
-        return f"{model} is neither a folder here nor a repository on {hub}.", "Check the spelling."
+        return Phrase("hub_unknown", **names), Phrase("do_check_spelling")
     if isinstance(cause, (NetworkError, CacheNotFound)):
-        return (f"{hub} cannot be reached and {model} is not complete in the cache.",
-                "Check the connection, try --source huggingface, or name a folder with --model.")  # fmt: skip
+        return Phrase("hub_away", **names), Phrase("do_connect_modelscope")
     if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-        return (f"The disk is full: {model} does not fit in ModelScope's cache.",
-                "Make room, or set MODELSCOPE_CACHE to a folder on a larger disk.")  # fmt: skip
-    return (f"Fetching {model} from {hub} failed ({type(cause).__name__}).",
-            "Start again; what was fetched is kept.")  # fmt: skip
+        return Phrase("disk_full_modelscope", model=model), Phrase("do_room_modelscope")
+    return Phrase("fetch_failed", **names, type=type(cause).__name__), Phrase("do_start_again")

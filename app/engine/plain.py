@@ -12,6 +12,7 @@ from app.engine.tickets import Queued, Ticket
 from app.errors import AppError, GenerationError
 from app.media.clip import Cancelled
 from app.media.video import Reader
+from app.texts import Phrase
 
 
 class PlainEngine(Queued):
@@ -55,7 +56,7 @@ class PlainEngine(Queued):
             self._loaded.adapters.use(ticket.params.adapter)
             self._write(ticket, job)
         except Cancelled:
-            ticket.events.put(GenerationError("The answer was cancelled."))
+            ticket.events.put(GenerationError(Phrase("answer_cancelled")))
         except AppError as error:
             ticket.events.put(error)
         except Exception as error:

@@ -15,6 +15,7 @@ from accelerate.utils import CustomDtype, compute_module_sizes
 from torch import nn
 
 from app.errors import DeviceError
+from app.texts import Phrase
 
 GIB = 1024**3
 # Of what is free: the rest is for the KV cache, activations and fragmentation.
@@ -110,9 +111,8 @@ def _outside(model: nn.Module, prefix: str) -> Iterator[str]:
 def _too_large(needed: int, budgets: Budgets, pinned: int) -> DeviceError:
     have = ", ".join(f"{_name(device)} {size / GIB:.2f} GiB" for device, size in budgets.items())
     return DeviceError(
-        f"The weights need {needed / GIB:.2f} GiB, {pinned / GIB:.2f} GiB of it on the first device; for weights there"
-        f" is: {have}.",
-        "Use --dtype int4, more GPUs, a larger --max-memory, or --cpu-offload to put the rest into main memory.",
+        Phrase("weights_too_large", needed=needed / GIB, pinned=pinned / GIB, have=have),
+        Phrase("do_spread"),
     )
 
 

@@ -15,6 +15,7 @@ from cachetools import LRUCache
 from app.errors import AppError, BackendBusyError
 from app.messages import Chunk, Message
 from app.sampling import SamplingParams
+from app.texts import Phrase
 
 MAX_WAITING = 64
 REMEMBERED_USERS = 1024
@@ -171,9 +172,10 @@ class Line:
     def _busy(self) -> BackendBusyError:
         # Half of the line: then there is room again, and not for everybody at the same moment.
         seconds = self._seconds(len(self._waiting) // 2)
-        when = f"in about {max(1, round(seconds))} s" if seconds is not None else "in a while"
-        message = f"{len(self._waiting)} requests wait already, which is the most allowed."
-        return BackendBusyError(message, f"Try again {when}.", seconds)
+        message = Phrase("queue_longest", count=len(self._waiting))
+        if seconds is None:
+            return BackendBusyError(message, Phrase("do_again_later"))
+        return BackendBusyError(message, Phrase("do_again_seconds", seconds=max(1, round(seconds))), seconds)
 
 
 class Queued:

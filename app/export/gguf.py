@@ -9,6 +9,7 @@ from typing import Any
 
 from app.errors import CheckpointError, SettingsError
 from app.export.members import member_of
+from app.texts import Phrase
 
 
 def export(folder: Path, out: Path, precision: str = "f16") -> list[Path]:
@@ -26,7 +27,7 @@ def export(folder: Path, out: Path, precision: str = "f16") -> list[Path]:
     try:
         import gguf  # noqa: F401
     except ImportError as cause:
-        raise SettingsError("The package gguf is not installed.", "pip install -r requirements-export.txt") from cause
+        raise SettingsError(Phrase("gguf_missing"), Phrase("do_install_export")) from cause
     from app.export import container, language, modelfile, resampler, tokenizer, vision
     from app.export.weights import Weights
 
@@ -60,7 +61,9 @@ def export(folder: Path, out: Path, precision: str = "f16") -> list[Path]:
         context = raw["max_position_embeddings"]
         return [model, tower, modelfile.write(out / "Modelfile", (model, tower), member, family, context)]
     except OSError as cause:
-        raise SettingsError(f"--out: {out} cannot be written to ({cause.strerror}).", "Name another folder.") from cause
+        raise SettingsError(
+            Phrase("out_not_written", out=out, strerror=cause.strerror), Phrase("do_other_folder")
+        ) from cause
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as cause:
-        raise CheckpointError(f"{folder} has no config.json that can be read.") from cause
+        raise CheckpointError(Phrase("folder_config_unread", folder=folder)) from cause
     return config
 
 

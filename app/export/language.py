@@ -12,6 +12,7 @@ from app.errors import CheckpointError
 from app.export.container import Tensor
 from app.export.members import Member
 from app.export.weights import Weights
+from app.texts import Phrase
 
 WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 IN_LAYER = {
@@ -76,7 +77,7 @@ def _name(name: str) -> str:
     _, _, rest = base.partition("model.layers.")
     number, _, part = rest.partition(".")
     if part not in IN_LAYER:
-        raise CheckpointError(f"The weights have {name}, which no model of this kind has.")
+        raise CheckpointError(Phrase("weight_unknown", name=name))
     return f"blk.{number}.{IN_LAYER[part]}.{suffix}"
 
 

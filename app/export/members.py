@@ -9,6 +9,7 @@ from typing import Any, Literal
 from app.errors import UnsupportedModelError
 from app.families import all_families
 from app.modeling.auto import find_member
+from app.texts import Phrase
 
 # llama-server gives a template one text per message, a mark such as <__media_abc__> where an image is. Images and texts
 # stand on lines of their own: the page sends the line ends itself, others may not. Images are numbered through the
@@ -126,12 +127,8 @@ def member_of(config: Mapping[str, Any]) -> tuple[Any, Member]:
     found = next((member for member in MEMBERS if member.name == family.name), None)
     if found is None:
         names = ", ".join(member.name for member in MEMBERS)
-        hint = f"Exported here are {names}."
-        if family.in_library:
-            hint += " For this one use convert_hf_to_gguf.py of llama.cpp."
-        raise UnsupportedModelError(f"{family.name} cannot be exported as GGUF.", hint)
+        hint = Phrase("do_convert_script" if family.in_library else "do_exported", names=names)
+        raise UnsupportedModelError(Phrase("not_exported", name=family.name), hint)
     if "quantization_config" in config:
-        raise UnsupportedModelError(
-            "The checkpoint's weights are quantised; GGUF is made from full ones.", "Name the full checkpoint."
-        )
+        raise UnsupportedModelError(Phrase("weights_quantised"), Phrase("do_full_checkpoint"))
     return family, found

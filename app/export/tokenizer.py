@@ -12,6 +12,7 @@ from gguf import GGUFWriter, TokenType
 from app.errors import CheckpointError
 from app.export.members import Member
 from app.modeling.prompt import GROUNDING
+from app.texts import Phrase
 
 
 def describe(writer: GGUFWriter, folder: Path, config: Mapping[str, Any], member: Member) -> None:
@@ -59,7 +60,7 @@ def _add_pieces(writer: GGUFWriter, folder: Path, size: int) -> list[str]:
 
     path = folder / "tokenizer.model"
     if not path.is_file():
-        raise CheckpointError("The tokenizer.model is missing.", "Take it from the published repository.")
+        raise CheckpointError(Phrase("tokenizer_missing"), Phrase("do_take_published"))
     model = model_pb2.ModelProto.FromString(path.read_bytes())
     tokens, kinds = _padding(size)
     scores = [-10000.0] * size
@@ -94,7 +95,7 @@ def _padding(size: int) -> tuple[list[str], list[TokenType]]:
 
 def _set(tokens: list[str], kinds: list[TokenType], number: int, token: str, kind: TokenType) -> None:
     if number >= len(tokens):
-        raise CheckpointError(f"The tokenizer has a token {number}, the model only {len(tokens)} tokens.")
+        raise CheckpointError(Phrase("tokenizer_token_over", number=number, count=len(tokens)))
     tokens[number], kinds[number] = token, kind
 
 
@@ -102,4 +103,4 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as cause:
-        raise CheckpointError(f"{path.name} cannot be read.", "Take it from the published repository.") from cause
+        raise CheckpointError(Phrase("file_unread", name=path.name), Phrase("do_take_published")) from cause

@@ -15,6 +15,7 @@ from app.export.container import Tensor
 from app.export.members import Member
 from app.export.weights import Weights
 from app.modeling.positions import position_buckets
+from app.texts import Phrase
 
 TABLE = 70  # llama.cpp looks the patch i of n up in row floor(70 * i / n) of the table of positions, whatever its size
 HEAD = 128  # width of the resampler's heads, which llama.cpp does not ask for
@@ -56,8 +57,8 @@ def describe(writer: GGUFWriter, config: Any, picture: Mapping[str, Any], weight
     """
     if config.hidden_size % HEAD:
         raise CheckpointError(
-            f"hidden_size is {config.hidden_size}; llama.cpp takes only multiples of {HEAD}.",
-            "Serve this checkpoint with --api or vLLM.",
+            Phrase("hidden_size_odd", hidden_size=config.hidden_size, multiple=HEAD),
+            Phrase("do_serve_otherwise"),
         )
     tower = config.vision_config
     writer.add_clip_has_vision_encoder(True)
@@ -113,7 +114,7 @@ def _blocks(config: Any, weights: Weights, member: Member) -> int:
     held = {number for name in weights if name.startswith("vpm.") and (number := _split(name, member)[0]) is not None}
     known = config.vision_config.num_hidden_layers - bool(config.drop_vision_last_layer)
     if len(held) < known:
-        raise CheckpointError(f"The tower has {len(held)} blocks; config.json says {known}.")
+        raise CheckpointError(Phrase("tower_blocks", count=len(held), known=known))
     return known
 
 
@@ -131,7 +132,7 @@ def _targets(name: str, number: int | None, part: str, member: Member) -> list[s
     names = TIMM if member.timm else SIGLIP
     base, suffix = (part, "weight") if part in names else (part.rpartition(".")[0], part.rpartition(".")[2])
     if base not in names:
-        raise CheckpointError(f"The weights have {name}, which no tower of this kind has.")
+        raise CheckpointError(Phrase("tower_weight_unknown", name=name))
     prefix = "v." if number is None else f"v.blk.{number}."
     return [f"{prefix}{target}.{suffix}" for target in names[base].split()]
 

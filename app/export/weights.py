@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from app.errors import CheckpointError
+from app.texts import Phrase
 
 
 class Weights:
@@ -31,9 +32,11 @@ class Weights:
                 for path in sorted(folder.glob("pytorch_model*.bin")):
                     self._pickled |= torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as cause:
-            raise CheckpointError(f"{path.name} is broken ({type(cause).__name__}).", "Fetch it anew.") from cause
+            raise CheckpointError(
+                Phrase("file_broken", name=path.name, type=type(cause).__name__), Phrase("do_fetch_anew")
+            ) from cause
         if not self._files and not self._pickled:
-            raise CheckpointError(f"{folder} has no weights.", "Name a folder with safetensors.")
+            raise CheckpointError(Phrase("folder_no_weights", folder=folder), Phrase("do_name_safetensors"))
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
@@ -68,4 +71,4 @@ class Weights:
 
     def _require(self, name: str) -> None:
         if name not in self:
-            raise CheckpointError(f"The weights have no {name}.", "Take all files from the published repository.")
+            raise CheckpointError(Phrase("weight_missing", name=name), Phrase("do_take_all"))

@@ -24,6 +24,7 @@ from app.modeling.single_image_chat import SingleImageChatMixin
 from app.modeling.timm_vision import EvaTower, EvaVisionConfig
 from app.modeling.tower_shape import TowerFromWeights, require
 from app.modeling.vision import Size, encode_pictures
+from app.texts import Phrase
 
 TERMINATORS = ("</s>",)
 # Special tokens, none of which shows in an answer.
@@ -75,10 +76,10 @@ class OmniLMMProcessor(SingleImageProcessor):
         # Reconstructed: the names and order of the added tokens, of which only the names matter here.
         for token in (*self.layout.starts, *self.layout.ends, "<im_patch>"):
             if token not in self.tokenizer.added_tokens_encoder:
-                raise CheckpointError(f"The tokenizer has no token {token} (added_tokens).", "Check its files.")
+                raise CheckpointError(Phrase("tokenizer_no_token", token=token), Phrase("do_check_files"))
         found = super().bounds(ids)
         if len(found) != 1:
-            raise RequestError(f"The prompt was cut behind its image, to {len(ids)} tokens.", "Ask something shorter.")
+            raise RequestError(Phrase("prompt_cut_image", count=len(ids)), Phrase("do_ask_shorter"))
         return found
 
 
@@ -246,8 +247,8 @@ def alternating(msgs: Sequence[Any]) -> list[dict[str, Any]]:
                      for turn in named])  # fmt: skip
     for index, turn in enumerate(turns):
         if turn["role"] != ("user", "assistant")[index % 2]:
-            raise RequestError(f"Message {index + 1} has the role {turn['role']!r}, as the one before it.",
-                               "The roles user and assistant must alternate.")  # fmt: skip
+            raise RequestError(Phrase("roles_repeat", number=index + 1, role=turn['role']),
+                               Phrase("do_alternate"))  # fmt: skip
     return turns
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from app.errors import OptionError
 from app.messages import FrameChoice
+from app.texts import Phrase
 
 _EPSILON = 1e-6  # seconds; time stamps such as 1/3 come as rounded ticks
 
@@ -26,9 +27,9 @@ def choose_times(duration: float, max_frames: int = 64, fps: float = 1.0) -> lis
         OptionError: `max_frames` or `fps` is out of range.
     """
     if max_frames < 1:
-        raise OptionError(f"max_frames is {max_frames}; it must be at least 1.")
+        raise OptionError(Phrase("max_frames_low", max_frames=max_frames))
     if not 0 < fps < math.inf:
-        raise OptionError(f"fps is {fps}; it must be above 0.")
+        raise OptionError(Phrase("fps_low", fps=fps))
     count = max(1, math.ceil((duration - _EPSILON) * fps))
     if count <= max_frames:
         return [moment / fps for moment in range(count)]
@@ -65,8 +66,8 @@ def choose_within(times: Sequence[float], duration: float, max_frames: int, choi
     end = duration if choice.end is None else min(choice.end, duration)
     if not 0 <= choice.start < max(end, _EPSILON):
         raise OptionError(
-            f"The range of the video is {choice.start:g} to {end:g} s; the video has {duration:g} s.",
-            "Let it begin before its end, within the video.",
+            Phrase("video_range", start=choice.start, end=end, duration=duration),
+            Phrase("do_fix_range"),
         )
     most = max_frames if choice.count is None else min(choice.count, max_frames)
     # Asking for a count asks for as many per second as it takes.

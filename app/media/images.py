@@ -11,10 +11,11 @@ from PIL import Image
 from app.errors import ImageError, MediaError
 from app.media.kind import HEAD_BYTES, FileType, file_type, read_head
 from app.media.resize import resize_bicubic
+from app.texts import Phrase
 
 MAX_SIDE = 448 * 16
 MAX_PIXELS = 150_000_000  # above the largest common camera (108 megapixels); 450 MB once decoded
-ALLOWED = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+ALLOWED = Phrase("image_kinds")
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _WHITES = {"F": (1, 255, 65535), "I": (255, 65535)}
@@ -80,11 +81,11 @@ def check_type(head: bytes) -> FileType:
     found = file_type(head)
     if found.name == "a HEIC image":
         raise ImageError(
-            f"The file is a HEIC image, which cannot be read here; allowed are {ALLOWED}.",
-            "Convert it to JPEG, or set the phone's camera to its most compatible format.",
+            Phrase("image_heic", allowed=ALLOWED),
+            Phrase("do_convert_jpeg"),
         )
     if found.kind != "image":
-        raise ImageError(f"The file is {found.name}, not an image; allowed are {ALLOWED}.", "Attach such a file.")
+        raise ImageError(Phrase("not_an_image", name=found.name, allowed=ALLOWED), Phrase("do_attach_such"))
     return found
 
 
@@ -93,16 +94,16 @@ def open_header(file: BinaryIO, kind: FileType) -> Image.Image:
     try:
         return Image.open(file, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise too_large("more pixels than any camera takes", MAX_PIXELS) from None
+        raise too_large(Phrase("pixels_any"), MAX_PIXELS) from None
     except Exception:  # decoders raise errors of many types on a damaged header
         raise _broken(kind) from None
 
 
 def _finish(image: Image.Image, kind: FileType, max_pixels: int, max_side: int) -> Image.Image:
     if image.width < 1 or image.height < 1:
-        raise ImageError(f"The image is {image.width} x {image.height} px; both sides must be at least 1 px.")
+        raise ImageError(Phrase("image_empty", width=image.width, height=image.height))
     if image.width * image.height > max_pixels:
-        raise too_large(f"{image.width} x {image.height} px", max_pixels)
+        raise too_large(Phrase("pixels", width=image.width, height=image.height), max_pixels)
     try:
         rgb = to_rgb(image)
     except Exception:  # as above: whatever a decoder raises, the pixels cannot be had
@@ -150,12 +151,10 @@ def _shrink(image: Image.Image, max_side: int) -> Image.Image:
 
 
 def _broken(kind: FileType) -> ImageError:
-    begins = f"begins as {kind.name} but is" if kind.kind else "is"
-    return ImageError(f"The file {begins} damaged or cut off.", "Save the image again, or attach another copy.")
+    broken = Phrase("image_broken_as", name=kind.name) if kind.kind else Phrase("image_broken")
+    return ImageError(broken, Phrase("do_save_image"))
 
 
 def too_large(size: str, max_pixels: int) -> ImageError:
     """What to raise of a picture with too many pixels."""
-    return ImageError(
-        f"The image has {size}; allowed are {max_pixels / 1e6:,.0f} million pixels.", "Attach a smaller copy."
-    )
+    return ImageError(Phrase("image_large", size=size, limit=max_pixels / 1000000.0), Phrase("do_smaller_copy"))

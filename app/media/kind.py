@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from app.errors import MediaError
+from app.texts import Phrase
 
 Kind: TypeAlias = Literal["image", "video"]
 
@@ -28,32 +29,32 @@ class FileType:
 
 # (offset, bytes, type); the first match counts.
 _SIGNATURES: tuple[tuple[int, bytes, FileType], ...] = (
-    (0, b"\xff\xd8\xff", FileType("a JPEG image", "image")),
-    (0, b"\x89PNG\r\n\x1a\n", FileType("a PNG image", "image")),
-    (0, b"GIF87a", FileType("a GIF image", "image")),
-    (0, b"GIF89a", FileType("a GIF image", "image")),
-    (8, b"WEBP", FileType("a WebP image", "image")),
-    (0, b"II*\0", FileType("a TIFF image", "image")),
-    (0, b"MM\0*", FileType("a TIFF image", "image")),
-    (0, b"\x1a\x45\xdf\xa3", FileType("a Matroska or WebM video", "video")),
-    (8, b"AVI ", FileType("an AVI video", "video")),
-    (0, b"FLV\x01", FileType("a Flash video", "video")),
-    (0, b"OggS", FileType("an Ogg video", "video")),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", FileType("a Windows Media video", "video")),
-    (0, b"\0\0\x01\xba", FileType("an MPEG video", "video")),
-    (0, b"\0\0\x01\xb3", FileType("an MPEG video", "video")),
-    (0, b"%PDF", FileType("a PDF document")),
-    (0, b"PK\x03\x04", FileType("a ZIP archive or an office document")),
-    (0, b"\x1f\x8b", FileType("a gzip archive")),
-    (0, b"8BPS", FileType("a Photoshop image")),
-    (0, b"\0\0\x01\0", FileType("an icon")),
-    (0, b"\0\0\0\x0cjP  ", FileType("a JPEG 2000 image")),
-    (0, b"\0\0\0\x0cJXL ", FileType("a JPEG XL image")),
-    (0, b"\xff\x0a", FileType("a JPEG XL image")),
-    (8, b"WAVE", FileType("WAV audio")),
-    (0, b"ID3", FileType("MP3 audio")),
-    (0, b"\xff\xfb", FileType("MP3 audio")),
-    (0, b"fLaC", FileType("FLAC audio")),
+    (0, b"\xff\xd8\xff", FileType(Phrase("kind_jpeg"), "image")),
+    (0, b"\x89PNG\r\n\x1a\n", FileType(Phrase("kind_png"), "image")),
+    (0, b"GIF87a", FileType(Phrase("kind_gif"), "image")),
+    (0, b"GIF89a", FileType(Phrase("kind_gif"), "image")),
+    (8, b"WEBP", FileType(Phrase("kind_webp"), "image")),
+    (0, b"II*\0", FileType(Phrase("kind_tiff"), "image")),
+    (0, b"MM\0*", FileType(Phrase("kind_tiff"), "image")),
+    (0, b"\x1a\x45\xdf\xa3", FileType(Phrase("kind_matroska"), "video")),
+    (8, b"AVI ", FileType(Phrase("kind_avi"), "video")),
+    (0, b"FLV\x01", FileType(Phrase("kind_flash"), "video")),
+    (0, b"OggS", FileType(Phrase("kind_ogg"), "video")),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", FileType(Phrase("kind_wmv"), "video")),
+    (0, b"\0\0\x01\xba", FileType(Phrase("kind_mpeg"), "video")),
+    (0, b"\0\0\x01\xb3", FileType(Phrase("kind_mpeg"), "video")),
+    (0, b"%PDF", FileType(Phrase("kind_pdf"))),
+    (0, b"PK\x03\x04", FileType(Phrase("kind_zip"))),
+    (0, b"\x1f\x8b", FileType(Phrase("kind_gzip"))),
+    (0, b"8BPS", FileType(Phrase("kind_photoshop"))),
+    (0, b"\0\0\x01\0", FileType(Phrase("kind_icon"))),
+    (0, b"\0\0\0\x0cjP  ", FileType(Phrase("kind_jpeg2000"))),
+    (0, b"\0\0\0\x0cJXL ", FileType(Phrase("kind_jpegxl"))),
+    (0, b"\xff\x0a", FileType(Phrase("kind_jpegxl"))),
+    (8, b"WAVE", FileType(Phrase("kind_wav"))),
+    (0, b"ID3", FileType(Phrase("kind_mp3"))),
+    (0, b"\xff\xfb", FileType(Phrase("kind_mp3"))),
+    (0, b"fLaC", FileType(Phrase("kind_flac"))),
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
@@ -63,11 +64,11 @@ _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 def file_type(head: bytes) -> FileType:
     """The type that a file's first `HEAD_BYTES` bytes announce."""
     if not head:
-        return FileType("empty")
+        return FileType(Phrase("kind_empty"))
     for offset, signature, found in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return found
-    return _iso_type(head) or _weakly_signed_type(head) or _text_type(head) or FileType("of an unknown type")
+    return _iso_type(head) or _weakly_signed_type(head) or _text_type(head) or FileType(Phrase("kind_unknown"))
 
 
 def sniff_kind(source: Path) -> Kind:
@@ -78,7 +79,7 @@ def sniff_kind(source: Path) -> Kind:
     """
     found = file_type(read_head(source))
     if found.kind is None:
-        raise MediaError(f"The file is {found.name}; only images and videos can be attached.")
+        raise MediaError(Phrase("file_other", name=found.name))
     return found.kind
 
 
@@ -97,8 +98,8 @@ def read_head(source: Path) -> bytes:
         with source.open("rb") as file:
             return file.read(HEAD_BYTES)
     except OSError as error:
-        reason = error.strerror or "unknown reason"
-        raise MediaError(f"The file cannot be read: {reason}.", "Attach it again.") from None
+        reason = error.strerror or Phrase("reason_unknown")
+        raise MediaError(Phrase("file_unreadable", reason=reason), Phrase("do_attach_again")) from None
 
 
 def _iso_type(head: bytes) -> FileType | None:
@@ -109,19 +110,19 @@ def _iso_type(head: bytes) -> FileType | None:
     if atom == b"ftyp":
         brands = head[8 : max(12, min(int.from_bytes(head[:4], "big"), 256))]
         if brand in (b"avif", b"avis") or (brand in _HEIC_BRANDS and b"avif" in brands):
-            return FileType("an AVIF image", "image")
+            return FileType(Phrase("kind_avif"), "image")
         if brand in _HEIC_BRANDS:
-            return FileType("a HEIC image", "image")
-    return FileType("an MP4 or QuickTime video", "video")
+            return FileType(Phrase("kind_heic"), "image")
+    return FileType(Phrase("kind_mp4"), "video")
 
 
 def _weakly_signed_type(head: bytes) -> FileType | None:
     """Formats whose signature is a byte or two, so that more than the signature is checked."""
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
-        return FileType("a BMP image", "image")
+        return FileType(Phrase("kind_bmp"), "image")
     for start, step in ((0, 188), (4, 192)):  # transport stream; with 4-byte time codes on discs and in cameras
         if len(head) > start + 2 * step and all(head[start + step * packet] == 0x47 for packet in range(3)):
-            return FileType("an MPEG transport stream", "video")
+            return FileType(Phrase("kind_ts"), "video")
     return None
 
 
@@ -129,10 +130,10 @@ def _text_type(head: bytes) -> FileType | None:
     """Text and the markup that often comes renamed to an image."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in text:
-        return FileType("an SVG drawing")
+        return FileType(Phrase("kind_svg"))
     if text.startswith((b"<!doctype html", b"<html")):
-        return FileType("an HTML page")
-    return FileType("text") if b"\0" not in head and _is_utf8(head) else None
+        return FileType(Phrase("kind_html"))
+    return FileType(Phrase("kind_text")) if b"\0" not in head and _is_utf8(head) else None
 
 
 def _is_utf8(head: bytes) -> bool:

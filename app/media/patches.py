@@ -11,6 +11,7 @@ from PIL import Image
 from app.errors import ImageError
 from app.media.resize import resize_bicubic
 from app.media.slicing import SlicePlan
+from app.texts import Phrase
 
 
 def cut_slices(image: Image.Image, plan: SlicePlan) -> list[Image.Image]:
@@ -26,7 +27,7 @@ def cut_slices(image: Image.Image, plan: SlicePlan) -> list[Image.Image]:
         ImageError: the picture is not RGB.
     """
     if image.mode != "RGB":
-        raise ImageError(f"The image has mode {image.mode}; slices are cut from RGB only.", "Convert it to RGB first.")
+        raise ImageError(Phrase("image_mode", mode=image.mode), Phrase("do_convert_rgb"))
     overview = resize_bicubic(image, plan.overview)
     if plan.grid is None or plan.refined is None or plan.cell is None:
         return [overview]
@@ -52,7 +53,7 @@ def to_patches(slice_image: Image.Image, patch_size: int = 14) -> NDArray[np.uin
     """
     width, height = slice_image.size
     if width % patch_size or height % patch_size:
-        raise ImageError(f"A slice is {width} x {height} px; both sides must be multiples of {patch_size} px.")
+        raise ImageError(Phrase("slice_size", width=width, height=height, patch_size=patch_size))
     rows, columns = height // patch_size, width // patch_size
     pixels = np.asarray(slice_image).reshape(rows, patch_size, columns, patch_size, 3)
     return pixels.transpose(4, 1, 0, 2, 3).reshape(3, patch_size, rows * columns * patch_size)

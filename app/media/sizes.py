@@ -10,6 +10,7 @@ from PIL import Image
 from app.errors import ImageError, MediaError
 from app.media.images import MAX_PIXELS, MAX_SIDE, check_type, open_header, shrunk_size, too_large, upright_size
 from app.media.kind import HEAD_BYTES, read_head
+from app.texts import Phrase
 
 _PNG_NOTES = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 
@@ -39,8 +40,8 @@ def image_size(source: Path | Image.Image | BinaryIO) -> tuple[int, int]:
         except ImageError:
             raise
         except (MediaError, OSError) as error:
-            message = error.message if isinstance(error, MediaError) else "The file cannot be read."
-            raise ImageError(message, "Attach it again.") from None
+            message = error.message if isinstance(error, MediaError) else Phrase("file_unreadable_now")
+            raise ImageError(message, Phrase("do_attach_again")) from None
     kind = check_type(source.read(HEAD_BYTES))
     source.seek(0)
     return _size_of(open_header(source, kind), source)
@@ -49,9 +50,9 @@ def image_size(source: Path | Image.Image | BinaryIO) -> tuple[int, int]:
 def _size_of(image: Image.Image, file: BinaryIO | None = None) -> tuple[int, int]:
     width, height = image.size
     if width < 1 or height < 1:
-        raise ImageError(f"The image is {width} x {height} px; both sides must be at least 1 px.")
+        raise ImageError(Phrase("image_empty", width=width, height=height))
     if width * height > MAX_PIXELS:
-        raise too_large(f"{width} x {height} px", MAX_PIXELS)
+        raise too_large(Phrase("pixels", width=width, height=height), MAX_PIXELS)
     if image.format == "PNG" and file is not None and not _has_notes(file):
         return shrunk_size((width, height), MAX_SIDE)  # asking for its orientation would decode all of it
     return shrunk_size(upright_size(image), MAX_SIDE)

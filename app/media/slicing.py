@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from app.errors import ImageError, OptionError
+from app.texts import Phrase
 
 Size: TypeAlias = tuple[int, int]
 
@@ -73,9 +74,9 @@ def plan_slices(
     """
     width, height = size
     if width < 1 or height < 1:
-        raise ImageError(f"The image is {width} x {height} px; both sides must be at least 1 px.")
+        raise ImageError(Phrase("image_empty", width=width, height=height))
     if max_slice_nums < 1:
-        raise OptionError(f"max_slice_nums is {max_slice_nums}; it must be at least 1.")
+        raise OptionError(Phrase("max_slices_low", max_slice_nums=max_slice_nums))
     grid = choose_grid(size, max_slice_nums, scale_resolution) if slice_mode else None
     if grid is None:
         return SlicePlan(_fit((width, height), scale_resolution, patch_size, upscale=True), patch_size=patch_size)

@@ -17,6 +17,7 @@ from app.media.clip import Cancelled, Check, Clip, VideoFrames, VideoInfo
 from app.media.frames import choose_within, fit_pixels, most_changed
 from app.media.kind import file_type, read_head
 from app.messages import FrameChoice
+from app.texts import Phrase
 
 Reader: TypeAlias = Literal["pyav", "decord"]
 
@@ -124,7 +125,7 @@ def _positions(clip: Clip, max_frames: int, choice: FrameChoice, check: Check) -
         positions = choose_within(times, duration, max_frames, choice)
     left = [position for position in positions if position not in choice.dropped]
     if not left:
-        raise OptionError("All frames of the video are left out.", "Take some back in, or remove the video.")
+        raise OptionError(Phrase("video_no_frames_left"), Phrase("do_take_frames"))
     return left
 
 
@@ -168,7 +169,7 @@ def _opener(reader: Reader) -> Callable[[Path, Check], Clip]:
         from app.media.video_decord import DecordClip
 
         return DecordClip
-    raise OptionError(f"The video reader is {reader!r}; allowed are 'pyav' and 'decord'.")
+    raise OptionError(Phrase("video_reader", reader=reader))
 
 
 def _check_type(source: Path) -> None:
@@ -177,4 +178,4 @@ def _check_type(source: Path) -> None:
     except MediaError as error:
         raise VideoError(error.message, error.hint) from None
     if found.kind != "video" and found.name != "a GIF image":
-        raise VideoError(f"The file is {found.name}, not a video.", "Attach a video such as MP4, WebM, MOV or AVI.")
+        raise VideoError(Phrase("not_a_video", name=found.name), Phrase("do_attach_video"))

@@ -15,6 +15,7 @@ from PIL import Image
 from app.errors import VideoError
 from app.media.clip import Check, VideoInfo
 from app.media.frames import fit_pixels
+from app.texts import Phrase
 
 
 class DecordClip:
@@ -34,8 +35,8 @@ class DecordClip:
             import decord
         except ImportError:
             raise VideoError(
-                "The video reader decord is not installed.",
-                "Install it with: pip install decord (x86-64 Linux and Windows), or use the reader pyav.",
+                Phrase("decord_missing"),
+                Phrase("do_install_decord"),
             ) from None
         try:
             self._reader: Any = decord.VideoReader(str(source.absolute()))
@@ -79,6 +80,6 @@ class DecordClip:
 
 def _unreadable() -> VideoError:
     return VideoError(
-        "The reader decord cannot read this video: it is broken, has no picture, or a format decord does not know.",
-        "Use the reader pyav, or attach another copy as MP4.",
+        Phrase("decord_failed"),
+        Phrase("do_use_pyav"),
     )

@@ -16,6 +16,7 @@ from app.errors import VideoError
 from app.media.clip import Check, VideoInfo
 from app.media.frames import fit_pixels
 from app.media.timeline import Stamp, Timeline
+from app.texts import Phrase
 
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
@@ -94,7 +95,7 @@ class PyAVClip:
         except _FAILURES:
             pass  # a file cut off: what came before the cut counts
         if not stamps:
-            raise VideoError("The video has no frames.", "Attach another copy of it.")
+            raise VideoError(Phrase("video_no_frames"), Phrase("do_attach_copy"))
         return stamps
 
     def _describe(self, first: VideoFrame) -> VideoInfo:
@@ -122,7 +123,7 @@ class PyAVClip:
                 break
             before, self._newest = self._newest, following
         if self._newest is None:
-            raise VideoError("The video cannot be decoded: damaged, or of an unknown codec.", "Convert it to MP4.")
+            raise VideoError(Phrase("video_undecoded"), Phrase("do_convert_mp4"))
         return before.frame if before is not None and self._newest.shown > shown else self._newest.frame
 
     def _start_before(self, shown: int, check: Check) -> None:
@@ -176,9 +177,9 @@ class PyAVClip:
 def _picture_stream(streams: Sequence[VideoStream]) -> VideoStream:
     moving = [stream for stream in streams if not stream.disposition & stream.disposition.attached_pic]
     if not moving:
-        raise VideoError("The file has no moving picture: it is audio only.", "Attach a file with a video track.")
+        raise VideoError(Phrase("video_audio_only"), Phrase("do_attach_track"))
     if moving[0].codec_context is None:
-        raise VideoError("The video's codec is unknown.", "Convert it to MP4 (H.264).")
+        raise VideoError(Phrase("video_codec"), Phrase("do_convert_h264"))
     return moving[0]
 
 
@@ -205,4 +206,4 @@ def _to_picture(frame: VideoFrame, max_pixels: int) -> Image.Image:
 
 
 def _broken() -> VideoError:
-    return VideoError("The video is broken or cut off: it cannot be read.", "Attach another copy, best as MP4.")
+    return VideoError(Phrase("video_broken"), Phrase("do_attach_mp4"))

@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from app.errors import AdapterError
+from app.texts import Phrase
 
 CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -82,7 +83,9 @@ def check_adapter(folder: Path) -> Mapping[str, Any]:
     home = _home(folder)
     config = _read_config(home / CONFIG, folder)
     if not any((home / name).is_file() for name in WEIGHTS):
-        raise AdapterError(f"{folder}: {' or '.join(WEIGHTS)} is missing.", "Copy the whole folder of the adapter.")
+        raise AdapterError(
+            Phrase("adapter_file_missing", folder=folder, names=" or ".join(WEIGHTS)), Phrase("do_copy_adapter")
+        )
     _check_kind(config, folder)
     return config
 
@@ -116,7 +119,7 @@ def plain_name(name: str) -> str:
 def _home(folder: Path) -> Path:
     """Where the files are: in the folder, or in the one that SWIFT's own tuners make in it."""
     if not folder.is_dir():
-        raise AdapterError(f"--adapter: got {str(folder)!r}, allowed is the folder of an adapter; there is none.")
+        raise AdapterError(Phrase("adapter_no_folder", folder=str(folder)))
     inner = folder / "default"
     return inner if not (folder / CONFIG).is_file() and (inner / CONFIG).is_file() else folder
 
@@ -126,13 +129,15 @@ def _read_config(path: Path, folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise AdapterError(
-            f"{folder}: {CONFIG} is missing, so this is no adapter in PEFT's format.",
-            "Give the folder that the training wrote it into; a full model is loaded with --model.",
+            Phrase("adapter_no_config", folder=folder, file=CONFIG),
+            Phrase("do_training_folder"),
         ) from None
     except (OSError, ValueError) as error:
-        raise AdapterError(f"{folder}: {CONFIG} cannot be read ({type(error).__name__}).") from None
+        raise AdapterError(
+            Phrase("adapter_config_unread", folder=folder, file=CONFIG, type=type(error).__name__)
+        ) from None
     if not isinstance(config, dict):
-        raise AdapterError(f"{folder}: {CONFIG} holds no fields.")
+        raise AdapterError(Phrase("adapter_config_empty", folder=folder, file=CONFIG))
     return config
 
 
@@ -140,17 +145,17 @@ def _check_kind(config: Mapping[str, Any], folder: Path) -> None:
     # PEFT and SWIFT give the field different names.
     kind = config.get("peft_type") or config.get("swift_type")
     if str(kind).upper() != "LORA":
-        raise AdapterError(f"{folder}: got an adapter of type {kind}, allowed is LORA.", "Merge it into the model.")
+        raise AdapterError(Phrase("adapter_kind", folder=folder, kind=kind), Phrase("do_merge"))
     start = str(config.get("init_lora_weights"))
     if start.startswith(CHANGED_BASE):
         raise AdapterError(
-            f"{folder}: init_lora_weights is {start!r}: it fits a changed model, not the model itself.",
-            "Convert it to a plain LoRA with PEFT (path_initial_model_for_weight_conversion).",
+            Phrase("adapter_init", folder=folder, start=start),
+            Phrase("do_convert_lora"),
         )
     if config.get("bias") not in (None, "none"):
         raise AdapterError(
-            f"{folder}: bias is {config['bias']!r}, allowed is 'none': biases would change the model for everyone.",
-            "Train it with bias='none', or merge it into the model.",
+            Phrase("adapter_bias", folder=folder, bias=config["bias"]),
+            Phrase("do_train_nobias"),
         )
 
 
@@ -163,8 +168,8 @@ def _check_variants(config: Mapping[str, Any], folder: Path) -> None:
     known = {name for name in LoraConfig.__dataclass_fields__ if name not in APPLIED and name not in WITHOUT_EFFECT}
     if odd := sorted(name for name in known if config.get(name)):
         raise AdapterError(
-            f"{folder}: it uses {', '.join(odd)}; allowed is LoRA with {', '.join(APPLIED)}.",
-            "Merge it into the model.",
+            Phrase("adapter_features", folder=folder, odd=", ".join(odd), allowed=", ".join(APPLIED)),
+            Phrase("do_merge"),
         )
 
 
@@ -179,7 +184,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, LookupError, EOFError, SafetensorError, UnpicklingError) as error:
         raise AdapterError(
-            f"{path}: the weights cannot be read ({type(error).__name__}).", "Check that the copy is complete."
+            Phrase("adapter_weights_unread", path=path, type=type(error).__name__), Phrase("do_check_copy")
         ) from None
 
 
@@ -189,11 +194,11 @@ def _check_complete(
     missing = [name for name in config.get("modules_to_save") or () if not any(_is_in(name, key) for key in whole)]
     if missing:
         raise AdapterError(
-            f"{folder}: modules_to_save names {', '.join(missing)}, but their weights are not there.",
-            "Save the adapter again with PEFT's save_pretrained.",
+            Phrase("adapter_saved_missing", folder=folder, names=", ".join(missing)),
+            Phrase("do_save_adapter"),
         )
     if not lora and not whole:
-        raise AdapterError(f"{folder}: the weights hold nothing.")
+        raise AdapterError(Phrase("adapter_empty", folder=folder))
 
 
 def _is_in(module: str, name: str) -> bool:

@@ -22,6 +22,7 @@ from app.errors import UnsupportedModelError
 from app.modeling.image_processing import MiniCPMVImageProcessor
 from app.modeling.processing import MiniCPMVProcessor
 from app.modeling.tokenization import MiniCPMVTokenizerFast
+from app.texts import Phrase
 
 
 class Member(Protocol):
@@ -122,13 +123,17 @@ def find_member(members: Sequence[Any], config_dict: Mapping[str, Any]) -> Any:
             return member
     if name := _not_yet(config_dict):
         raise UnsupportedModelError(
-            f"{name} is not supported yet; use an external engine. Known here: {', '.join(m.name for m in members)}.",
-            "Engines that run it are vLLM, SGLang, llama.cpp and Ollama.",
+            Phrase("member_unsupported", name=name, known=", ".join(m.name for m in members)),
+            Phrase("do_other_engines"),
         )
     raise UnsupportedModelError(
-        f"The checkpoint's config.json (model_type {config_dict.get('model_type')!r}, version"
-        f" {config_dict.get('version')!r}) is of no model known here. Known: {', '.join(m.name for m in members)}.",
-        "Check the model's name; update this application if the model is newer than it.",
+        Phrase(
+            "member_unknown",
+            type=config_dict.get("model_type"),
+            version=config_dict.get("version"),
+            known=", ".join(m.name for m in members),
+        ),
+        Phrase("do_check_name"),
     )
 
 

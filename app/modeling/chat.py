@@ -14,6 +14,7 @@ from torch import Tensor
 from app.errors import CheckpointError, RequestError
 from app.modeling.generation import penalised, stream_text, trim_answer, unify_end
 from app.modeling.processing import MiniCPMVProcessor
+from app.texts import Phrase
 
 SAMPLING = {"top_p": 0.8, "top_k": 100, "temperature": 0.7, "do_sample": True, "repetition_penalty": 1.05}
 BEAM_SEARCH = {"num_beams": 3, "repetition_penalty": 1.2}
@@ -80,7 +81,7 @@ class ChatMixin:
         """
         if inputs_embeds is None:
             if input_ids is None:
-                raise RequestError("generate() got neither input_ids nor inputs_embeds.", "Pass one of them.")
+                raise RequestError(Phrase("generate_nothing"), Phrase("do_pass_one"))
             inputs_embeds, vision_hidden_states = self.get_inputs_embeds(  # type: ignore[attr-defined]
                 input_ids, pixel_values, tgt_sizes, image_bound, vision_hidden_states
             )
@@ -174,7 +175,7 @@ class ChatMixin:
             CheckpointError: config.json and preprocessor_config.json contradict each other.
         """
         if stream and not sampling:
-            raise RequestError("stream=True got sampling=False; beam search cannot stream.", "Use sampling=True.")
+            raise RequestError(Phrase("beams_stream"), Phrase("do_sampling_true"))
         conversations, batched = _conversations(image, msgs)
         processor = processor or self.get_processor(tokenizer)
         self._check_agreement(processor)
@@ -215,8 +216,8 @@ class ChatMixin:
             got, other = getattr(config, ours), getattr(preprocessor, theirs)
             if got != other:
                 raise CheckpointError(
-                    f"config.json says {ours} = {got!r}, preprocessor_config.json says {theirs} = {other!r}.",
-                    "Take both files from the same repository.",
+                    Phrase("configs_differ", ours=ours, got=got, theirs=theirs, other=other),
+                    Phrase("do_same_repository"),
                 )
 
 
@@ -234,9 +235,9 @@ def parsed(msgs: Any) -> Any:
         try:
             msgs = json.loads(msgs)
         except json.JSONDecodeError as error:
-            raise RequestError(f"msgs is a text that is not JSON ({error}).", "Pass a list of messages.") from None
+            raise RequestError(Phrase("msgs_not_json", error=str(error)), Phrase("do_pass_list")) from None
     if not isinstance(msgs, (list, tuple)) or not msgs:
-        raise RequestError("msgs is empty.", "Pass a list of messages, the first one the user's.")
+        raise RequestError(Phrase("msgs_empty"), Phrase("do_pass_list_user"))
     return msgs
 
 
@@ -245,7 +246,7 @@ def _conversations(image: Any, msgs: Any) -> tuple[list[list[dict[str, Any]]], b
     msgs = parsed(msgs)
     batched = isinstance(msgs[0], (list, tuple))
     if batched and image is not None:
-        raise RequestError("A batch of conversations got image=.", "Put each image into its message's content.")
+        raise RequestError(Phrase("batch_image"), Phrase("do_image_content"))
     conversations = [checked(turns) for turns in (msgs if batched else [msgs])]
     if image is not None and not isinstance(msgs[0].get("content"), (list, tuple)):
         conversations[0][0]["content"].insert(0, image)
@@ -263,14 +264,14 @@ def checked(turns: Sequence[Any]) -> list[dict[str, Any]]:
         role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
         if role not in ("user", "assistant") or content is None:
             raise RequestError(
-                f"Message {index + 1} has the role {role!r}" + (" and no content." if content is None else "."),
-                'A message is {"role": "user" or "assistant", "content": ...}; see system_prompt= for the rest.',
+                Phrase("role_wrong_empty" if content is None else "role_wrong", number=index + 1, role=role),
+                Phrase("do_message_form"),
             )
         conversation.append(
             {"role": role, "content": list(content) if isinstance(content, (list, tuple)) else [content]}
         )
     if not conversation or conversation[0]["role"] != "user":
-        raise RequestError("The first message is not the user's.", 'Begin with a message of the role "user".')
+        raise RequestError(Phrase("first_not_user"), Phrase("do_begin_user"))
     return conversation
 
 

@@ -14,6 +14,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from app.errors import ImageError
 from app.media.patches import cut_slices, normalize, to_patches
 from app.media.slicing import SlicePlan, plan_slices
+from app.texts import Phrase
 
 
 class MiniCPMVImageProcessor(BaseImageProcessor):
@@ -119,4 +120,4 @@ def to_rgb(image: Any) -> PILImage.Image:
         return image.convert("RGB")
     if isinstance(image, np.ndarray) and image.dtype == np.uint8:
         return PILImage.fromarray(image).convert("RGB")
-    raise ImageError(f"An image is of type {type(image).__name__}; a PIL image or a uint8 array (H, W, 3) is needed.")
+    raise ImageError(Phrase("image_type", type=type(image).__name__))

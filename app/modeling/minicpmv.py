@@ -21,6 +21,7 @@ from app.modeling.resampler import CrossAttention, GridResampler, Resampler
 from app.modeling.siglip import VisionTransformer
 from app.modeling.timm_vision import TimmTower
 from app.modeling.vision import Size, group_by_size, run_in_chunks
+from app.texts import Phrase, listed
 
 ProgressHook = Callable[[int, int], None]
 
@@ -69,14 +70,14 @@ def init_vision_weights(module: nn.Module) -> None:
 
 
 def _raise_on_mismatch(info: dict[str, Any]) -> None:
-    kinds = {"missing_keys": "missing", "unexpected_keys": "unexpected", "mismatched_keys": "of another shape"}
+    kinds = {"missing_keys": "keys_missing", "unexpected_keys": "keys_unexpected", "mismatched_keys": "keys_shape"}
     found = {kind: sorted(map(str, info.get(key) or ())) for key, kind in kinds.items()}
-    parts = [f"{len(keys)} {kind} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
+    parts = [Phrase(kind, count=len(keys), names=", ".join(keys[:5]) + ", ..." * (len(keys) > 5))
              for kind, keys in found.items() if keys]  # fmt: skip
     if parts:
         raise CheckpointError(
-            f"The weights do not fit the model: {'; '.join(parts)}.",
-            "Check that config.json and the weight files come from the same repository and are complete.",
+            Phrase("weights_unfit", parts=listed(parts, "list_semicolon")),
+            Phrase("do_check_complete"),
         )
 
 
@@ -289,5 +290,5 @@ def _put_features(row: Tensor, features: Tensor, bound: Tensor) -> Tensor:
     places = torch.cat([torch.arange(start, end) for start, end in bound.tolist()]).to(row.device)
     flat = features.flatten(0, 1)[: len(places)].to(row.device, row.dtype)
     if len(flat) < len(places):
-        raise RequestError(f"The prompt has {len(places)} image positions, but there are {len(flat)} image features.")
+        raise RequestError(Phrase("features_differ", places=len(places), features=len(flat)))
     return row.index_copy(0, places, flat)

@@ -19,6 +19,7 @@ from app.modeling.generation import penalised
 from app.modeling.native_processing import Processor46, Processor47, media_of, split_options
 from app.modeling.runner import Layout, Placed, ProgressHook, Prompt, Runner, Turn, widen
 from app.sampling import SamplingParams
+from app.texts import Phrase, listed
 
 CROPS_AT_ONCE = 8
 THINKING = ("<think>", "</think>")
@@ -214,12 +215,20 @@ def _chunks(pixels: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 def check_weights(info: dict[str, Any]) -> None:
     """Raise a CheckpointError if weights are missing, of another shape or left over."""
     left = [key for key in info.get("unexpected_keys") or () if not str(key).startswith(UNUSED_WEIGHTS)]
-    found = {"missing": info.get("missing_keys"), "of another shape": info.get("mismatched_keys"), "unexpected": left}
-    parts = [f"{len(keys)} {kind} ({', '.join(sorted(map(str, keys))[:5])})" for kind, keys in found.items() if keys]
+    found = {
+        "keys_missing": info.get("missing_keys"),
+        "keys_shape": info.get("mismatched_keys"),
+        "keys_unexpected": left,
+    }
+    parts = [
+        Phrase(kind, count=len(keys), names=", ".join(sorted(map(str, keys))[:5]))
+        for kind, keys in found.items()
+        if keys
+    ]
     if parts:
         raise CheckpointError(
-            f"The weights do not fit the model: {'; '.join(parts)}.",
-            "Check that config.json and the weight files come from the same repository and are complete.",
+            Phrase("weights_unfit", parts=listed(parts, "list_semicolon")),
+            Phrase("do_check_complete"),
         )
 
 
@@ -252,6 +261,6 @@ def check_tokens(config: Any, processor: Any) -> None:
         absent = not hasattr(config, field) or (got is None and field in OPTIONAL_TOKENS)
         if not absent and [got] != ids:
             raise CheckpointError(
-                f"config.json says {field} = {got!r}, but the tokenizer has {token} as {ids}.",
-                "Take both files from the same repository.",
+                Phrase("token_differs", field=field, got=got, token=token, ids=ids),
+                Phrase("do_same_repository"),
             )

@@ -15,6 +15,7 @@ from app.media.slicing import SlicePlan
 from app.modeling.image_processing import MiniCPMVImageProcessor, as_batch, tgt_sizes_of, to_rgb
 from app.modeling.layout import ImageLayout
 from app.modeling.prompt import IMAGE_PLACEHOLDER, PromptEncoder
+from app.texts import Phrase
 
 
 class MiniCPMVBatchFeature(BatchFeature):
@@ -109,8 +110,8 @@ class MiniCPMVProcessor(ProcessorMixin):
         pieces = prompt.split(IMAGE_PLACEHOLDER)
         if len(pieces) - 1 != len(plans):
             raise RequestError(
-                f"The prompt has {len(pieces) - 1} image placeholders {IMAGE_PLACEHOLDER} for {len(plans)} images.",
-                "Put one placeholder per image into the text.",
+                Phrase("placeholders_differ", count=len(pieces) - 1, placeholder=IMAGE_PLACEHOLDER, images=len(plans)),
+                Phrase("do_one_placeholder"),
             )
         texts = [self.image_text(plan, index, use_image_id) for index, plan in enumerate(plans)]
         return pieces[0] + "".join(text + piece for text, piece in zip(texts, pieces[1:], strict=True))
@@ -124,8 +125,8 @@ class MiniCPMVProcessor(ProcessorMixin):
         spans, closed = self.layout.bounds(ids, self.tokenizer.convert_tokens_to_ids)
         if not closed:
             raise RequestError(
-                f"The prompt was cut inside an image after {len(ids)} tokens.",
-                "Use a larger max_inp_length, fewer images or fewer slices per image.",
+                Phrase("prompt_cut_inside", count=len(ids)),
+                Phrase("do_larger_input"),
             )
         return torch.tensor(spans, dtype=torch.int64).reshape(-1, 2)
 
@@ -162,7 +163,7 @@ class MiniCPMVProcessor(ProcessorMixin):
         prompts = [text] if isinstance(text, str) else list(text)
         batch = as_batch(images) if images is not None else [[] for _ in prompts]
         if len(batch) != len(prompts):
-            raise RequestError(f"There are images for {len(batch)} conversations, but {len(prompts)} prompts.")
+            raise RequestError(Phrase("prompts_differ", images=len(batch), prompts=len(prompts)))
         limits = _like(max_slice_nums, batch)
         data: dict[str, list[Any]] = {key: [] for key in ("pixel_values", "tgt_sizes", "image_sizes")}
         rows = []
@@ -236,7 +237,7 @@ class MiniCPMVProcessor(ProcessorMixin):
             The prompt or prompts, or with `tokenize` a processed batch.
         """
         if chat_template is not None:
-            raise RequestError("chat_template= is not taken; the model's own template is used.")
+            raise RequestError(Phrase("template_not_taken"))
         batched = bool(conversation) and isinstance(conversation[0], (list, tuple))
         conversations = [
             [{"role": turn["role"], "content": _plain_parts(turn["content"])} for turn in turns]

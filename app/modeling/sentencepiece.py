@@ -13,6 +13,7 @@ from transformers.tokenization_utils_sentencepiece import SPIECE_UNDERLINE, Sent
 from app.errors import CheckpointError
 from app.modeling.prompt import SentencePieceEncoder
 from app.modeling.tokenization import SliceMarks
+from app.texts import Phrase
 
 
 class LlamaTokenizerWrapper(SliceMarks, SentencePieceBackend):
@@ -33,7 +34,7 @@ class LlamaTokenizerWrapper(SliceMarks, SentencePieceBackend):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.pop("tokenizer_file", None)
         if not kwargs.get("vocab_file"):
-            raise CheckpointError("The tokenizer.model is missing.", "Take it from the published repository.")
+            raise CheckpointError(Phrase("tokenizer_missing"), Phrase("do_take_published"))
         super().__init__(**({"special_tokens_pattern": "bos", "legacy": True} | kwargs))
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:

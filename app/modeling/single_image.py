@@ -17,6 +17,7 @@ from app.modeling.image_processing import MiniCPMVImageProcessor
 from app.modeling.layout import ImageLayout
 from app.modeling.processing import MiniCPMVProcessor
 from app.modeling.prompt import IMAGE_PLACEHOLDER
+from app.texts import Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,12 @@ class SingleImageProcessor(MiniCPMVProcessor):
             RequestError: a system prompt, more than one image, or none where one is needed.
         """
         if any(turn["role"] == "system" for turn in turns):
-            raise RequestError("The conversation has a system prompt, which this model does not take.", "Leave it out.")
+            raise RequestError(Phrase("system_not_taken"), Phrase("do_leave_out"))
         images = sum(isinstance(part, PILImage.Image) for turn in turns for part in turn["content"])
         if images > 1:
-            raise RequestError(f"The conversation has {images} images; this model takes one.", "Leave out the others.")
+            raise RequestError(Phrase("images_one", images=images), Phrase("do_leave_others"))
         if self.layout.needs_image and not images:
-            raise RequestError("The conversation has no image; this model answers only about one.", "Add an image.")
+            raise RequestError(Phrase("image_needed"), Phrase("do_add_image"))
         return super().render(turns, mark, add_generation_prompt)
 
     def _joined(self, parts: Sequence[Any], mark: str) -> str:
@@ -93,8 +94,8 @@ class SingleImageProcessor(MiniCPMVProcessor):
         pieces = text.split(self.layout.tag) if self.layout.tag else [text]
         if len(pieces) > 2:
             raise RequestError(
-                f"The text has {len(pieces) - 1} times {self.layout.tag} for one image.",
-                "Write it once, or not at all.",
+                Phrase("tag_repeated", count=len(pieces) - 1, tag=self.layout.tag),
+                Phrase("do_write_once"),
             )
         before = [self.encoder.guard(piece, mark) for piece in pieces]
         return f"{IMAGE_PLACEHOLDER}\n{before[0]}" if len(before) == 1 else IMAGE_PLACEHOLDER.join(before)

@@ -23,6 +23,7 @@ from app.modeling.single_image import SingleImageProcessor
 from app.modeling.timm_vision import TimmTower, TimmVisionConfig
 from app.modeling.tower_shape import TowerFromWeights, require
 from app.modeling.vision import Size, encode_pictures
+from app.texts import Phrase
 
 TOWER = "vit_so400m_patch14_siglip_384"
 # No separators and no end tokens: turns follow each other directly.
@@ -52,9 +53,8 @@ class SentencePieceProcessor(SingleImageProcessor):
     def __init__(self, image_processor: Any = None, tokenizer: Any = None, layout: Any = None, **kwargs: Any) -> None:
         if tokenizer is not None and not isinstance(tokenizer, LlamaTokenizerWrapper):
             raise CheckpointError(
-                f"The tokenizer is a {type(tokenizer).__name__} (tokenizer_class in tokenizer_config.json); its tokens"
-                " differ from those of this model.",
-                "Take tokenizer_config.json and tokenizer.model from the published repository.",
+                Phrase("tokenizer_other", type=type(tokenizer).__name__),
+                Phrase("do_take_tokenizer"),
             )
         super().__init__(image_processor, tokenizer, layout, **kwargs)
 
@@ -89,9 +89,9 @@ class TimmMiniCPMVConfig(TowerFromWeights, GraniteConfig):
         self.residual_multiplier = self.scale_depth / self.num_hidden_layers**0.5
         self.attention_multiplier = (self.hidden_size // self.num_attention_heads) ** -0.5
         self.logits_scaling = self.hidden_size / self.dim_model_base
-        require(self, "vision_encoder", self.vision_encoder.split(".")[0] == TOWER, f"{TOWER} is known")
-        require(self, "mm_use_im_start_end", self.mm_use_im_start_end, "images stand between two tokens")
-        require(self, "query_num", int(self.query_num**0.5) ** 2 == self.query_num, "the queries form a square")
+        require(self, "vision_encoder", self.vision_encoder.split(".")[0] == TOWER, Phrase("only_tower", tower=TOWER))
+        require(self, "mm_use_im_start_end", self.mm_use_im_start_end, Phrase("images_between"))
+        require(self, "query_num", int(self.query_num**0.5) ** 2 == self.query_num, Phrase("queries_square"))
 
 
 class TimmMiniCPMV(MiniCPMVModel):

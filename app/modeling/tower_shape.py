@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from app.errors import CheckpointError
 from app.modeling.timm_vision import TimmVisionConfig
+from app.texts import Phrase
 
 
 def stored_shape(folder: Path, name: str) -> tuple[int, ...] | None:
@@ -29,8 +30,8 @@ def stored_shape(folder: Path, name: str) -> tuple[int, ...] | None:
             tensors = torch.load(path, map_location="meta", weights_only=True)
         except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
             raise CheckpointError(
-                f"{path.name} is broken or holds more than tensors ({type(error).__name__}); it is not loaded.",
-                "Take the file from the published repository, or weights as safetensors.",
+                Phrase("file_not_tensors", name=path.name, type=type(error).__name__),
+                Phrase("do_take_safetensors"),
             ) from error
         if name in tensors:
             return tuple(tensors[name].shape)
@@ -71,9 +72,10 @@ class TowerFromWeights:
         queries, stated = stored_shape(folder, f"{resampler}.query"), getattr(self, self.query_field)
         if queries and queries[0] != stated:
             raise CheckpointError(
-                f"config.json says {self.query_field} = {stated}, but the weights have {queries[0]} queries"
-                f" ({resampler}.query).",
-                f"Set {self.query_field} to the number of the weights, or take both from the same repository.",
+                Phrase(
+                    "queries_differ", query_field=self.query_field, stated=stated, count=queries[0], resampler=resampler
+                ),
+                Phrase("do_set_queries", query_field=self.query_field),
             )
         if self.vision_config is None:
             kind = type(self).sub_configs_defaults["vision_config"].config_class  # type: ignore[attr-defined]
@@ -96,10 +98,13 @@ def tower_config(kind: type[TimmVisionConfig], folder: Path, weight: str) -> Tim
     found = next((known for known in kind.known if known["hidden_size"] == width), None) or _described(folder, width)
     if found is None:
         raise CheckpointError(
-            f"The vision tower is {width} wide ({weight}); its number of heads is known only for"
-            f" {', '.join(str(known['hidden_size']) for known in kind.known)}.",
-            "Give hidden_size, num_hidden_layers, num_attention_heads and intermediate_size as vision_config in"
-            " config.json.",
+            Phrase(
+                "tower_width",
+                width=width,
+                weight=weight,
+                known=", ".join(str(known["hidden_size"]) for known in kind.known),
+            ),
+            Phrase("do_vision_config"),
         )
     return kind(**found)
 
@@ -120,6 +125,6 @@ def require(config: Any, name: str, holds: bool, why: str) -> None:
     """Raises `CheckpointError` naming a field of config.json unless its value fits."""
     if not holds:
         raise CheckpointError(
-            f"config.json says {name} = {getattr(config, name)!r}, but {why}.",
-            "Check that the checkpoint is one of the model its config.json names.",
+            Phrase("config_field", name=name, got=getattr(config, name), why=why),
+            Phrase("do_check_checkpoint"),
         )

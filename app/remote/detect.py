@@ -11,6 +11,7 @@ import openai
 from app.errors import SettingsError
 from app.remote.failures import failure_of
 from app.remote.profiles import PROFILES, UNKNOWN, Profile
+from app.texts import Phrase
 
 TIMEOUT = 5.0  # seconds for each question
 
@@ -104,9 +105,12 @@ def _choose(cards: Sequence[Mapping[str, Any]], model: str, profile: Profile, ur
     likely = names if len(names) == 1 else [name for name in names if "minicpm" in name.lower().replace("-", "")]
     if len(likely) == 1:
         return next(card for card in cards if card["id"] == likely[0])
-    shown = ", ".join(names[:8]) + (" and more" if len(names) > 8 else "")
+    shown = ", ".join(names[:8])
+    if len(names) > 8:
+        shown = Phrase("names_and_more", names=shown)
     raise SettingsError(
-        f"{profile.title} at {url} serves {shown or 'no model that it tells'}.", "Name one with --served-model."
+        Phrase("engine_serves", title=profile.title, url=url, models=shown or Phrase("serves_none")),
+        Phrase("do_served_model"),
     )
 
 

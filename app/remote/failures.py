@@ -12,16 +12,28 @@ from typing import Any
 import openai
 
 from app.errors import AppError, BackendBusyError, GenerationError, RequestError
+from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
 MOST_WORDS = 400  # characters of an engine's message; some repeat the whole request
-AGAIN = "Press Regenerate to ask again."
+AGAIN = Phrase("do_ask_again")
 _CONTEXT = re.compile(
     r"exceed_context_size|context_length_exceeded|context (length|size|window)|maximum context|too many tokens"
     r"|longer than the (model|maximum)|input length.*exceeds|prompt is too long|available context",
     re.IGNORECASE,
 )
+
+
+# What errors of connections say, and how it is told.
+_REASONS = {
+    "connection refused": "connection_refused",
+    "name or service not known": "name_unknown",
+    "certificate": "certificate",
+    "disconnected": "connection_closed",
+    "incomplete": "connection_closed",
+    "connection attempts failed": "connection_refused",
+}
 
 
 class BrokenOff(Exception):
@@ -52,43 +64,37 @@ def failure_of(cause: Exception, url: str) -> Failure:
     if isinstance(cause, openai.APIStatusError):
         return _refused(cause, url)
     if isinstance(cause, openai.APIConnectionError):
-        error = GenerationError(
-            f"The engine at {url} does not answer ({reason_of(cause)}).", "Start it, then ask again."
-        )
+        error = GenerationError(Phrase("engine_silent", url=url, reason=reason_of(cause)), Phrase("do_start_engine"))
         return Failure(error, server_down=True, elsewhere=True)
     if isinstance(cause, openai.APIError):  # an event in the middle of a stream that began well
         words = words_of(cause)
         if _CONTEXT.search(words):
             return _too_long(words)
-        error = GenerationError(f"The engine at {url} broke off: {words}", AGAIN)
+        error = GenerationError(Phrase("engine_broke_off_words", url=url, words=words), AGAIN)
         return Failure(error, server_down=True, elsewhere=True)
     if isinstance(cause, BrokenOff):
-        return Failure(GenerationError(f"The answer of the engine at {url} broke off.", AGAIN), elsewhere=True)
+        return Failure(GenerationError(Phrase("engine_broke_off", url=url), AGAIN), elsewhere=True)
     # The cause's own text may quote what was asked.
     name = type(cause).__name__
     log.error("Unexpected %s of a server\n%s", name, "".join(traceback.format_tb(cause.__traceback__)))
-    error = GenerationError(f"The engine at {url} gave what could not be understood ({name}).", AGAIN)
+    error = GenerationError(Phrase("engine_unclear", url=url, name=name), AGAIN)
     return Failure(error, server_down=True, elsewhere=True)
 
 
 def reason_of(cause: BaseException) -> str:
     """Why a connection failed, in a few words and without addresses."""
     if isinstance(cause, openai.APITimeoutError):
-        return "it took too long"
+        return Phrase("too_slow")
     inner: BaseException | None = cause
     while inner is not None:
         if isinstance(inner, OSError) and inner.errno:
             return (inner.strerror or type(inner).__name__).lower().split("[")[0][:80]
         text = str(inner).lower()
-        for known in ("connection refused", "name or service not known", "certificate", "disconnected", "incomplete"):
+        for known, key in _REASONS.items():
             if known in text:
-                return {"disconnected": "it closed the connection", "incomplete": "it closed the connection"}.get(
-                    known, known
-                )
-        if "connection attempts failed" in text:
-            return "connection refused"
+                return Phrase(key)
         inner = inner.__cause__ or inner.__context__
-    return "no connection"
+    return Phrase("no_connection")
 
 
 def words_of(cause: openai.APIError) -> str:
@@ -109,22 +115,20 @@ def words_of(cause: openai.APIError) -> str:
 def _refused(cause: openai.APIStatusError, url: str) -> Failure:
     """An answer with a status of 400 or more."""
     status, words = cause.status_code, words_of(cause)
-    said = f"The engine at {url} says: {words}"
+    said = Phrase("engine_says", url=url, words=words)
     if status in (401, 403):
-        return Failure(GenerationError(said, "Name the variable that holds its key with --api-key-env."))
+        return Failure(GenerationError(said, Phrase("do_name_key")))
     if status == 429:
-        return Failure(BackendBusyError(said, "Wait a little, then ask again."), elsewhere=True)
+        return Failure(BackendBusyError(said, Phrase("do_wait_little")), elsewhere=True)
     if status >= 500 or status == 408:
-        hint = "See the engine's own log; " + AGAIN[0].lower() + AGAIN[1:]
-        return Failure(GenerationError(said, hint), server_down=True, elsewhere=True)
+        return Failure(GenerationError(said, Phrase("do_see_log")), server_down=True, elsewhere=True)
     body = cause.body if isinstance(cause.body, Mapping) else {}
     if _CONTEXT.search(f"{words} {body.get('type')} {body.get('code')}"):
         return _too_long(said)
     if status == 404 or re.search(r"model\b.*(not (found|exist)|does not exist)|is pinned to", words, re.IGNORECASE):
-        return Failure(RequestError(said, "Name one of its models with --served-model."))
-    return Failure(RequestError(said, "Change the message or its options, then send it again."))
+        return Failure(RequestError(said, Phrase("do_name_model")))
+    return Failure(RequestError(said, Phrase("do_change_message")))
 
 
 def _too_long(words: str) -> Failure:
-    hint = "Use fewer images or frames, a shorter text or a smaller Max New Tokens, or give the engine more context."
-    return Failure(RequestError(words, hint), too_long=True)
+    return Failure(RequestError(words, Phrase("do_less_context")), too_long=True)

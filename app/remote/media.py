@@ -15,6 +15,7 @@ from cachetools import LRUCache
 from app.errors import ImageError, RequestError
 from app.media.clip import Cancelled
 from app.messages import Image, Video
+from app.texts import Phrase
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -88,8 +89,8 @@ class MediaWriter:
             frames = self._chosen(video, most, cancelled, on_progress)
             if limit and len(frames) > limit:
                 raise RequestError(
-                    f"The video has {len(frames)} frames to look at; the engine takes {limit} of a video.",
-                    f"Set Max Frames to {limit} or less.",
+                    Phrase("video_frames_over", count=len(frames), limit=limit),
+                    Phrase("do_fewer_frames", limit=limit),
                 )
             return (_data_url("video/mp4", write_clip(frames)),)
 
@@ -141,9 +142,7 @@ def image_url(image: PILImage, max_pixels: int = MAX_PIXELS) -> str:
         file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     if file.tell() > MAX_IMAGE:
-        raise ImageError(
-            f"The image takes {file.tell():,} bytes; allowed are {MAX_IMAGE:,}.", "Attach a smaller copy of it."
-        )
+        raise ImageError(Phrase("image_bytes", size=file.tell(), limit=MAX_IMAGE), Phrase("do_smaller_image"))
     return _data_url("image/jpeg", file.getvalue())
 
 
@@ -174,8 +173,8 @@ def check_total(urls: int) -> None:
     """
     if urls > MAX_REQUEST:
         raise RequestError(
-            f"The conversation's images and videos take more than {MAX_REQUEST // 1024**2} MB.",
-            "Send fewer or smaller ones, delete earlier ones or clear the history.",
+            Phrase("request_bytes", limit=MAX_REQUEST // 1024**2),
+            Phrase("do_fewer_smaller"),
         )
 
 

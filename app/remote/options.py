@@ -9,6 +9,7 @@ from typing import Any
 from app.errors import RequestError
 from app.remote.profiles import NEUTRAL, Profile
 from app.sampling import SamplingParams
+from app.texts import Phrase
 
 SAMPLING_ONLY = frozenset({"temperature", "top_p", "top_k", "min_p", "seed"})
 
@@ -21,7 +22,7 @@ def write_options(params: SamplingParams, profile: Profile) -> dict[str, Any]:
     """
     searching = params.searching
     if searching and not profile.beam_fields:
-        raise RequestError(f"Beam search was asked; {profile.title} has none.", "Choose Sampling as Decode Type.")
+        raise RequestError(Phrase("engine_no_beams", title=profile.title), Phrase("do_choose_sampling"))
     fields = profile.beam_fields if searching else profile.fields
     _refuse_unknown(params, fields, profile)
     body: dict[str, Any] = dict(profile.beam_constants if searching else profile.constants)
@@ -43,9 +44,9 @@ def _refuse_unknown(params: SamplingParams, fields: Mapping[str, str], profile: 
         value = getattr(params, name)
         if name in fields or value == neutral or (not params.do_sample and name in SAMPLING_ONLY):
             continue
-        how = "beam search takes" if params.searching else "takes"
-        hint = profile.hints.get(name, f"Leave it at {neutral!r}, which leaves it to the server.")
-        raise RequestError(f"{name} is {value!r}; {profile.title} {how} no {name} with a request.", hint)
+        how = Phrase("beams_take") if params.searching else Phrase("takes")
+        hint = profile.hints.get(name, Phrase("do_leave_neutral", neutral=neutral))
+        raise RequestError(Phrase("engine_no_option", name=name, value=value, title=profile.title, how=how), hint)
 
 
 def _put(body: dict[str, Any], field: str, value: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.sampling import OPTIONS, RARE
+from app.texts import Phrase
 
 # What an option is when nothing is asked of the engine.
 NEUTRAL: Mapping[str, Any] = {
@@ -98,9 +99,9 @@ _OWN = {
 }
 # The tags of places in pictures are special tokens, which these engines leave out by default.
 _WHOLE_TEXT = {"skip_special_tokens": False}
-_SLICES = {"max_slice_nums": "Set the slices for the whole server where it is started, if the engine can."}
+_SLICES = {"max_slice_nums": Phrase("do_slices_server")}
 
-UNKNOWN = Profile("", "an engine of another kind", hints=_SLICES)
+UNKNOWN = Profile("", Phrase("other_engine"), hints=_SLICES)
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
@@ -116,8 +117,7 @@ PROFILES: Mapping[str, Profile] = {
             max_frames=32,
             # A number other than the server's own ends the whole engine, so it is never sent.
             hints={
-                "max_slice_nums": "Start the server with --mm-processor-kwargs '{\"max_slice_nums\": N}': it holds for "
-                "all its requests.",
+                "max_slice_nums": Phrase("do_slices_vllm"),
             },
         ),
         Profile(

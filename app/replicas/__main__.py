@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from app.errors import AppError, SettingsError
-from app.flags import report
+from app.flags import report, say
 from app.replicas.flags import parse_plan
 from app.replicas.plan import Plan
+from app.texts import Phrase
+from app.texts.languages import Locale, command_locale
 
 # Ray reads these when it is imported and hands them on to its processes; what is set already wins.
 ALWAYS = {
@@ -28,23 +30,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 when done, 1 if the replicas cannot run, 2 if a flag is wrong. Errors are one line on stderr.
     """
+    locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
     try:
         plan = parse_plan(argv)
     except SettingsError as error:
-        return report(error, 2)
+        return report(error, 2, locale)
     try:
         for name, value in (ALWAYS if plan.address else ALWAYS | ALONE).items():
             os.environ.setdefault(name, value)
         serve_replicas = _load()
-        serve_replicas(plan)
+        serve_replicas(plan, locale)
     except AppError as error:
-        return report(error, 1)
+        return report(error, 1, locale)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        say(Phrase("stopped"), locale)
     return 0
 
 
-def _load() -> Callable[[Plan], None]:
+def _load() -> Callable[[Plan, Locale], None]:
     """What serves a plan.
 
     Raises:
@@ -54,8 +57,8 @@ def _load() -> Callable[[Plan], None]:
         from app.replicas.run import serve_replicas
     except ModuleNotFoundError as cause:
         raise SettingsError(
-            f"Replicas need the package {cause.name!r}, which is not installed.",
-            "Install it with: pip install -r requirements-replicas.txt",
+            Phrase("replicas_package", name=cause.name),
+            Phrase("do_install_replicas"),
         ) from cause
     return serve_replicas
 

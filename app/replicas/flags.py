@@ -3,57 +3,59 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from app.errors import SettingsError
-from app.flags import Parser, add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags
+from app.flags import add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags
+from app.parsing import Parser
 from app.replicas.plan import ROUTINGS, Plan
 from app.settings import Settings, parse_hosts, parse_size
+from app.texts import Phrase
+from app.texts.languages import Locale, command_locale
 
 MODEL = "openbmb/MiniCPM-V-2_6"
 PORT = 8000
 OWN = tuple(field.name for field in fields(Plan) if field.name != "settings")  # of a flag and of the field it fills
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(locale: Locale = "en") -> argparse.ArgumentParser:
     """All flags; those that say what answers are the page's."""
-    parser = Parser(
-        "Serve several copies of the model under one address, behind the OpenAI protocol.",
-        prog="python -m app.replicas",
-    )
+    parser = Parser(Phrase("about.replicas"), locale, prog="python -m app.replicas")
     add_model_flags(parser, MODEL)
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every interface")
-    add("--port", type=int, default=PORT, help="port to listen on")
+    add("--host", default="127.0.0.1", help=Phrase("help.host"))
+    add("--port", type=int, default=PORT, help=Phrase("help.port"))
     add("--allow-url-hosts", type=parse_hosts, default="", metavar="HOST,*.HOST",
-        help="hosts from which images and videos may be read; else data URLs alone")  # fmt: skip
-    add("--max-file-size", default="500mb", metavar="SIZE", help="largest image or video, such as 200mb or 1gb")
+        help=Phrase("help.replicas.allow-url-hosts"))  # fmt: skip
+    add("--max-file-size", default="500mb", metavar="SIZE", help=Phrase("help.replicas.max-file-size"))
     _add_replica_flags(parser)
-    add_decoding_flags(parser, "What is taken where a request does not say; else the model's own defaults.")
+    add_decoding_flags(parser, Phrase("about.replicas_decoding"))
     return parser
 
 
 def _add_replica_flags(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("replicas").add_argument
-    add("--replicas", type=int, metavar="N", help="copies of the model (1 unless --min-replicas says otherwise)")
+    add = parser.add_argument_group(Phrase("help.replicas_group")).add_argument
+    add("--replicas", type=int, metavar="N", help=Phrase("help.replicas"))
     add("--min-replicas", type=int, metavar="N",
-        help="copies when nobody asks; with --max-replicas, instead of --replicas")  # fmt: skip
-    add("--max-replicas", type=int, metavar="N", help="copies when many ask")
+        help=Phrase("help.min-replicas"))  # fmt: skip
+    add("--max-replicas", type=int, metavar="N", help=Phrase("help.max-replicas"))
     add("--target-ongoing-requests", type=float, default=16, metavar="X",
-        help="requests per copy, waiting ones counted, that copies are added or ended to come to")  # fmt: skip
-    add("--max-ongoing-requests", type=int, default=64, metavar="N", help="requests a copy takes at once; more wait")
-    add("--max-queued-requests", type=int, default=256, metavar="N", help="requests that may wait; more get 429")
+        help=Phrase("help.target-ongoing-requests"))  # fmt: skip
+    add("--max-ongoing-requests", type=int, default=64, metavar="N", help=Phrase("help.max-ongoing-requests"))
+    add("--max-queued-requests", type=int, default=256, metavar="N", help=Phrase("help.max-queued-requests"))
     add("--gpus-per-replica", type=float, metavar="X",
-        help="GPUs of each copy: 0.5 is half of one (1; with --device cpu 0)")  # fmt: skip
-    add("--cpus-per-replica", type=float, default=1, metavar="X", help="CPU cores of each copy, which are its threads")
-    add("--ingress-replicas", type=int, default=1, metavar="N", help="processes that take requests and hand them on")
+        help=Phrase("help.gpus-per-replica"))  # fmt: skip
+    add("--cpus-per-replica", type=float, default=1, metavar="X", help=Phrase("help.cpus-per-replica"))
+    add("--ingress-replicas", type=int, default=1, metavar="N", help=Phrase("help.ingress-replicas"))
     add("--drain-timeout", type=float, default=600, metavar="SECONDS",
-        help="how long answers may go on when their copy is replaced or ended")  # fmt: skip
+        help=Phrase("help.drain-timeout"))  # fmt: skip
     add("--routing", default="conversation", metavar="|".join(ROUTINGS),
-        help="whether each turn of a conversation goes to the copy that has its cache")  # fmt: skip
-    add("--address", default="", metavar="auto|HOST:PORT", help="Ray cluster to deploy into; one is started otherwise")
+        help=Phrase("help.routing"))  # fmt: skip
+    add("--address", default="", metavar="auto|HOST:PORT", help=Phrase("help.address"))
 
 
 def parse_plan(argv: Sequence[str] | None = None) -> Plan:
@@ -63,7 +65,8 @@ def parse_plan(argv: Sequence[str] | None = None) -> Plan:
         SettingsError: an unknown flag or a value that cannot be used.
         SystemExit: `--help` was asked for and printed.
     """
-    flags = vars(build_parser().parse_args(argv))
+    locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
+    flags = vars(build_parser(locale).parse_args(argv))
     options = pop_decoding_flags(flags)
     own = {name: flags.pop(name) for name in OWN}
     settings = Settings(
@@ -72,7 +75,7 @@ def parse_plan(argv: Sequence[str] | None = None) -> Plan:
         option_defaults=option_defaults(options),
     )
     if own["replicas"] is not None and (own["min_replicas"] or own["max_replicas"]):
-        raise SettingsError("--replicas does not go with --min-replicas and --max-replicas.", "Give one or the others.")
+        raise SettingsError(Phrase("replicas_both"), Phrase("do_one_or_others"))
     own["replicas"] = 1 if own["replicas"] is None else own["replicas"]
     if own["gpus_per_replica"] is None:
         own["gpus_per_replica"] = 0 if settings.device in ("cpu", "mps") or settings.backend == "echo" else 1

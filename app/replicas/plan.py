@@ -7,6 +7,7 @@ from typing import Any
 
 from app.errors import SettingsError
 from app.settings import Settings
+from app.texts import Phrase, listed
 
 ROUTINGS = ("conversation", "random")
 
@@ -49,11 +50,11 @@ class Plan:
     def __post_init__(self) -> None:
         if self.settings.backend == "openai":
             raise SettingsError(
-                "--backend: got 'openai', allowed is local or echo: replicas hold a model.",
-                "Put the page in front of another engine instead: python web_demo_2.6.py --backend openai.",
+                Phrase("replicas_backend"),
+                Phrase("do_page_in_front"),
             )
         if (self.min_replicas is None) != (self.max_replicas is None):
-            raise SettingsError("--min-replicas and --max-replicas go together: got one.", "Give both, or --replicas.")
+            raise SettingsError(Phrase("replicas_one"), Phrase("do_both_or_replicas"))
         for flag in (
             "replicas",
             "min_replicas",
@@ -63,23 +64,26 @@ class Plan:
             "ingress_replicas",
         ):
             value = getattr(self, flag)
-            _require(value is None or value >= 1, flag, value, "1 or more")
+            _require(value is None or value >= 1, flag, value, Phrase("allow_one"))
         if self.min_replicas is not None and self.max_replicas is not None:
             _require(self.max_replicas >= self.min_replicas, "max_replicas", self.max_replicas,
-                     f"--min-replicas ({self.min_replicas}) or more")  # fmt: skip
+                     Phrase("allow_min_replicas", least=self.min_replicas))  # fmt: skip
         _require(
-            self.target_ongoing_requests > 0, "target_ongoing_requests", self.target_ongoing_requests, "more than 0"
+            self.target_ongoing_requests > 0,
+            "target_ongoing_requests",
+            self.target_ongoing_requests,
+            Phrase("allow_above_0"),
         )
-        _require(self.gpus_per_replica >= 0, "gpus_per_replica", self.gpus_per_replica, "0 or more")
+        _require(self.gpus_per_replica >= 0, "gpus_per_replica", self.gpus_per_replica, Phrase("allow_0"))
         _require(
             self.gpus_per_replica <= 1 or self.gpus_per_replica % 1 == 0,
             "gpus_per_replica",
             self.gpus_per_replica,
-            "whole GPUs, or a part of one",
+            Phrase("allow_gpus"),
         )
-        _require(self.cpus_per_replica > 0, "cpus_per_replica", self.cpus_per_replica, "more than 0")
-        _require(self.drain_timeout >= 0, "drain_timeout", self.drain_timeout, "0 or more seconds")
-        _require(self.routing in ROUTINGS, "routing", self.routing, " or ".join(ROUTINGS))
+        _require(self.cpus_per_replica > 0, "cpus_per_replica", self.cpus_per_replica, Phrase("allow_above_0"))
+        _require(self.drain_timeout >= 0, "drain_timeout", self.drain_timeout, Phrase("allow_0_seconds"))
+        _require(self.routing in ROUTINGS, "routing", self.routing, listed(ROUTINGS, "list_or"))
 
     @property
     def most_replicas(self) -> int:
@@ -89,4 +93,4 @@ class Plan:
 
 def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:
     if not fine:
-        raise SettingsError(f"--{flag.replace('_', '-')}: got {got!r}, allowed is {allowed}.")
+        raise SettingsError(Phrase("flag_value", flag=flag.replace("_", "-"), got=got, allowed=allowed))

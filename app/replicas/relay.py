@@ -17,6 +17,7 @@ from app.api.errors import RETRY_AFTER, ApiError, unexpected
 from app.errors import AppError, BackendBusyError
 from app.replicas.numbers import Numbers
 from app.replicas.tunnel import Asked, Head
+from app.texts import Phrase
 
 PATIENCE = 3.0  # seconds for a question to all replicas; clients that look whether the server lives wait 5
 TRIES = 2  # of a request whose replica was lost before it said anything
@@ -92,7 +93,7 @@ class Replicas:
             async for piece in answer:
                 yield piece
         except BackPressureError:
-            raise BackendBusyError("Too many requests wait already.", "Try again in a while.") from None
+            raise BackendBusyError(Phrase("queue_full"), Phrase("do_again_later")) from None
         except DeploymentUnavailableError:
             raise ApiError("No replica of the model runs.", "Ask again in a while.", 503, "model_loading",
                            headers={"Retry-After": str(RETRY_AFTER)}) from None  # fmt: skip

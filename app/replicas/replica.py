@@ -20,6 +20,7 @@ from app.replicas.numbers import Numbers
 from app.replicas.tunnel import Asked, Head, reply_of
 from app.replicas.watch import WatchedBackend
 from app.settings import Settings
+from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
@@ -80,4 +81,4 @@ def wait_until_ready(backend: Backend) -> None:
     while (status := backend.status()).state == "loading":
         time.sleep(TICK)
     if status.state != "ready":
-        raise ModelError(status.detail or "The model cannot be loaded.")
+        raise ModelError(status.detail or Phrase("model_not_loadable"))

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import signal
-import sys
 import threading
 from queue import SimpleQueue
 from typing import Any
@@ -18,16 +17,19 @@ from ray.serve.schema import LoggingConfig
 
 from app.cli import check_port
 from app.errors import ModelError, SettingsError
+from app.flags import say
 from app.replicas.application import NAME, build_application
 from app.replicas.plan import Plan
 from app.settings import Settings
+from app.texts import Phrase
+from app.texts.languages import Locale
 
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 END, RESTART, ENDED = "end", "restart", "ended"
 SIGNALS = {"SIGINT": END, "SIGTERM": END, "SIGHUP": RESTART}  # Windows lacks the last
 
 
-def serve_replicas(plan: Plan) -> None:
+def serve_replicas(plan: Plan, locale: Locale = "en") -> None:
     """Serve until interrupted; with an address, deploy and return.
 
     SIGHUP restarts the replicas one after another; the first SIGINT or SIGTERM lets answers end, the second does not.
@@ -44,7 +46,7 @@ def serve_replicas(plan: Plan) -> None:
         _start_serve(plan.settings, everywhere=False)
         _run(plan, wait=True)
         _say_where(plan)
-        _follow_signals(plan)
+        _follow_signals(plan, locale)
     finally:
         ray.shutdown()
 
@@ -54,8 +56,8 @@ def _deploy(plan: Plan) -> None:
         ray.init(address=plan.address, logging_level="warning", log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as cause:
         raise SettingsError(
-            f"--address: there is no Ray cluster at {plan.address!r} that takes this.",
-            "Start one with: ray start --head; its token has to be in the same ~/.ray/auth_token.",
+            Phrase("no_ray", address=plan.address),
+            Phrase("do_start_ray"),
         ) from cause
     try:
         _start_serve(plan.settings, everywhere=True)
@@ -84,8 +86,8 @@ def _start_ray(plan: Plan) -> None:
     least = (plan.min_replicas or plan.replicas) * plan.gpus_per_replica
     if there < least:
         raise SettingsError(
-            f"The replicas need {least:g} GPUs; this machine has {there:g}.",
-            "Ask for fewer --replicas or --gpus-per-replica, or run on CPUs with --device cpu.",
+            Phrase("gpus_few", least=least, there=there),
+            Phrase("do_fewer_replicas"),
         )
 
 
@@ -108,7 +110,7 @@ def _run(plan: Plan, wait: bool) -> None:
     try:
         serve.run_many([target], wait_for_applications_running=wait)
     except RuntimeError as cause:
-        raise ModelError(_reason(NAME), "What came before is above.") from cause
+        raise ModelError(_reason(NAME), Phrase("do_see_above")) from cause
 
 
 def _reason(name: str) -> str:
@@ -117,16 +119,18 @@ def _reason(name: str) -> str:
     told = [application.message] if application else []
     told += [deployment.message for deployment in application.deployments.values()] if application else []
     errors = [line for text in told for line in text.splitlines() if re.match(r"[\w.]+(Error|Exception): ", line)]
-    return f"The replicas do not start: {errors[-1].partition(': ')[2]}" if errors else "The replicas do not start."
+    if not errors:
+        return Phrase("replicas_not_started")
+    return Phrase("replicas_not_started_why", words=errors[-1].partition(": ")[2])
 
 
 def _say_where(plan: Plan) -> None:
     host = plan.settings.host.strip("[]")
     shown = f"[{host}]" if ":" in host else host
-    print(f"* Running on local URL:  http://{shown}:{plan.settings.port}/v1", flush=True)
+    print(Phrase("running_on", url=f"http://{shown}:{plan.settings.port}/v1"), flush=True)
 
 
-def _follow_signals(plan: Plan) -> None:
+def _follow_signals(plan: Plan, locale: Locale) -> None:
     """Do what signals ask until they ask for the end."""
     news: SimpleQueue[str] = SimpleQueue()
 
@@ -137,9 +141,9 @@ def _follow_signals(plan: Plan) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), note)
     while news.get() == RESTART:
-        print("Restarting the replicas one after another.", file=sys.stderr, flush=True)
+        say(Phrase("replicas_restart"), locale)
         _run(plan, wait=False)
-    print("Ending once the answers being written are complete; again to end now.", file=sys.stderr, flush=True)
+    say(Phrase("replicas_ending"), locale)
     threading.Thread(target=_drain, args=(news,), daemon=True).start()
     while news.get() == RESTART:
         pass

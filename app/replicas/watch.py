@@ -10,6 +10,7 @@ from app.backends.passing import PassingBackend
 from app.errors import BackendBusyError, GenerationError, ModelError, OutOfMemoryError
 from app.messages import Chunk, Message
 from app.sampling import SamplingParams
+from app.texts import Phrase
 
 MOST_FAILURES = 3  # in a row; a GPU in error fails every answer from then on
 
@@ -24,14 +25,14 @@ class WatchedBackend(PassingBackend):
     def status(self) -> LoadStatus:
         """That of the backend; failed once too many answers in a row did."""
         if self._failures >= MOST_FAILURES:
-            return LoadStatus("failed", f"The last {self._failures} answers failed.")
+            return LoadStatus("failed", Phrase("answers_failed", count=self._failures))
         return super().status()
 
     def check(self) -> None:
         """Raise a `ModelError` if no answers can be had."""
         status = self.status()
         if status.state == "failed":
-            raise ModelError(f"The model does not answer: {status.detail}")
+            raise ModelError(Phrase("model_silent", detail=status.detail))
 
     def stream(
         self, messages: Sequence[Message], params: SamplingParams, user: str = ""

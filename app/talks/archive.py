@@ -14,6 +14,7 @@ from app.talks.completions import completion_messages
 from app.talks.files import named_files
 from app.talks.form import Json, MediaId, to_json
 from app.talks.reading import MAX_JSON, MAX_PARTS, MAX_TURNS, Media, clean, load_json, media_ids, read_tree
+from app.texts import Phrase
 from app.tree import Tree
 from app.turn import Turn
 
@@ -52,14 +53,14 @@ def read_archive(source: Path, store: Store, max_file_size: int) -> tuple[str, T
     try:
         with zipfile.ZipFile(source) as archive:
             if len(archive.infolist()) > MAX_ENTRIES:
-                raise RequestError(f"The .zip has more than {MAX_ENTRIES} files.", "Import one conversation at a time.")
+                raise RequestError(Phrase("zip_many", limit=MAX_ENTRIES), Phrase("do_import_one"))
             content = load_json(_read(archive, MESSAGES, MAX_JSON).decode("utf-8", "replace"))
             reader = _Media(archive, store, max_file_size)
             return clean(content.get("title", ""), 1000), _tree(content, reader)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, NotImplementedError, EOFError, ValueError) as error:
-        raise RequestError("The file is no .zip that can be read.", "Choose one that this page made.") from error
+        raise RequestError(Phrase("zip_unread"), Phrase("do_choose_made")) from error
     except RuntimeError as error:  # encrypted
-        raise RequestError("The .zip cannot be opened without a password.", "Make one without.") from error
+        raise RequestError(Phrase("zip_password"), Phrase("do_no_password")) from error
 
 
 class _Media:
@@ -89,9 +90,9 @@ def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         with archive.open(name) as entry:
             data = entry.read(limit + 1)
     except KeyError:
-        raise RequestError(f"The .zip has no {MESSAGES}, or lacks a file.", "Choose one that this page made.") from None
+        raise RequestError(Phrase("zip_lacks", file=MESSAGES), Phrase("do_choose_made")) from None
     if len(data) > limit:
-        raise RequestError("A file in the .zip is too large.", "Leave it out.")
+        raise RequestError(Phrase("zip_large"), Phrase("do_leave_out"))
     return data
 
 
@@ -107,7 +108,7 @@ def _tree(content: Json, reader: _Media) -> Tree:
 
 def _from_messages(messages: Any, reader: _Media) -> Tree:
     if not isinstance(messages, list) or not 0 < len(messages) <= 2 * MAX_TURNS:
-        raise RequestError("The .zip has no messages, or too many.", "Choose one that this page made.")
+        raise RequestError(Phrase("zip_messages"), Phrase("do_choose_made"))
     turns: list[Turn] = []
     for message in messages:
         role = message.get("role") if isinstance(message, dict) else None
@@ -117,14 +118,14 @@ def _from_messages(messages: Any, reader: _Media) -> Tree:
             turns[-1].answer += "".join(part.text for part in _parts(message.get("content"), reader) if _is_text(part))
             turns[-1].state = "done"
         elif role not in ("system", "developer"):
-            raise RequestError("The .zip has a message of an unknown role.", "Allowed are system, user and assistant.")
+            raise RequestError(Phrase("zip_role"), Phrase("do_roles"))
     return Tree.of(turns)
 
 
 def _parts(content: Any, reader: _Media) -> tuple[Any, ...]:
     items = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(items, list) or not 0 < len(items) <= MAX_PARTS:
-        raise RequestError("The .zip has a message without content.", "Choose one that this page made.")
+        raise RequestError(Phrase("zip_no_content"), Phrase("do_choose_made"))
     return tuple(_part(item, reader) for item in items)
 
 

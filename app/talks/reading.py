@@ -13,6 +13,7 @@ from app.errors import AppError, GenerationError, RequestError
 from app.messages import Image, Message, Notice, Part, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
 from app.talks.form import FORMAT, Json
+from app.texts import Phrase
 from app.tree import ROOT, Tree
 from app.turn import State, Turn
 
@@ -36,13 +37,13 @@ def load_json(text: Any, limit: int = MAX_JSON) -> Json:
         RequestError: too long, no JSON, or no object.
     """
     if not isinstance(text, str) or len(text) > limit:
-        raise _refused("is no text, or one too long")
+        raise _refused(Phrase("talk_text"))
     try:
         data = json.loads(text, parse_constant=lambda name: None)
     except (ValueError, RecursionError):
-        raise _refused("is not JSON") from None
+        raise _refused(Phrase("talk_json")) from None
     if not isinstance(data, dict):
-        raise _refused("is no object")
+        raise _refused(Phrase("talk_object"))
     return data
 
 
@@ -53,16 +54,16 @@ def read_tree(data: Any, media: Media) -> Tree:
         RequestError: not of this form, or larger than a conversation may be.
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise _refused(f"is not of the format {FORMAT}")
+        raise _refused(Phrase("talk_format", format=FORMAT))
     listed = data.get("turns")
     if not isinstance(listed, list) or len(listed) > MAX_TURNS:
-        raise _refused(f"has no list of at most {MAX_TURNS} turns")
+        raise _refused(Phrase("talk_turns", limit=MAX_TURNS))
     turns: dict[str, Turn] = {}
     parents: dict[str, str] = {}
     for item in listed:
         turn, parent = _turn(item, media)
         if turn.key in turns or parent not in (ROOT, *turns.keys()):
-            raise _refused("has a turn twice, or one behind none")
+            raise _refused(Phrase("talk_order"))
         turns[turn.key], parents[turn.key] = turn, parent
     return Tree(turns, parents, _chosen(data.get("chosen"), parents))
 
@@ -83,16 +84,16 @@ def clean(text: Any, limit: int = MAX_TEXT) -> str:
         RequestError: no text, or one too long.
     """
     if not isinstance(text, str) or len(text) > limit:
-        raise _refused(f"has a text that is none, or longer than {limit:,} characters")
+        raise _refused(Phrase("talk_long", limit=limit))
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _turn(item: Any, media: Media) -> tuple[Turn, str]:
     if not isinstance(item, dict) or not isinstance(key := item.get("key"), str) or not _KEY.fullmatch(key):
-        raise _refused("has a turn without a key")
+        raise _refused(Phrase("talk_key"))
     state, parent = item.get("state"), item.get("parent")
     if state not in get_args(State) or not isinstance(parent, str):
-        raise _refused("has a turn of an unknown state")
+        raise _refused(Phrase("talk_state"))
     turn = Turn(
         Message("user", _content(item.get("content"), media)),
         clean(item.get("answer", "")),
@@ -109,7 +110,7 @@ def _turn(item: Any, media: Media) -> tuple[Turn, str]:
 
 def _content(content: Any, media: Media) -> tuple[Part, ...]:
     if not isinstance(content, list) or not 1 <= len(content) <= MAX_PARTS:
-        raise _refused(f"has a message that is no list of 1 to {MAX_PARTS} parts")
+        raise _refused(Phrase("talk_parts", limit=MAX_PARTS))
     return tuple(_part(part, media) for part in content)
 
 
@@ -118,7 +119,7 @@ def _part(part: Any, media: Media) -> Part:
     if kind == "text":
         return Text(clean(part.get("text")))
     if kind not in ("image", "video") or not isinstance(part.get("media"), str):
-        raise _refused("has a part that is neither text nor image nor video")
+        raise _refused(Phrase("talk_part"))
     found = media.get(part["media"])
     if found is None or (kind == "video") != isinstance(found, Video):
         return found or Text(MISSING[kind])
@@ -181,4 +182,4 @@ def read_params(params: Any) -> SamplingParams | None:
 
 
 def _refused(why: str) -> RequestError:
-    return RequestError(f"The conversation {why}.", "It was not made by this page, or was changed since.")
+    return RequestError(Phrase("talk_wrong", why=why), Phrase("do_not_changed"))

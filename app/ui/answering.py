@@ -11,6 +11,7 @@ import gradio as gr
 
 from app.errors import AppError
 from app.session import Update, Updates
+from app.texts import translated
 from app.ui.page_state import Page
 from app.ui.payloads import Draft, draft_value
 from app.ui.texts import say
@@ -93,7 +94,7 @@ def settle(page: Page, box: Draft) -> Any:
 
 def toast(page: Page, error: AppError) -> None:
     """Show an error without raising it, which would lose what is on the page."""
-    gr.Warning(html.escape(str(error)), title=say("failed", page.locale))
+    gr.Warning(html.escape(translated(error.said, page.locale)), title=say("failed", page.locale))
 
 
 def _running(page: Page, *, first: bool, empty_box: bool) -> View:

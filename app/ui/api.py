@@ -15,6 +15,7 @@ from app.messages import Message, Part, Text
 from app.sampling import SamplingParams
 from app.session import Session, Updates
 from app.settings import Settings
+from app.texts import Phrase
 from app.turn import Turn
 from app.ui.answering import paced
 from app.ui.attachments import attachment, message_parts
@@ -61,8 +62,8 @@ def history_turns(history: Sequence[Any], max_file_size: int) -> list[Turn]:
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in history]
     if roles != ["user", "assistant"] * (len(history) // 2):
         raise RequestError(
-            f"history has the roles {roles}; allowed are user and assistant in turn, ending with assistant.",
-            "Put a system prompt into params.system_prompt.",
+            Phrase("history_roles", roles=roles),
+            Phrase("do_system_param"),
         )
     return [
         Turn(Message("user", _content(question, max_file_size)), _text(_content(answer, max_file_size)), "done")
@@ -80,7 +81,7 @@ def uploaded_file(item: Any) -> Path:
         item = next((item[key] for key in ("path", "file", "image", "video") if item.get(key)), None)
     path = Path(item).resolve() if isinstance(item, str) else Path()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
-        raise MediaError("A file was not uploaded.", "Pass files through handle_file of gradio_client.")
+        raise MediaError(Phrase("not_uploaded"), Phrase("do_handle_file"))
     return path
 
 
@@ -112,7 +113,7 @@ def _content(message: Mapping[str, Any], max_file_size: int) -> tuple[Part, ...]
     if isinstance(content, str):
         return (Text(content),)
     if not isinstance(content, list) or not all(isinstance(item, Mapping) for item in content):
-        raise RequestError("history: content is neither a text nor a list of text and files.")
+        raise RequestError(Phrase("history_content"))
     return tuple(
         Text(item["text"]) if isinstance(item.get("text"), str) else attachment(uploaded_file(item), max_file_size)
         for item in content
@@ -121,5 +122,5 @@ def _content(message: Mapping[str, Any], max_file_size: int) -> tuple[Part, ...]
 
 def _text(parts: Sequence[Part]) -> str:
     if not all(isinstance(part, Text) for part in parts):
-        raise RequestError("history: an assistant's content has a file; allowed is text.")
+        raise RequestError(Phrase("history_file"))
     return "\n".join(part.text for part in parts if isinstance(part, Text))

@@ -10,6 +10,7 @@ from app.errors import MediaError
 from app.media.kind import sniff_kind
 from app.messages import FrameChoice, Image, Part, Video
 from app.placement import place_attachments
+from app.texts import Phrase
 
 MAX_FILES = 64  # in one message
 
@@ -24,7 +25,7 @@ def message_parts(text: str, files: Sequence[Path], max_file_size: int) -> tuple
         MediaError: a file is no image or video or too large, or there are too many; says which one by number.
     """
     if len(files) > MAX_FILES:
-        raise MediaError(f"The message has {len(files)} files; {MAX_FILES} are allowed.", "Send fewer at a time.")
+        raise MediaError(Phrase("files_many", count=len(files), limit=MAX_FILES), Phrase("do_send_fewer"))
     return place_attachments(text, [_numbered(file, number, max_file_size) for number, file in enumerate(files, 1)])
 
 
@@ -45,10 +46,10 @@ def attachment(file: Path, max_file_size: int) -> Image | Video:
     try:
         size = file.stat().st_size
     except OSError as error:
-        raise MediaError("The file is no longer on the server.", "Attach it again.") from error
+        raise MediaError(Phrase("file_gone"), Phrase("do_attach_again")) from error
     if size > max_file_size:
         megabytes, allowed = size / 1024**2, max_file_size / 1024**2
-        raise MediaError(f"The file has {megabytes:.1f} MB; {allowed:.1f} MB are allowed.", "Send a smaller one.")
+        raise MediaError(Phrase("file_large", megabytes=megabytes, allowed=allowed), Phrase("do_send_smaller"))
     return Video(file) if sniff_kind(file) == "video" else Image(file)
 
 
@@ -56,4 +57,4 @@ def _numbered(file: Path, number: int, max_file_size: int) -> Image | Video:
     try:
         return attachment(file, max_file_size)
     except MediaError as error:
-        raise type(error)(f"Attachment {number}: {error.message}", error.hint) from error
+        raise type(error)(Phrase("attachment", number=number, message=error.message), error.hint) from error

@@ -17,6 +17,7 @@ from app.media.kind import sniff_kind
 from app.media.video import choose, probe, read_frames
 from app.messages import FrameChoice, Part, Video
 from app.sampling import BY_NAME
+from app.texts import Phrase
 from app.ui import answering, payloads
 from app.ui.bench_html import bench_html
 from app.ui.bridge import Bridge, add_bridge, read_call, whole_number
@@ -109,13 +110,13 @@ def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
     start, end = (_seconds(call.get(name)) for name in ("start", "end"))
     mode, value = call.get("mode"), _seconds(call.get("value"))
     if end <= start:
-        raise OptionError("The range of the video ends before it begins.", "Move its end behind its beginning.")
+        raise OptionError(Phrase("range_backwards"), Phrase("do_move_end"))
     if mode == "fps":
         if not 0.001 <= value <= 240:
-            raise OptionError(f"fps: got {value:g}, allowed is 0.001 to 240.")
+            raise OptionError(Phrase("fps_range", value=value))
         return FrameChoice(start, end, fps=value)
     if mode not in ("count", "scenes"):
-        raise RequestError("The click could not be understood.", "Reload the page.")
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
     count = BY_NAME["max_frames"].check(int(value))
     return FrameChoice(start, end, count=count, scenes=mode == "scenes")
 
@@ -127,7 +128,7 @@ def _seconds(value: Any) -> float:
         or not isfinite(value)
         or not 0 <= value <= LONGEST
     ):
-        raise RequestError("The click could not be understood.", "Reload the page.")
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
     return float(value)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.errors import RequestError
+from app.texts import Phrase
 from app.ui.context import PRIVATE
 
 
@@ -46,7 +47,7 @@ def read_call(text: str | None) -> Mapping[str, Any]:
     except ValueError:
         call = None
     if not isinstance(call, dict):
-        raise RequestError("The click could not be understood.", "Reload the page.")
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
     return call
 
 
@@ -58,5 +59,5 @@ def whole_number(call: Mapping[str, Any], name: str) -> int:
     """
     value = call.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError("The click could not be understood.", "Reload the page.")
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
     return value

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from app.errors import AppError, ContextLengthError, OutOfMemoryError, RequestError
 from app.meter import Fix, FixKind, smaller
+from app.texts import Phrase
 from app.turn import Turn
 from app.ui.bridge import whole_number
 from app.ui.texts import Locale, say
@@ -23,7 +24,7 @@ def read_fix(call: Mapping[str, Any]) -> Fix:
     for kind in get_args(FixKind):
         if call.get("kind") == kind and 0 <= value <= 4096:
             return Fix(kind, value)
-    raise RequestError("The click could not be understood.", "Reload the page.")
+    raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
 
 
 def fix_buttons(fixes: Sequence[Fix], locale: Locale) -> str:

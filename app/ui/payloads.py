@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from app.errors import MediaError, RequestError
 from app.messages import Image, Part, Text, Video
 from app.placement import marked_text
+from app.texts import Phrase
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -57,7 +58,7 @@ def read_event(data: Mapping[str, Any]) -> MessageEvent:
         payload = data["payload"][0]
         return MessageEvent(int(payload["index"]), payload.get("value"))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as cause:
-        raise RequestError("The click could not be understood.", "Reload the page.") from cause
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
 
 
 def liked(data: Mapping[str, Any]) -> bool:
@@ -69,7 +70,7 @@ def liked(data: Mapping[str, Any]) -> bool:
     try:
         return bool(data["payload"][0]["liked"])
     except (KeyError, IndexError, TypeError) as cause:
-        raise RequestError("The click could not be understood.", "Reload the page.") from cause
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
 
 
 def edited_texts(value: Any) -> list[str]:
@@ -167,7 +168,7 @@ def _thumbnails(run: Sequence[Image | Video], names: Sequence[str]) -> Payload:
 def _file(part: Image | Video, name: str) -> Payload:
     """A file under its number instead of its name; the extension tells the component what it is."""
     if not isinstance(part.source, Path):
-        raise MediaError("The picture is in memory and cannot be shown on the page.")
+        raise MediaError(Phrase("picture_in_memory"))
     suffix, kind = (".mp4", "video/mp4") if isinstance(part, Video) else (".png", "image/png")
     meta = {"_type": "gradio.FileData"}
     return {"path": str(part.source), "orig_name": name + suffix, "mime_type": kind, "meta": meta}

@@ -8,11 +8,11 @@ from itertools import groupby
 
 from app.backends.base import Capabilities
 from app.messages import Usage
-from app.sampling import OPTIONS, Mode, SamplingParams
+from app.sampling import BY_NAME, OPTIONS, Mode, SamplingParams
 from app.seen import Piece, Seen, SeenPicture, SeenSlice
 from app.turn import Turn
 from app.ui.decoding_panel import applies
-from app.ui.texts import OPTION_TEXTS_ZH, Locale, say
+from app.ui.texts import Locale, say
 from app.ui.thumbnails import thumbnail_url
 
 IMAGE_SIDE = 480  # px
@@ -181,4 +181,4 @@ def _settings(params: SamplingParams, capabilities: Capabilities, locale: Locale
 
 
 def _label(name: str, locale: Locale) -> str:
-    return OPTION_TEXTS_ZH[name][0] if locale == "zh" else next(o.label for o in OPTIONS if o.name == name)
+    return BY_NAME[name].label.to(locale)

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.backends.base import Backend
+from app.texts import translated
 from app.ui.page_state import Page
 from app.ui.texts import Locale, say
 
@@ -34,13 +35,14 @@ def add_status_line(page: gr.State, backend: Backend, *, stands_in: bool = False
 def status_html(backend: Backend, locale: Locale, *, stands_in: bool = False) -> str:
     """What the line says; empty when the model is ready and trained."""
     status = backend.status()
+    detail = translated(status.detail, locale)
     if status.state == "failed":
-        return _line("failed", f"{say('load_failed', locale)} {status.detail}")
+        return _line("failed", f"{say('load_failed', locale)} {detail}")
     if status.state == "away":
-        return _line("loading", f"{say('away', locale)} {status.detail}")
+        return _line("loading", f"{say('away', locale)} {detail}")
     if status.state == "loading":
         share = "" if status.fraction is None else f" {status.fraction:.0%}"
-        return _line("loading", f"{say('loading', locale)} {status.detail}{share}")
+        return _line("loading", f"{say('loading', locale)} {detail}{share}")
     if stands_in:
         return _line("noise", say("stands_in", locale))
     return _line("noise", say("noise", locale)) if backend.capabilities.random_weights else ""

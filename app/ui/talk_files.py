@@ -22,6 +22,7 @@ from app.talks.form import Json, media_of, title_of, to_json
 from app.talks.reading import clean, load_json, read_tree
 from app.talks.share import file_name, to_html, to_markdown
 from app.talks.snippet import chat_code, openai_code
+from app.texts import Phrase
 from app.tree import Tree
 from app.turn import Turn
 from app.ui import answering
@@ -55,7 +56,7 @@ class FileHandlers:
             asked = load_json(text)
             deed = deeds.get(str(asked.get("do")))
             if deed is None:
-                raise RequestError("The click could not be understood.", "Reload the page.")
+                raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
             return deed(page, asked)
         except AppError as error:
             answering.toast(page, error)
@@ -116,4 +117,4 @@ def _until(turns: list[Turn], key: str) -> list[Turn]:
     for number, turn in enumerate(turns, 1):
         if turn.key == key:
             return turns[:number]
-    raise RequestError("This message is no longer part of the conversation.", "Reload the page.")
+    raise RequestError(Phrase("message_gone"), Phrase("do_reload"))

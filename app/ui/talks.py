@@ -21,6 +21,7 @@ from app.session import Session
 from app.settings import Settings
 from app.talks.form import Json, media_of, title_of, to_json
 from app.talks.reading import clean, load_json, read_tree
+from app.texts import Phrase
 from app.tree import Tree
 from app.ui import answering
 from app.ui.chat_tab import Chat
@@ -109,7 +110,7 @@ class TalkHandlers:
             asked = load_json(text)
             deed = deeds.get(str(asked.get("do")))
             if deed is None:
-                raise RequestError("The click could not be understood.", "Reload the page.")
+                raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
             _wait(page)
             return deed(page, asked)
         except AppError as error:
@@ -153,7 +154,7 @@ class TalkHandlers:
         """Put a conversation into the page; returns the one that is left, to be kept as it ended."""
         name = clean(asked.get("id"), 64)
         if not NAME.fullmatch(name):
-            raise RequestError("The conversation has no name.", "It was not made by this page.")
+            raise RequestError(Phrase("talk_no_name"), Phrase("do_not_made_here"))
         left = self._told(page, opens=name)
         session = Session(tree)
         session.user = page.session.user

@@ -1,4 +1,4 @@
-"""Every word of the page, in English and Chinese.
+"""The words of the page, in every language; those of its options and errors are in `app.texts`.
 
 Static labels follow the browser's language by themselves (labels.py); what is made while an answer is written uses
 `say` with the page's locale.
@@ -7,11 +7,12 @@ Static labels follow the browser's language by themselves (labels.py); what is m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from app.sampling import OPTIONS
-
-Locale: TypeAlias = Literal["en", "zh"]
+from app.texts.languages import LANGUAGES, column_of
+from app.texts.languages import Locale as Locale
+from app.texts.languages import locale_of as locale_of
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     # tabs, buttons, boxes
@@ -356,46 +357,22 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
 }
 
-OPTION_TEXTS_ZH: Mapping[str, tuple[str, str]] = {
-    "do_sample": ("解码方式", "从概率分布中采样；否则使用束搜索。"),
-    "num_beams": ("束数", "束搜索的宽度；1 为贪心。"),
-    "temperature": ("温度", "大于 1 更随机，更小则更确定。"),
-    "top_p": ("Top P", "保留概率之和达到该值的最可能 token。"),
-    "top_k": ("Top K", "只保留这么多最可能的 token；0 表示全部保留。"),
-    "repetition_penalty": ("重复惩罚", "大于 1 会抑制已生成的 token。"),
-    "max_new_tokens": ("最大新 token 数", "回答最多到此为止。"),
-    "seed": ("随机种子", "相同的种子得到相同的回答；留空则每次不同。"),
-    "max_slice_nums": ("最大切片数", "大图最多切成这么多片。"),
-    "max_frames": ("最大帧数", "每个视频最多取这么多帧。"),
-    "system_prompt": ("系统提示", "放在对话之前；留空表示没有。"),
-    "enable_thinking": ("思考", "先思考再回答；思考过程会折叠显示。"),
-    "downsample_mode": ("下采样", "多少图块合成一个视觉 token；4x 更精细。"),
-}
-
 
 def say(key: str, locale: Locale, **values: Any) -> str:
     """A text in a language, its `{names}` filled in."""
-    return TEXTS[key][locale == "zh"].format(**values)
-
-
-def locale_of(accept_language: str | None) -> Locale:
-    """The first language of an Accept-Language header that the page has, else English."""
-    for entry in (accept_language or "").split(","):
-        language = entry.split(";")[0].strip().lower().split("-")[0]
-        if language in ("en", "zh"):
-            return "zh" if language == "zh" else "en"
-    return "en"
+    return TEXTS[key][column_of(locale)].format(**values)
 
 
 def translations() -> dict[Locale, dict[str, str]]:
     """All static texts by language and `static_key`."""
-    english = {key: pair[0] for key, pair in TEXTS.items()}
-    chinese = {key: pair[1] for key, pair in TEXTS.items()}
-    for option in OPTIONS:
-        label, help_text = OPTION_TEXTS_ZH[option.name]
-        english |= {f"option.{option.name}": option.label, f"option.{option.name}.help": option.help}
-        chinese |= {f"option.{option.name}": label, f"option.{option.name}.help": help_text}
-    return {"en": _static(english), "zh": _static(chinese)}
+    options = {option.label.key: option.label for option in OPTIONS} | {
+        option.help.key: option.help for option in OPTIONS
+    }
+    return {
+        locale: {static_key(key): texts[column_of(locale)] for key, texts in TEXTS.items()}
+        | {static_key(key): text.to(locale) for key, text in options.items()}
+        for locale in LANGUAGES
+    }
 
 
 def static_key(key: str) -> str:
@@ -405,7 +382,3 @@ def static_key(key: str) -> str:
         key: of `TEXTS`, or "option.NAME" and "option.NAME.help".
     """
     return "page_" + key.replace(".", "_")
-
-
-def _static(texts: Mapping[str, str]) -> dict[str, str]:
-    return {static_key(key): text for key, text in texts.items()}

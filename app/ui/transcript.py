@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app.errors import AppError, RequestError
 from app.messages import Progress, Usage
 from app.session import Session
+from app.texts import Phrase, translated
 from app.tree import Place
 from app.turn import Turn
 from app.ui import payloads
@@ -25,7 +26,7 @@ def transcript(page: Page) -> list[Payload]:
     messages = [message for at, turn in enumerate(turns, 1) for message in _turn(turns[:at], page, places[turn.key])]
     if page.rejected:
         footer = say("not_sent", page.locale)
-        content = [payloads.remark(_error(page.rejected))]
+        content = [payloads.remark(_error(page.rejected, page.locale))]
         messages.append(_message("assistant", "rejected", content, footer, classes="answer-failed", actions=[]))
     return messages
 
@@ -38,7 +39,7 @@ def turn_at(session: Session, index: int) -> tuple[Turn, bool]:
     """
     turns = session.turns
     if not 0 <= index < 2 * len(turns):
-        raise RequestError("This message is no longer part of the conversation.", "Reload the page.")
+        raise RequestError(Phrase("message_gone"), Phrase("do_reload"))
     return turns[index // 2], index % 2 == 1
 
 
@@ -93,7 +94,7 @@ def _answer_contents(turns: Sequence[Turn], page: Page) -> list[Payload]:
     elif turn.state == "pending" and page.progress:
         contents.append(payloads.remark(progress_text(page.progress, page.locale)))
     if turn.error:
-        contents.append(payloads.remark(_error(turn.error)))
+        contents.append(payloads.remark(_error(turn.error, page.locale)))
         way_out = failed_turn(turn, turn.error, page.locale)
         if way_out and len(turns) == len(page.session.turns):
             contents.append(payloads.remark(way_out))
@@ -114,8 +115,9 @@ def _answer_text(turns: Sequence[Turn], page: Page) -> list[Payload]:
     return [*contents, payloads.source(turn.answer)] if ended else contents
 
 
-def _error(error: AppError) -> str:
-    return f"**{escape(error.message)}** {escape(error.hint)}".strip()
+def _error(error: AppError, locale: Locale) -> str:
+    message, hint = translated(error.message, locale), translated(error.hint, locale)
+    return f"**{escape(message)}** {escape(hint)}".strip()
 
 
 def _usage(usage: Usage, locale: Locale) -> list[str]:

@@ -7,8 +7,8 @@ from string import Formatter
 
 import pytest
 
-from app.sampling import OPTIONS
-from app.ui.texts import OPTION_TEXTS_ZH, TEXTS, locale_of, say, static_key, translations
+from app.texts import options
+from app.ui.texts import TEXTS, locale_of, say, static_key, translations
 
 
 def test_every_text_in_both_languages_with_the_same_fields() -> None:
@@ -18,15 +18,11 @@ def test_every_text_in_both_languages_with_the_same_fields() -> None:
         assert fields[0] == fields[1], key
 
 
-def test_every_option_in_chinese() -> None:
-    assert set(OPTION_TEXTS_ZH) == {option.name for option in OPTIONS}
-
-
 def test_tables_have_the_same_keys() -> None:
     tables = translations()
     assert set(tables["en"]) == set(tables["zh"])
     assert all(re.fullmatch(r"page_\w+", key) for key in tables["en"])
-    assert tables["zh"][static_key("option.top_k.help")] == OPTION_TEXTS_ZH["top_k"][1]
+    assert tables["zh"][static_key("option.top_k.help")] == options.TEXTS["option.top_k.help"][1]
 
 
 @pytest.mark.parametrize(

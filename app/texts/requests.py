@@ -1,0 +1,132 @@
+"""Messages, options and conversations that cannot be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[str, tuple[str, str]] = {
+    "option_type": (
+        "{name}: got {value!r}, allowed is a value of type {type}.",
+        "{name}：收到 {value!r}，允许的是类型为 {type} 的值。",
+    ),
+    "option_choice": ("{name}: got {value!r}, allowed is {allowed}.", "{name}：收到 {value!r}，允许的是 {allowed}。"),
+    "option_range": ("{name}: got {value!r}, allowed is {allowed}.", "{name}：收到 {value!r}，允许的是 {allowed}。"),
+    "adapter_name_type": (
+        "adapter: got {adapter!r}, allowed is the name of an adapter.",
+        "adapter：收到 {adapter!r}，允许的是适配器的名称。",
+    ),
+    "min_p_range": (
+        "min_p: got {min_p!r}, allowed is float from 0 to 1.",
+        "min_p：收到 {min_p!r}，允许的是 0 到 1 的 float。",
+    ),
+    "stop_empty": (
+        "stop: got an empty text, allowed are texts of at least one character.",
+        "stop：收到空文本，允许的是至少一个字符的文本。",
+    ),
+    "option_unknown": ("Unknown option {unknown}. Known options: {known}.", "未知选项 {unknown}。已知选项：{known}。"),
+    "answer_running": ("An answer is still being written.", "回答仍在生成中。"),
+    "do_wait_or_stop": ("Wait for it or stop it first.", "请等待，或先停止它。"),
+    "nothing_to_regenerate": ("There is no answer to regenerate.", "没有可重新生成的回答。"),
+    "do_send_first": ("Send a message first.", "请先发送一条消息。"),
+    "answer_empty": ("The answer is empty.", "回答是空的。"),
+    "do_write_or_delete": ("Write one, or delete the message instead.", "请写下回答，或删除此消息。"),
+    "answer_unexpected": ("The answer ended with an unexpected error ({name}).", "回答因意外错误而结束（{name}）。"),
+    "do_try_again": ("Try again.", "请重试。"),
+    "zip_many": ("The .zip has more than {limit} files.", ".zip 中的文件超过 {limit} 个。"),
+    "do_import_one": ("Import one conversation at a time.", "请一次导入一个对话。"),
+    "zip_unread": ("The file is no .zip that can be read.", "此文件不是可读取的 .zip。"),
+    "do_choose_made": ("Choose one that this page made.", "请选择由此页面生成的文件。"),
+    "zip_password": ("The .zip cannot be opened without a password.", "没有密码无法打开此 .zip。"),
+    "do_no_password": ("Make one without.", "请生成没有密码的文件。"),
+    "zip_lacks": ("The .zip has no {file}, or lacks a file.", ".zip 中没有 {file}，或缺少文件。"),
+    "zip_large": ("A file in the .zip is too large.", ".zip 中有文件太大。"),
+    "zip_messages": ("The .zip has no messages, or too many.", ".zip 中没有消息，或消息太多。"),
+    "zip_role": ("The .zip has a message of an unknown role.", ".zip 中有角色未知的消息。"),
+    "do_roles": ("Allowed are system, user and assistant.", "允许的是 system、user 和 assistant。"),
+    "zip_no_content": ("The .zip has a message without content.", ".zip 中有消息没有内容。"),
+    "talk_wrong": ("The conversation {why}.", "此对话{why}。"),
+    "do_not_changed": ("It was not made by this page, or was changed since.", "它不是由此页面生成的，或之后被修改过。"),
+    "message_gone": ("This message is no longer part of the conversation.", "这条消息已不在对话中。"),
+    "do_reload": ("Reload the page.", "请刷新页面。"),
+    "message_empty": ("The message is empty.", "消息是空的。"),
+    "do_write_something": ("Write something or attach an image or a video.", "请写些内容，或添加图片或视频。"),
+    "images_over": (
+        "The conversation has {images} images; {model} takes {allowed}.",
+        "对话中有 {images} 张图片；{model} 接受 {allowed} 张。",
+    ),
+    "do_fewer_in_talk": (
+        "Send fewer images, delete earlier ones or clear the history.",
+        "请少发图片，删除较早的，或清空历史。",
+    ),
+    "do_send_frames": ("Send single frames as images.", "请把单帧作为图片发送。"),
+    "do_delete_examples": ("Delete the examples.", "请删除示例。"),
+    "system_none_taken": ("A system prompt was given; {model} takes none.", "给出了系统提示；{model} 不接受。"),
+    "do_empty_system": ("Leave System Prompt empty.", "请将系统提示留空。"),
+    "adapter_asked": (
+        "Adapter {adapter!r} was asked; {model} has {known}.",
+        "要求的适配器是 {adapter!r}；{model} 有 {known}。",
+    ),
+    "do_choose_one": ("Choose one of these.", "请从中选择一个。"),
+    "beams_none": ("Beam search was asked; {model} only samples.", "要求使用束搜索；{model} 只支持采样。"),
+    "files_many": (
+        "The message has {count} files; {limit} are allowed.",
+        "消息中有 {count} 个文件；最多允许 {limit} 个。",
+    ),
+    "do_send_fewer": ("Send fewer at a time.", "请减少每次发送的数量。"),
+    "file_gone": ("The file is no longer on the server.", "文件已不在服务器上。"),
+    "file_large": (
+        "The file has {megabytes:.1f} MB; {allowed:.1f} MB are allowed.",
+        "文件为 {megabytes:.1f} MB；最多允许 {allowed:.1f} MB。",
+    ),
+    "do_send_smaller": ("Send a smaller one.", "请发送较小的文件。"),
+    "picture_in_memory": (
+        "The picture is in memory and cannot be shown on the page.",
+        "图片在内存中，无法在页面上显示。",
+    ),
+    "talk_no_name": ("The conversation has no name.", "此对话没有名称。"),
+    "do_not_made_here": ("It was not made by this page.", "它不是由此页面生成的。"),
+    "number_range": ("{type} from {minimum} to {maximum}", "{minimum} 到 {maximum} 的 {type}"),
+    "videos_over_one": (
+        "The conversation has {videos} video; {model} takes images and text only.",
+        "对话中有 {videos} 个视频；{model} 只接受图片和文本。",
+    ),
+    "videos_over": (
+        "The conversation has {videos} videos; {model} takes images and text only.",
+        "对话中有 {videos} 个视频；{model} 只接受图片和文本。",
+    ),
+    "examples_over_one": (
+        "The conversation has {examples} few-shot example; {model} takes none.",
+        "对话中有 {examples} 个少样本示例；{model} 不接受示例。",
+    ),
+    "examples_over": (
+        "The conversation has {examples} few-shot examples; {model} takes none.",
+        "对话中有 {examples} 个少样本示例；{model} 不接受示例。",
+    ),
+    "talk_text": ("is no text, or one too long", "不是文本，或太长"),
+    "talk_json": ("is not JSON", "不是 JSON"),
+    "talk_object": ("is no object", "不是对象"),
+    "talk_order": ("has a turn twice, or one behind none", "有重复的轮次，或有轮次没有前一轮"),
+    "talk_key": ("has a turn without a key", "有轮次没有键"),
+    "talk_state": ("has a turn of an unknown state", "有轮次的状态未知"),
+    "talk_part": ("has a part that is neither text nor image nor video", "有一部分既不是文本，也不是图片或视频"),
+    "talk_format": ("is not of the format {format}", "不是格式 {format}"),
+    "talk_turns": ("has no list of at most {limit} turns", "没有最多 {limit} 轮的列表"),
+    "talk_long": (
+        "has a text that is none, or longer than {limit:,} characters",
+        "有一段文本不是文本，或超过 {limit:,} 个字符",
+    ),
+    "talk_parts": ("has a message that is no list of 1 to {limit} parts", "有消息不是由 1 到 {limit} 部分组成的列表"),
+    "turn_too_long": (
+        "This turn has {tokens:,} tokens; {limit:,} fit beside the room kept for the answer.",
+        "此轮有 {tokens:,} 个 token；在为回答保留的空间之外只能容纳 {limit:,} 个。",
+    ),
+    "do_shorter_turn": (
+        "Use fewer images or frames, fewer slices per image, a shorter text or a smaller Max New Tokens.",
+        "请减少图片、帧数或每张图片的切片数，缩短文本，或调小最大新 token 数。",
+    ),
+    "said": ("{message} {hint}", "{message}{hint}"),
+    "said_after": ("{before} {after}", "{before}{after}"),
+    "list_comma": ("{before}, {after}", "{before}、{after}"),
+    "list_or": ("{before} or {after}", "{before} 或 {after}"),
+    "list_semicolon": ("{before}; {after}", "{before}；{after}"),
+}
