@@ -111,10 +111,14 @@ def _noted(page: Page, updates: Updates) -> Iterator[Update]:
 
 
 def paced(updates: Iterator[Update]) -> Iterator[Update]:
-    """At most one update per interval, the first at once; what is left out shows in the next: turns change in place."""
-    last = 0.0
+    """At most one update per interval; the first at once, and the first that has text, which is waited for.
+
+    What is left out shows in the next: turns change in place.
+    """
+    last, silent = 0.0, True
     for update in updates:
         now = monotonic()
-        if now - last >= INTERVAL:
-            last = now
+        begins = silent and bool(update.chunk.text or update.chunk.thinking)
+        if begins or now - last >= INTERVAL:
+            last, silent = now, silent and not begins
             yield update

@@ -55,7 +55,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         page = gr.State(Page())
         with gr.Row(elem_classes="top-row"):
             add_talk_toggle()
-            gr.Markdown(f"# {name}", elem_classes="title")
+            title = gr.Markdown(_heading(backend), elem_classes="title")
         add_status_line(page, backend, stands_in=settings.stands_in)
         with gr.Row(elem_classes="columns"):
             bridge = add_talks()
@@ -95,11 +95,17 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         if backend.status().state == "away":  # the page shows little until it is known what answers
             controls = panel.inputs[: 1 + len(CONTROLS)]
             demo.load(lambda: panel.renew(backend.capabilities), None, controls, queue=False, **PRIVATE)
+            demo.load(lambda: _heading(backend), None, title, queue=False, **PRIVATE)
         demo.load(
             _greeter(backend.capabilities.adapters, rated=feedback is not None), page, greeted, queue=False, **PRIVATE
         )
         add_api(backend, settings)
     return demo
+
+
+def _heading(backend: Backend) -> str:
+    """What answers, as far as it is known."""
+    return f"# {backend.capabilities.model}"
 
 
 def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> None:

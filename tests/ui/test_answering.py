@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,10 @@ import pytest
 from app.backends.base import Backend
 from app.backends.echo import EchoBackend
 from app.errors import AppError, MediaError
-from app.messages import Chunk, Message, Text
+from app.messages import Chunk, Message, Progress, Text
 from app.sampling import SamplingParams
+from app.session import Update
+from app.turn import Turn
 from app.ui import answering
 from app.ui.answering import answer, paced, reject, settle
 from app.ui.attachments import MAX_FILES, message_parts
@@ -48,6 +50,12 @@ def ask(page: Page, text: str, backend: Backend | None = None) -> list:
     return list(answer(page, updates, sent=Draft(text)))
 
 
+def shown_of(chunks: Iterable[Chunk]) -> str:
+    """What of these is shown; "-" is an update without text."""
+    turn = Turn(Message.of("user", "hi"))
+    return "".join(u.chunk.text or u.chunk.thinking or "-" for u in paced(Update(turn, chunk) for chunk in chunks))
+
+
 def test_the_box_is_emptied_when_the_answer_begins_and_freed_when_it_ends() -> None:
     views = ask(Page(), "hi")
     assert views[0][1]["value"] is None and views[0][1]["loading"] is True
@@ -67,7 +75,20 @@ def test_not_every_token_reaches_the_page() -> None:
 def test_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.05, 10.11, 10.15, 10.3])
     monkeypatch.setattr(answering, "monotonic", lambda: next(times))
-    assert list(paced(iter("abcde"))) == ["a", "c", "e"]
+    assert shown_of(Chunk(text) for text in "abcde") == "ace"
+
+
+def test_the_first_text_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 10.02, 10.04, 10.06, 10.15])
+    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
+    reading = Chunk(progress=Progress("prefill"))
+    assert shown_of([reading, reading, Chunk("a"), Chunk("b"), Chunk("c")]) == "-ac"
+
+
+def test_the_first_thought_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 10.02, 10.04])
+    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
+    assert shown_of([Chunk(), Chunk(thinking="hm"), Chunk("a")]) == "-hm"
 
 
 def test_closing_ends_the_generation() -> None:

@@ -73,8 +73,13 @@ def test_an_engine_that_is_away_is_said_and_looked_for() -> None:
 
 
 def test_a_page_built_before_the_engine_answers_asks_again_when_it_is_opened() -> None:
-    def loads(backend: EchoBackend) -> int:
-        targets = [item["targets"] for item in build_demo(backend, SETTINGS).config["dependencies"]]
-        return sum(event == "load" for target in targets for _, event in target)
+    def renewed(backend: EchoBackend) -> set[str]:
+        """Classes of the components that opening the page fills."""
+        page = build_demo(backend, SETTINGS).config
+        components = {each["id"]: each["props"] for each in page["components"]}
+        loads = [each for each in page["dependencies"] if [event for _, event in each["targets"]] == ["load"]]
+        filled = [components[output] for each in loads for output in each["outputs"]]
+        return {name for props in filled for name in props.get("elem_classes") or []}
 
-    assert loads(Loading(LoadStatus("away"))) == loads(Loading(LoadStatus("ready"))) + 1
+    early, late = renewed(Loading(LoadStatus("away"))), renewed(Loading(LoadStatus("ready")))
+    assert "title" in early - late, (early, late)
