@@ -14,12 +14,13 @@ from app.errors import AppError, SettingsError
 from app.flags import add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags, report, say
 from app.parsing import Parser
 from app.settings import Settings, parse_auth, parse_hosts, parse_size
-from app.spaces import EMBEDDED, is_too_small
+from app.spaces import EMBEDDED, is_too_small, lends_gpu, prepare
 from app.texts import Phrase
 from app.texts.languages import Locale, command_locale
 
 AUTH_VARIABLE = "MINICPMV_AUTH"
 MODEL_VARIABLE = "MINICPMV_MODEL"
+LENT_TOKENS = 512  # Max New Tokens where a GPU is lent: the more, the longer it is asked for
 
 
 def main(default_model: str, default_port: int, argv: Sequence[str] | None = None) -> int:
@@ -51,6 +52,9 @@ def serve(settings: Settings, locale: Locale = "en") -> None:
     check_port(settings.host, settings.port)
     if settings.open_to_others:
         say(_warning(settings), locale)
+    # Gradio reads this variable when it is imported, which a Space's own package does at once.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    prepare(os.environ)
     backend = make_backend(settings)
     try:
         backend.start()
@@ -65,8 +69,7 @@ def _serve_started(backend: Backend, settings: Settings) -> None:
 
         serve_alone(backend, settings)
         return
-    # Imported late: Gradio takes seconds, which the weights use to load; and it reads this variable at import.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Imported late: Gradio takes seconds, which the weights use to load.
     from app.ui.quick_start import skip_stubs
 
     skip_stubs()
@@ -99,6 +102,9 @@ def parse_settings(default_model: str, default_port: int, argv: Sequence[str] | 
     unasked = not chosen and flags["model"] == default_model and flags["backend"] == "local"
     if unasked and is_too_small(os.environ):
         flags |= {"model": str(EMBEDDED), "stands_in": True}
+    if lends_gpu(os.environ) and flags["backend"] == "local" and flags["device"] != "cpu":
+        flags["lent_gpu"] = True
+        options.setdefault("max_new_tokens", LENT_TOKENS)
     auth = flags.pop("auth") or os.environ.get(AUTH_VARIABLE)
     settings = Settings(
         **flags | {"max_file_size": parse_size(flags["max_file_size"])},

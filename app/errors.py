@@ -23,6 +23,9 @@ A message says what was got and what is allowed; `hint` says what to do about it
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 from app.texts import Phrase
 
 
@@ -46,6 +49,10 @@ class AppError(Exception):
     def said(self) -> str:
         """Message and hint in one; a `Phrase` if they are, so that it can be had in other languages."""
         return Phrase("said", message=self.message, hint=self.hint) if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the arguments, which differ by kind: errors travel between processes.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class SettingsError(AppError):

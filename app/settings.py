@@ -60,6 +60,7 @@ class Settings:
         api_only: serve it without a page.
         allow_url_hosts: hosts from which that may read images and videos; see `app.api.fetch.Fetcher`.
         stands_in: the embedded model answers because this machine is too small for a published one.
+        lent_gpu: a GPU is there only while an answer is written, in another process (Hugging Face's ZeroGPU).
         feedback: file for likes and dislikes; empty shows neither.
         lang: language of the page, one of `LANGUAGES`; "auto" takes the browser's.
         option_defaults: option defaults that win over the family's, in the form of `Capabilities.defaults`.
@@ -93,6 +94,7 @@ class Settings:
     api_only: bool = False
     allow_url_hosts: tuple[str, ...] = ()
     stands_in: bool = False
+    lent_gpu: bool = False
     feedback: str = ""
     lang: str = AUTO
     option_defaults: Mapping[str, Any] = field(default_factory=dict)

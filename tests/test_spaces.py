@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from app.cli import parse_settings
-from app.spaces import EMBEDDED, is_too_small
+from app.spaces import EMBEDDED, is_too_small, prepare
 
 ROOT = Path(__file__).parents[1]
 SPACE = {"SPACE_ID": "user/name", "SPACE_HOST": "user-name.hf.space", "SYSTEM": "spaces"}
@@ -30,6 +30,7 @@ MODEL = "openbmb/MiniCPM-V-2_6"
         (SPACE | {"MEMORY": "64Gi"}, False, False),
         (SPACE, False, False),
         ({"MEMORY": "16Gi"}, False, False),
+        (SPACE | {"MEMORY": "16Gi", "SPACES_ZERO_GPU": "true"}, False, False),
     ],
 )
 def test_what_is_too_small(environment: dict[str, str], has_gpu: bool, small: bool) -> None:
@@ -46,6 +47,46 @@ def test_a_small_space_takes_the_embedded_model_unless_one_is_named(monkeypatch:
     monkeypatch.setenv("MINICPMV_MODEL", MODEL)
     settings = parse_settings("another/default", 8885, [])
     assert settings.model == MODEL and not settings.stands_in
+
+
+def test_a_space_that_lends_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not parse_settings(MODEL, 8885, []).lent_gpu
+    for name, value in (SPACE | {"MEMORY": "16Gi", "SPACES_ZERO_GPU": "true"}).items():
+        monkeypatch.setenv(name, value)
+    settings = parse_settings(MODEL, 8885, [])
+    assert settings.lent_gpu and settings.model == MODEL and not settings.stands_in
+    # What a visitor has of GPU time is short: the longer an answer may be, the longer a GPU is asked for.
+    assert settings.option_defaults["max_new_tokens"] == 512
+    assert parse_settings(MODEL, 8885, ["--max-new-tokens", "900"]).option_defaults["max_new_tokens"] == 900
+    assert not parse_settings(MODEL, 8885, ["--device", "cpu"]).lent_gpu
+    assert not parse_settings(MODEL, 8885, ["--backend", "echo"]).lent_gpu
+
+
+def test_storage_that_stays_keeps_the_weights_unless_said_otherwise(tmp_path: Path) -> None:
+    environment = dict(SPACE)
+    prepare(environment, tmp_path / "none")
+    assert environment == SPACE
+    prepare(environment, tmp_path)
+    assert environment["HF_HOME"] == str(tmp_path / ".huggingface")
+    chosen = SPACE | {"HF_HOME": "/elsewhere"}
+    prepare(chosen, tmp_path)
+    assert chosen["HF_HOME"] == "/elsewhere"
+    elsewhere: dict[str, str] = {}
+    prepare(elsewhere, tmp_path)
+    assert not elsewhere
+
+
+def test_the_spaces_package_comes_before_torch_and_only_where_gpus_are_lent(tmp_path: Path) -> None:
+    # The package stands in for CUDA, which it cannot where torch was there first.
+    (tmp_path / "spaces.py").write_text("import sys; print('torch first' if 'torch' in sys.modules else 'in time')")
+    code = "from app import cli; cli.check_port = print; cli.main('no/such-model', 8885, [])"
+    for lent, said in (("true", ["in time"]), ("", [])):
+        environment = {"SPACES_ZERO_GPU": lent, "PYTHONPATH": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and "no/such-model" in done.stderr
+        assert [line for line in done.stdout.splitlines() if "time" in line or "torch" in line] == said
 
 
 def test_the_head_of_the_readme_is_a_space() -> None:

@@ -82,7 +82,10 @@ class LocalBackend(Backend):
         return self._capabilities
 
     def start(self) -> None:
-        """Load in a thread; `status` tells how far it is."""
+        """Load in a thread; `status` tells how far it is. Where GPUs are lent, the page's launch needs the weights."""
+        if self._settings.lent_gpu:
+            self._load()
+            return
         threading.Thread(target=self._load, name="load-model", daemon=True).start()
 
     def status(self) -> LoadStatus:
@@ -138,8 +141,8 @@ class LocalBackend(Backend):
             loaded = load_model(self._settings, self._report)
             for note in loaded.notes:
                 log.warning(note)
-            self._engine = make_engine(loaded, self._settings)
-            self._measurer = Measurer(loaded, self._settings.video_reader, keeps=self._settings.cache_size != 0)
+            self._measurer = self._make_measurer(loaded)
+            self._engine = make_engine(loaded, self._settings, self._measurer.measure)
             self._loaded = loaded
             self._status = LoadStatus("ready", listed(loaded.notes, "said_after"))
         except AppError as error:
@@ -150,6 +153,12 @@ class LocalBackend(Backend):
         self._settled.set()
         if self._closed and self._engine is not None:
             self._engine.close()
+
+    def _make_measurer(self, loaded: LoadedModel) -> Measurer:
+        # Of a GPU that is lent neither what is free is known, nor whether it is the one of the answer before.
+        lent = self._settings.lent_gpu
+        keeps = self._settings.cache_size != 0 and not lent
+        return Measurer(loaded, self._settings.video_reader, keeps=keeps, knows_free=not lent)
 
     def _report(self, fraction: float | None, detail: str) -> None:
         self._status = LoadStatus("loading", detail, fraction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from app.engine.lent import LentEngine, Measure
 from app.engine.loader import LoadedModel
 from app.engine.plain import PlainEngine
 from app.engine.tickets import Place, Ticket
@@ -37,15 +38,20 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(loaded: LoadedModel, settings: Settings) -> Engine:
+def make_engine(loaded: LoadedModel, settings: Settings, measure: Measure = lambda messages, params: None) -> Engine:
     """The engine of the settings.
+
+    Args:
+        measure: what an answer takes, where that decides how long a GPU is asked for.
 
     Raises:
         SettingsError: the batched engine is asked for and cannot serve this model here; says why.
     """
-    obstacle = why_not_batched(loaded)
+    obstacle = Phrase("unbatched_lent") if settings.lent_gpu else why_not_batched(loaded)
     if settings.engine == "batched" and obstacle:
         raise SettingsError(Phrase("engine_not_batched", obstacle=obstacle), Phrase("do_engine_plain"))
+    if settings.lent_gpu:
+        return LentEngine(loaded, measure, settings.video_reader, settings.cache_size)
     if settings.engine == "plain" or obstacle:
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine

@@ -81,6 +81,8 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     with _weight_progress(on_status), readable_errors():
         arguments = _placement(settings, folder, device, choice, family)
         model, processor = runner_class(family).load(folder, family.model_class, **arguments)
+        if settings.lent_gpu:
+            model.to(device)
         adapters = Adapters(model, settings.adapters)
     text_config = getattr(model.config, "text_config", None) or model.config
     return LoadedModel(model, processor, family, device, choice.notes, text_config.max_position_embeddings, adapters)
@@ -104,7 +106,10 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
         DeviceError: the settings ask for what this machine cannot do.
     """
     device = choose_device(settings.device)
-    return device, choose_dtype(settings.dtype, device, "quantization_config" in config)
+    choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
+    if settings.lent_gpu and choice.quantization:
+        raise DeviceError(Phrase("lent_quantized", kind=choice.quantization), Phrase("do_full_checkpoint"))
+    return device, choice
 
 
 def describe(choice: DtypeChoice, device: torch.device) -> str:
@@ -118,7 +123,9 @@ def _placement(
 ) -> dict[str, Any]:
     """Arguments of `from_pretrained`: dtype, place and quantisation."""
     several = device.type == "cuda" and (settings.multi_gpus or settings.cpu_offload or settings.max_memory)
-    device_map = _device_map(settings, folder, choice, family) if several else {"": device}
+    # A GPU that is lent is not there yet; only this thread can pretend it is, and the library loads in several.
+    whole = torch.device("cpu") if settings.lent_gpu else device
+    device_map = _device_map(settings, folder, choice, family) if several else {"": whole}
     arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": device_map}
     if choice.quantization:
         arguments["quantization_config"] = quantization_config(choice, family)

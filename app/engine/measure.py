@@ -40,10 +40,11 @@ class Measurer:
 
     Args:
         keeps: whether the engine keeps what it computed for later turns.
+        knows_free: whether this process can tell what memory is free where the model answers.
     """
 
-    def __init__(self, loaded: LoadedModel, video_reader: Reader, *, keeps: bool) -> None:
-        self._loaded, self._video_reader, self._keeps = loaded, video_reader, keeps
+    def __init__(self, loaded: LoadedModel, video_reader: Reader, *, keeps: bool, knows_free: bool = True) -> None:
+        self._loaded, self._video_reader, self._keeps, self._knows_free = loaded, video_reader, keeps, knows_free
         self._sizes: LRUCache[Hashable, Any] = LRUCache(REMEMBERED_FILES)
         self._lock = Lock()
         self._pace = Pace()
@@ -80,7 +81,7 @@ class Measurer:
             too_long=too_long,
             memory=request_bytes(self._loaded, self._request(layout, tokens, params)) + unforeseen,
             unforeseen=unforeseen,
-            free=free_bytes(self._loaded.device),
+            free=free_bytes(self._loaded.device) if self._knows_free else None,
             slices=sum(len(one.spans) for one in layout.placed),
             new_tokens=tokens,
             new_slices=slices,
