@@ -16,7 +16,7 @@
     room = make("p", { class: "talk-room" });
     root.append(
       make("div", { class: "talk-head" },
-        button(say("talk_new"), make("span", {}, "＋ " + say("talk_new")), begin, { class: "talk-new" }),
+        button(say("talk_new"), make("span", {}, "+ " + say("talk_new")), begin, { class: "talk-new" }),
         button(say("talks_hide"), "«", () => fold(true), { class: "talk-fold" })),
       search, list,
       make("div", { class: "talk-foot" }, room,
