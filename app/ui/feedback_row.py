@@ -22,40 +22,52 @@ LONGEST_REASON = 2000  # characters
 
 
 def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile, model: str) -> None:
-    """A row for the reason, shown once an answer was rated. A reason is a second record of the same id."""
+    """A row for the reason, shown once an answer was rated."""
     with gr.Row(visible=False, elem_classes="feedback-row") as row:
         reason = gr.Textbox(label=label("feedback_reason"), max_length=LONGEST_REASON, max_lines=3)
         send = gr.Button(label("feedback_send"), size="sm")
     rating = gr.State(None)
+    handlers = RatingHandlers(file, model)
+    chatbot.like(handlers.rate, page, [row, reason, rating], **PRIVATE)
+    for trigger in (send.click, reason.submit):
+        trigger(handlers.explain, [page, rating, reason], row, **PRIVATE)
 
-    def rate(page: Page, data: gr.EventData) -> tuple[Any, Any, Any]:
+
+class RatingHandlers:
+    """What the events of the row do."""
+
+    def __init__(self, file: FeedbackFile, model: str) -> None:
+        self._file = file
+        self._model = model
+
+    def rate(self, page: Page, data: gr.EventData) -> tuple[Any, Any, Any]:
+        """Keep a like or a dislike, and ask why."""
         try:
-            event = payloads.read_event(data._data)
-            turn, _ = turn_at(page.session, event.index)
-            record = {
-                "id": uuid4().hex,
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                "model": model,
-                "liked": payloads.liked(data._data),
-                "question": marked_text(turn.user.content),
-                "answer": turn.answer,
-            }
-            file.add(record)
+            record = self._record(page, data)
+            self._file.add(record)
         except AppError as error:
             answering.toast(page, error)
             return gr.skip(), gr.skip(), gr.skip()
         return gr.update(visible=True), "", record["id"]
 
-    def explain(page: Page, rating: str | None, reason: str) -> Any:
+    def explain(self, page: Page, rating: str | None, reason: str) -> Any:
+        """Keep the reason: a second record of the same id."""
         try:
             if rating and reason.strip():
-                file.add({"id": rating, "reason": reason.strip()[:LONGEST_REASON]})
+                self._file.add({"id": rating, "reason": reason.strip()[:LONGEST_REASON]})
         except AppError as error:
             answering.toast(page, error)
             return gr.skip()
         gr.Info(say("feedback_thanks", page.locale))
         return gr.update(visible=False)
 
-    chatbot.like(rate, page, [row, reason, rating], **PRIVATE)
-    for trigger in (send.click, reason.submit):
-        trigger(explain, [page, rating, reason], row, **PRIVATE)
+    def _record(self, page: Page, data: gr.EventData) -> dict[str, Any]:
+        turn, _ = turn_at(page.session, payloads.read_event(data._data).index)
+        return {
+            "id": uuid4().hex,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": self._model,
+            "liked": payloads.liked(data._data),
+            "question": marked_text(turn.user.content),
+            "answer": turn.answer,
+        }
