@@ -108,7 +108,7 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
     device = choose_device(settings.device)
     choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
     if settings.lent_gpu and choice.quantization:
-        raise DeviceError(Phrase("lent_quantized", kind=choice.quantization), Phrase("do_full_checkpoint"))
+        raise DeviceError(Phrase("lent_quantized", kind=choice.quantization), Phrase("do_name_full"))
     return device, choice
 
 

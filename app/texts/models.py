@@ -265,7 +265,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{kind} weights need a GPU while they load, and here one is lent for answers alone.",
         "{kind} 权重在加载时需要 GPU，而此处的 GPU 仅在回答时借出。",
     ),
-    "do_full_checkpoint": ("Name the full checkpoint, which fits.", "请使用完整权重，显存足够。"),
+    "do_name_full": ("Name the full checkpoint, which fits.", "请使用完整权重，显存足够。"),
     "gpu_not_lent": ("The GPU was not lent: {why}.", "未能借到 GPU：{why}。"),
     "do_ask_less": ("A smaller Max New Tokens asks for less time.", "减小“最大新 token 数”可缩短申请的时间。"),
     "unbatched_spread": ("the model is spread over several devices", "模型分布在多个设备上"),
