@@ -62,7 +62,7 @@ def estimate(model: nn.Module, config: Any, dtype: str) -> Estimate:
     linear = _linear_parameters(model) if dtype in QUANTISED else 0
     weights = (total - linear) * width + linear * QUANTISED.get(dtype, width)
     per_slice = _vision_bytes_per_slice(config, width)
-    slice_pixels = PATCHES_PER_SLICE * 14 * 14 * 3 * width
+    slice_pixels = PATCHES_PER_SLICE * 14 * 14 * 3
     return Estimate(
         weights=int(weights),
         kv_per_1000=1000 * kv_bytes_per_token(config, width),
@@ -105,7 +105,7 @@ class Request:
 def request_bytes(loaded: LoadedModel, request: Request) -> int:
     """Memory of an answer at its peak, beyond the weights and what is kept of others.
 
-    The pictures are held all along; then come the slices as numbers with the tower's work, or, when that is over, the
+    The pictures are held all along; then come the slices as bytes with the tower's work, or, when that is over, the
     keys and values with a step of the prompt: whichever is more.
     """
     model, device = loaded.model, loaded.device
@@ -116,9 +116,9 @@ def request_bytes(loaded: LoadedModel, request: Request) -> int:
     largest = sorted(request.slices)[-at_once:]
     vision = getattr(config, "vision_config", None)
     activations = 6 * getattr(vision, "hidden_size", 0) + getattr(vision, "intermediate_size", 0)
-    # float32 on the host, whatever the model's own precision.
-    numbers = sum(request.slices) * patch * patch * 3 * 4 if device.type == "cpu" else 0
-    seeing = numbers + sum(largest) * (activations + patch * patch * 3) * width
+    # All slices as bytes on the host; those at work as numbers.
+    pixels = sum(request.slices) * patch * patch * 3 if device.type == "cpu" else 0
+    seeing = pixels + sum(largest) * (activations + patch * patch * 3) * width
     positions = request.tokens + request.max_new_tokens
     step = min(request.new_tokens, 512 if device.type == "cpu" else 2048)
     reading = (

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -21,6 +20,7 @@ from app.families.base import Family, Training
 from app.modeling.chat import ChatDefaults
 from app.modeling.layout import ImageLayout, cells_in_one_slice
 from app.modeling.minicpmv import MiniCPMVModel, ProgressHook
+from app.modeling.pixels import to_device
 from app.modeling.positions import position_buckets
 from app.modeling.siglip import VisionConfig
 from app.modeling.vision import Size, group_by_size, run_in_chunks
@@ -77,16 +77,21 @@ class MiniCPMV25(MiniCPMVModel):
         pixel_values: Sequence[Sequence[Tensor]],
         tgt_sizes: Sequence[Sequence[Size]],
         on_progress: ProgressHook | None = None,
+        numbers: Tensor | None = None,
     ) -> list[Tensor]:
         """Features of several conversations: each on its own, so that a batch answers as its members would alone."""
         empty = self.resampler.query.new_zeros(0, self.config.query_num, self.config.hidden_size)
         return [
-            self.encode_vision(pixels, sizes, on_progress) if len(pixels) else empty
+            self.encode_vision(pixels, sizes, on_progress, numbers) if len(pixels) else empty
             for pixels, sizes in zip(pixel_values, tgt_sizes, strict=True)
         ]
 
     def encode_vision(
-        self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
+        self,
+        pixel_values: Sequence[Tensor],
+        tgt_sizes: Sequence[Size],
+        on_progress: ProgressHook | None = None,
+        numbers: Tensor | None = None,
     ) -> Tensor:
         """Features of slices that belong together, all padded to the longest; see `MiniCPMVModel`."""
         weight = self.vpm.embeddings.patch_embedding.weight
@@ -96,8 +101,8 @@ class MiniCPMV25(MiniCPMVModel):
 
         def encode(indices: list[int]) -> Tensor:
             rows, cols = tgt_sizes[indices[0]]
-            pixels = torch.stack([pixel_values[index] for index in indices])
-            padded = F.pad(pixels, (0, (longest - rows * cols) * patch_size)).to(weight.device, weight.dtype)
+            pixels = to_device([pixel_values[index] for index in indices], weight, numbers)
+            padded = F.pad(pixels, (0, (longest - rows * cols) * patch_size))
             return self.resampler(self.vpm(padded, positions)[:, : rows * cols], (rows, cols))
 
         groups = list(group_by_size(tgt_sizes).values())

@@ -189,10 +189,14 @@ class OmniLMM(SingleImageChatMixin, MiniCPMVModel):
         self.lm_head = self.llm.lm_head = value
 
     def encode_vision(
-        self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
+        self,
+        pixel_values: Sequence[Tensor],
+        tgt_sizes: Sequence[Size],
+        on_progress: ProgressHook | None = None,
+        numbers: Tensor | None = None,
     ) -> Tensor:
-        """Features of images: (3, H, W) each to (images, num_query, hidden_size)."""
-        return encode_pictures(self.vpm, self.resampler, pixel_values, tgt_sizes, on_progress)
+        """Features of images: (3, H, W) each to (images, num_query, hidden_size); see `encode_pictures`."""
+        return encode_pictures(self.vpm, self.resampler, pixel_values, tgt_sizes, on_progress, numbers)
 
     def chat(  # type: ignore[override]
         self,

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image as PILImage
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
@@ -60,12 +61,25 @@ class MiniCPMVImageProcessor(BaseImageProcessor):
         limit = self.max_slice_nums if max_slice_nums is None else max_slice_nums
         return plan_slices(size, limit, self.scale_resolution, self.patch_size, self.slice_mode)
 
+    def bytes_of(self, image: PILImage.Image, plan: SlicePlan) -> list[torch.Tensor]:
+        """Slices of an RGB image, not normalised: uint8 (3, P, N*P) each, the overview first."""
+        return [torch.from_numpy(self.arrange(piece)) for piece in cut_slices(image, plan)]
+
+    def arrange(self, piece: PILImage.Image) -> NDArray[np.uint8]:
+        """The pixels of one slice, as the tower wants them."""
+        return to_patches(piece, self.patch_size)
+
+    @property
+    def numbers(self) -> torch.Tensor:
+        """What bytes mean once they are normalised: float32 (3, 256), of each channel."""
+        return torch.from_numpy(self._normalized(np.tile(np.arange(256, dtype=np.uint8), (3, 1))))
+
     def slices_of(self, image: PILImage.Image, plan: SlicePlan) -> list[torch.Tensor]:
-        """Normalised slices of an RGB image: float32 (3, P, N*P) each, the overview first."""
-        return [
-            torch.from_numpy(normalize(to_patches(piece, self.patch_size), tuple(self.norm_mean), tuple(self.norm_std)))
-            for piece in cut_slices(image, plan)
-        ]
+        """Normalised slices of an RGB image: float32 of the shapes of `bytes_of`."""
+        return [torch.from_numpy(self._normalized(piece.numpy())) for piece in self.bytes_of(image, plan)]
+
+    def _normalized(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return normalize(pixels, tuple(self.norm_mean), tuple(self.norm_std))
 
     def preprocess(
         self, images: Any, max_slice_nums: int | None = None, return_tensors: str | None = None, **_: Any

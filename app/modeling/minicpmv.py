@@ -16,6 +16,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from app.errors import CheckpointError, RequestError
 from app.modeling.chat import ChatMixin
+from app.modeling.pixels import to_device
 from app.modeling.positions import grid_position_ids
 from app.modeling.resampler import CrossAttention, GridResampler, Resampler
 from app.modeling.siglip import VisionTransformer
@@ -145,14 +146,19 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         return None
 
     def encode_vision(
-        self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
+        self,
+        pixel_values: Sequence[Tensor],
+        tgt_sizes: Sequence[Size],
+        on_progress: ProgressHook | None = None,
+        numbers: Tensor | None = None,
     ) -> Tensor:
         """Features of slices that belong together.
 
         Args:
-            pixel_values: per slice (3, P, N*P), normalised.
+            pixel_values: per slice (3, P, N*P), normalised, or bytes with `numbers`.
             tgt_sizes: per slice (rows, cols) with rows * cols = N.
             on_progress: called with slices done and in all; may raise to stop.
+            numbers: float32 (3, 256), what bytes mean.
 
         Returns:
             (slices, query_num, hidden_size) in the dtype of the tower.
@@ -161,7 +167,7 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
 
         def encode(indices: list[int]) -> Tensor:
             size = tgt_sizes[indices[0]]
-            pixels = torch.stack([pixel_values[index] for index in indices]).to(weight.device, weight.dtype)
+            pixels = to_device([pixel_values[index] for index in indices], weight, numbers)
             positions = grid_position_ids(*size, self.config.vision_config.table_side).to(weight.device)
             return self.resampler(self.vpm(pixels, positions[None]), size)
 
@@ -226,11 +232,12 @@ class MiniCPMVModel(ChatMixin, MiniCPMVPreTrainedModel):
         pixel_values: Sequence[Sequence[Tensor]],
         tgt_sizes: Sequence[Sequence[Size]],
         on_progress: ProgressHook | None = None,
+        numbers: Tensor | None = None,
     ) -> list[Tensor]:
-        """Features of the slices of several conversations, (slices, query_num, hidden_size) each."""
+        """`encode_vision` of several conversations: (slices, query_num, hidden_size) each."""
         slices = [pixels for conversation in pixel_values for pixels in conversation]
         sizes = [size for conversation in tgt_sizes for size in conversation]
-        features = self.encode_vision(slices, sizes, on_progress)
+        features = self.encode_vision(slices, sizes, on_progress, numbers)
         return list(features.split([len(conversation) for conversation in pixel_values]))
 
     def forward(

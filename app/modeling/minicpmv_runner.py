@@ -78,9 +78,10 @@ class MiniCPMVRunner(Runner):
     def encode(self, placed: Sequence[Placed], prompt: Prompt, on_progress: ProgressHook) -> list[Tensor]:
         """(slices, query_num, hidden_size) of each picture."""
         plans = [one.plan for one in placed]
-        pixels = self.processor.pixels_of([one.picture for one in placed], plans)
+        pixels = self.processor.bytes_of([one.picture for one in placed], plans)
         sizes = [size for plan in plans for size in plan.tgt_sizes]
-        (features,) = self.model.encode_conversations([pixels], [sizes], on_progress)
+        numbers = self.processor.image_processor.numbers
+        (features,) = self.model.encode_conversations([pixels], [sizes], on_progress, numbers)
         return list(features.split([len(plan.tgt_sizes) for plan in plans]))
 
     def together(self, missing: list[Placed], prompt: Prompt) -> list[Placed]:

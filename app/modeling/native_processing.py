@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL.Image import Image as PILImage
 from tokenizers import Tokenizer
@@ -201,6 +202,22 @@ class AllMarkupEncoder(PromptEncoder):
             self._plain = Tokenizer.from_str(json.dumps(data))
             self._plain.encode_special_tokens = True
         return self._plain
+
+
+def bytes_of(
+    processor: MiniCPMV4_6ImageProcessorPil, pictures: Sequence[PILImage], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the image processor returns for pictures, `pixel_values` as uint8 (1, 3, P, N*P), not normalised."""
+    return processor(list(pictures), **options, do_rescale=False, do_normalize=False, return_tensors="pt")
+
+
+def numbers_of(processor: MiniCPMV4_6ImageProcessorPil) -> torch.Tensor:
+    """What bytes mean once they are normalised: float32 (3, 256), of each channel."""
+    values = np.tile(np.arange(256, dtype=np.uint8), (3, 1))[:, None]
+    scaled = processor.rescale(values, processor.rescale_factor) if processor.do_rescale else values
+    if processor.do_normalize:
+        scaled = processor.normalize(scaled, processor.image_mean, processor.image_std)
+    return torch.from_numpy(scaled[:, 0].astype(np.float32))
 
 
 def media_of(turns: Sequence[Turn]) -> tuple[list[PILImage], list[list[PILImage]]]:

@@ -16,7 +16,8 @@ from transformers import DynamicCache
 
 from app.errors import CheckpointError
 from app.modeling.generation import penalised
-from app.modeling.native_processing import Processor46, Processor47, media_of, split_options
+from app.modeling.native_processing import Processor46, Processor47, bytes_of, media_of, numbers_of, split_options
+from app.modeling.pixels import to_device
 from app.modeling.runner import Layout, Placed, ProgressHook, Prompt, Runner, Turn, widen
 from app.sampling import SamplingParams
 from app.texts import Phrase, listed
@@ -117,17 +118,19 @@ class NativeRunner(Runner):
         """(features, hidden_size) of each picture, a few crops encoded at a time."""
         total, done = sum(len(one.spans) for one in placed), 0
         mode = prompt.extra["downsample_mode"]
+        tower_weight = next(self.model.model.vision_tower.parameters())
         encoded: list[Tensor] = []
         for kind, some in groupby(placed, lambda one: one.plan):
             group = list(some)
             owner = self.processor.video_processor if kind.frames else self.processor
             processor = owner.image_processor
-            data = processor([one.picture for one in group], **kind.options, return_tensors="pt")
+            data = bytes_of(processor, [one.picture for one in group], kind.options)
+            numbers = numbers_of(processor)
             crops: list[Tensor] = []
             for pixels, sizes in _chunks(data["pixel_values"], data["target_sizes"]):
                 on_progress(done, total)
-                pixels, sizes = pixels.to(self.model.device), sizes.to(self.model.device)
-                crops.extend(self.model.get_image_features(pixels, sizes, downsample_mode=mode).pooler_output)
+                numbered, sizes = to_device([pixels[0]], tower_weight, numbers), sizes.to(tower_weight.device)
+                crops.extend(self.model.get_image_features(numbered, sizes, downsample_mode=mode).pooler_output)
                 done += len(sizes)
             left = iter(crops)
             encoded.extend(torch.cat(list(islice(left, len(one.spans)))) for one in group)

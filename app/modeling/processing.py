@@ -221,7 +221,12 @@ class MiniCPMVProcessor(ProcessorMixin):
     def pixels_of(self, pictures: Sequence[PILImage.Image], plans: Sequence[SlicePlan]) -> list[Tensor]:
         """The slices of images, one image after another, as the tower takes them."""
         pairs = zip(pictures, plans, strict=True)
-        return [piece for picture, plan in pairs for piece in self.image_processor.slices_of(to_rgb(picture), plan)]
+        return [piece for picture, plan in pairs for piece in self.image_processor.slices_of(picture, plan)]
+
+    def bytes_of(self, pictures: Sequence[PILImage.Image], plans: Sequence[SlicePlan]) -> list[Tensor]:
+        """The same slices as bytes, of which `image_processor.numbers` says what they mean."""
+        pairs = zip(pictures, plans, strict=True)
+        return [piece for picture, plan in pairs for piece in self.image_processor.bytes_of(to_rgb(picture), plan)]
 
     def apply_chat_template(self, conversation: Any, chat_template: str | None = None, **kwargs: Any) -> Any:
         """The library's way to a prompt: messages whose content is a text or a list of parts.

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from app.errors import RequestError
-from app.media.patches import cut_slices, normalize
 from app.media.slicing import SlicePlan
 from app.modeling.image_processing import MiniCPMVImageProcessor
 from app.modeling.layout import ImageLayout
@@ -36,12 +35,9 @@ class SingleImageLayout(ImageLayout):
 class PictureProcessor(MiniCPMVImageProcessor):
     """Slices and normalises; the pixels stay pictures."""
 
-    def slices_of(self, image: PILImage.Image, plan: SlicePlan) -> list[torch.Tensor]:
-        """Normalised slices of an RGB image: float32 (3, H, W) each, the overview first."""
-        return [
-            torch.from_numpy(normalize(_channels_first(piece), tuple(self.norm_mean), tuple(self.norm_std)))
-            for piece in cut_slices(image, plan)
-        ]
+    def arrange(self, piece: PILImage.Image) -> NDArray[np.uint8]:
+        """(3, H, W), contiguous."""
+        return np.ascontiguousarray(np.asarray(piece).transpose(2, 0, 1))
 
 
 class SquarePictureProcessor(PictureProcessor):
@@ -50,11 +46,6 @@ class SquarePictureProcessor(PictureProcessor):
     def plan(self, size: tuple[int, int], max_slice_nums: int | None = None) -> SlicePlan:
         """The one slice of an image; there is nothing to choose."""
         return SlicePlan((self.scale_resolution, self.scale_resolution), patch_size=self.patch_size)
-
-
-def _channels_first(picture: PILImage.Image) -> np.ndarray:
-    """uint8 (3, H, W), contiguous."""
-    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
 class SingleImageProcessor(MiniCPMVProcessor):

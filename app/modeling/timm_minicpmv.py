@@ -118,16 +118,11 @@ class TimmMiniCPMV(MiniCPMVModel):
         self.llm.set_input_embeddings(embeddings)
 
     def encode_vision(
-        self, pixel_values: Sequence[Tensor], tgt_sizes: Sequence[Size], on_progress: ProgressHook | None = None
+        self,
+        pixel_values: Sequence[Tensor],
+        tgt_sizes: Sequence[Size],
+        on_progress: ProgressHook | None = None,
+        numbers: Tensor | None = None,
     ) -> Tensor:
-        """Features of slices.
-
-        Args:
-            pixel_values: per slice (3, H, W), normalised.
-            tgt_sizes: per slice (rows, cols) in patches.
-            on_progress: called with slices done and in all; may raise to stop.
-
-        Returns:
-            (slices, query_num, hidden_size) in the dtype of the tower.
-        """
-        return encode_pictures(self.vpm, self.resampler, pixel_values, tgt_sizes, on_progress)
+        """Features of slices, (slices, query_num, hidden_size) in the dtype of the tower; see `encode_pictures`."""
+        return encode_pictures(self.vpm, self.resampler, pixel_values, tgt_sizes, on_progress, numbers)

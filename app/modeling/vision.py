@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from app.modeling.pixels import to_device
+
 Size = tuple[int, int]
 
 
@@ -68,13 +70,15 @@ def encode_pictures(
     pixel_values: Sequence[Tensor],
     tgt_sizes: Sequence[Size],
     on_progress: Callable[[int, int], None] | None = None,
+    numbers: Tensor | None = None,
 ) -> Tensor:
     """Pictures of many sizes through a tower that takes whole pictures, and a resampler.
 
     Args:
-        pixel_values: per slice (3, H, W), normalised.
+        pixel_values: per slice (3, H, W), normalised, or bytes with `numbers`.
         tgt_sizes: per slice (rows, cols) in patches.
         on_progress: called with slices done and in all; may raise to stop.
+        numbers: float32 (3, 256), what bytes mean.
 
     Returns:
         (slices, Q, D), in the dtype of the tower.
@@ -82,7 +86,7 @@ def encode_pictures(
     weight = next(tower.parameters())
 
     def encode(indices: list[int]) -> Tensor:
-        pixels = torch.stack([pixel_values[index] for index in indices]).to(weight.device, weight.dtype)
+        pixels = to_device([pixel_values[index] for index in indices], weight, numbers)
         return resampler(tower(pixels), tgt_sizes[indices[0]])
 
     return run_in_chunks(encode, list(group_by_size(tgt_sizes).values()), weight.device, on_progress)
