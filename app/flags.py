@@ -56,6 +56,7 @@ def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None
         help=Phrase("help.engine"))  # fmt: skip
     add("--cache-size", type=parse_cache_size, default="auto", metavar="auto|SIZE",
         help=Phrase("help.cache-size"))  # fmt: skip
+    add("--compile", action="store_true", help=Phrase("help.compile"))
     add("--source", default="huggingface", metavar="|".join(SOURCES), help=Phrase("help.source"))
     add("--video-reader", default="pyav", metavar="|".join(VIDEO_READERS), help=Phrase("help.video-reader"))
     add_language_flag(parser)

@@ -142,7 +142,7 @@ class LocalBackend(Backend):
             for note in loaded.notes:
                 log.warning(note)
             self._measurer = self._make_measurer(loaded)
-            self._engine = make_engine(loaded, self._settings, self._measurer.measure)
+            self._engine = make_engine(loaded, self._settings, self._measurer.measure, self._report)
             self._loaded = loaded
             self._status = LoadStatus("ready", listed(loaded.notes, "said_after"))
         except AppError as error:

@@ -14,15 +14,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 
 from app.engine.answer import Job, Tokens, answer, finish_reason, prepare, tokens_of, usage_of
 from app.engine.caches import Caches, auto_bytes
-from app.engine.choice import Choice, Choices
+from app.engine.choice import Choice
 from app.engine.failures import free_device, is_out_of_memory, typed
 from app.engine.loader import LoadedModel
-from app.engine.memory import kv_bytes_per_token
+from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
 from app.engine.tickets import Queued, Ticket
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
@@ -34,12 +33,6 @@ from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
-# Positions per page: what two prompts share is shared in whole pages.
-PAGE = 16
-# Tokens read in one step, so that a long prompt does not hold up the answers of others for long.
-STEP_TOKENS = {"cpu": 256, "cuda": 2048}
-# Answers written at once; more wait.
-MOST_RUNNING = 32
 # Of one user, so that there is always a place for another.
 MOST_OF_ONE = 24
 TICK = 0.02
@@ -93,18 +86,27 @@ class BatchedEngine(Queued):
         video_reader: the library that decodes videos.
         cache_bytes: of the device's memory, for keys and values and for image features; None takes a share of what
             is free.
+        record: record the steps of answers, on CUDA.
     """
 
-    def __init__(self, loaded: LoadedModel, video_reader: Reader = "pyav", cache_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        video_reader: Reader = "pyav",
+        cache_bytes: int | None = None,
+        *,
+        record: bool = False,
+    ) -> None:
         super().__init__()
         most = auto_bytes(loaded.device) if cache_bytes is None else cache_bytes
         self._loaded, self._video_reader, self._cache_bytes = loaded, video_reader, most
+        self._record = record
         self._caches = Caches.of(loaded.runner, most)
         self._batch = _Batch()
         self._hurt: list[_Running] = []
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
-        self._table = VisionTable(self._decoder.get_input_embeddings())
+        self._table = VisionTable(self._decoder.get_input_embeddings(), step_tokens(loaded.device))
         self._manager = self._make_manager()
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
@@ -124,47 +126,8 @@ class BatchedEngine(Queued):
         self._manager.stop(block=True, hard_stop=True)
         self._decoder.set_input_embeddings(self._table.own)
 
-    # the scheduler
-
     def _make_manager(self) -> ContinuousBatchingManager:
-        """The library's scheduler on the language model, its cache made."""
-        choices = Choices()
-        self._decoder.set_input_embeddings(self._table)
-        # One instance's own: what the library would build from the options of all is built for each request.
-        self._decoder._get_logits_processor = lambda config: LogitsProcessorList([choices])
-        config = ContinuousBatchingConfig(
-            page_size=PAGE,
-            num_blocks=self._blocks(self._cache_bytes),
-            max_batch_tokens=STEP_TOKENS.get(self._loaded.device.type, 256),
-            max_requests_per_batch=MOST_RUNNING,
-            use_async_batching=False,
-            use_cuda_graph=False,
-        )
-        ends = self._loaded.runner.terminators()
-        options = GenerationConfig(do_sample=False, eos_token_id=ends, max_new_tokens=self._loaded.context)
-        try:
-            manager = ContinuousBatchingManager(self._decoder, options, config)
-        finally:
-            del self._decoder._get_logits_processor
-        manager.logit_processor.tensors_required = 1
-        manager.warmup()
-        cache = manager.batch_processor.cache
-        search = cache.search_prefix_match
-
-        def counted(request_id: str, prompt_ids: list[int]) -> int:
-            found = search(request_id, prompt_ids)
-            self._reused.setdefault(request_id, found)
-            return found
-
-        cache.search_prefix_match = counted
-        return manager
-
-    def _blocks(self, most: int) -> int:
-        """Blocks of the cache: what fits, at least one whole context and at most one for each that may run."""
-        config = self._decoder.config.get_text_config()
-        block = PAGE * kv_bytes_per_token(config, torch.finfo(self._decoder.dtype).bits // 8)
-        whole = -(-self._loaded.context // PAGE)
-        return max(whole + 1, min(most // block, whole * MOST_RUNNING))
+        return make_manager(self._loaded, self._table, self._cache_bytes, self._reused, record=self._record)
 
     # preparing
 

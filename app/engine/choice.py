@@ -50,6 +50,11 @@ class Choice:
             steps.append(MinPLogitsWarper(params.min_p))
         self._steps = LogitsProcessorList(steps)
 
+    @property
+    def likeliest(self) -> bool:
+        """Whether it always is the likeliest token, whatever came before."""
+        return not self._steps and not self._sampling
+
     def __deepcopy__(self, memo: Any) -> Choice:
         """Itself: the scheduler copies a request that it puts back, which goes on with what it has chosen."""
         return self
@@ -67,13 +72,20 @@ class Choice:
 
 
 class Choices(ContinuousBatchingLogitsProcessor):
-    """Lets every request of a batch choose for itself, and leaves the scheduler nothing else to choose."""
+    """Keeps the scores of a step, of which the scheduler takes the likeliest, for requests that choose otherwise.
+
+    Args:
+        most: requests in a step at most.
+    """
 
     supported_kwargs = {"choice": Choice}  # noqa: RUF012  as the base class declares it
     ignored_kwargs = ()
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._requests: list[Any] = []
+        # Always in the same place, where a recorded step writes them.
+        self._scores: Tensor | None = None
 
     def fill_defaults(self, int32_tensor: Tensor) -> None:
         """There are none."""
@@ -85,11 +97,15 @@ class Choices(ContinuousBatchingLogitsProcessor):
         return torch.zeros(len(self._requests), dtype=torch.int32)
 
     def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
-        """Scores (requests, vocab_size) of which in each row one is left."""
-        chosen = [
-            request.state.logit_processor_kwargs["choice"](scores[row : row + 1])
-            for row, request in enumerate(self._requests)
-        ]
-        left = torch.full_like(scores, -torch.inf)
-        left[range(len(chosen)), chosen] = 0
-        return left
+        """The scores (requests, vocab_size) themselves."""
+        if self._scores is None:
+            self._scores = scores.new_empty(self._most, scores.shape[-1])
+        self._scores[: len(scores)].copy_(scores)
+        return scores
+
+    def choose(self, tokens: Tensor) -> None:
+        """Put the tokens of those that choose for themselves into those of all, int32 (requests or more,)."""
+        for row, request in enumerate(self._requests):
+            choice = request.state.logit_processor_kwargs.get("choice")  # none in a warm-up
+            if self._scores is not None and choice is not None and not choice.likeliest:
+                tokens[row] = choice(self._scores[row : row + 1].clone())

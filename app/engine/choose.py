@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from app.engine.compiling import compile_layers
 from app.engine.lent import LentEngine, Measure
-from app.engine.loader import LoadedModel
+from app.engine.loader import LoadedModel, OnStatus
 from app.engine.plain import PlainEngine
 from app.engine.tickets import Place, Ticket
 from app.errors import SettingsError
@@ -38,25 +39,48 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(loaded: LoadedModel, settings: Settings, measure: Measure = lambda messages, params: None) -> Engine:
+def make_engine(
+    loaded: LoadedModel,
+    settings: Settings,
+    measure: Measure = lambda messages, params: None,
+    on_status: OnStatus = lambda fraction, detail: None,
+) -> Engine:
     """The engine of the settings.
 
     Args:
         measure: what an answer takes, where that decides how long a GPU is asked for.
+        on_status: told that something is compiled, which takes its time.
 
     Raises:
-        SettingsError: the batched engine is asked for and cannot serve this model here; says why.
+        SettingsError: what is asked for cannot serve this model here; says why.
     """
     obstacle = Phrase("unbatched_lent") if settings.lent_gpu else why_not_batched(loaded)
     if settings.engine == "batched" and obstacle:
         raise SettingsError(Phrase("engine_not_batched", obstacle=obstacle), Phrase("do_engine_plain"))
+    plain = settings.engine == "plain" or bool(obstacle)
+    record = settings.compile and loaded.device.type == "cuda"
+    if settings.compile:
+        if reason := _why_not_compiled(loaded, plain, obstacle):
+            raise SettingsError(Phrase("not_compiled", reason=reason), Phrase("do_not_compile"))
+        on_status(None, Phrase("loading_compiling"))
+        if not record:
+            compile_layers(loaded.runner)
     if settings.lent_gpu:
         return LentEngine(loaded, measure, settings.video_reader, settings.cache_size)
-    if settings.engine == "plain" or obstacle:
+    if plain:
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
 
-    return BatchedEngine(loaded, settings.video_reader, settings.cache_size)
+    return BatchedEngine(loaded, settings.video_reader, settings.cache_size, record=record)
+
+
+def _why_not_compiled(loaded: LoadedModel, plain: bool, obstacle: str) -> str:
+    """What keeps a model from being compiled; empty if nothing does."""
+    if loaded.adapters.names:
+        return Phrase("uncompiled_adapters")
+    if loaded.device.type == "cuda" and plain:
+        return Phrase("uncompiled_plain", obstacle=obstacle or Phrase("plain_was_asked"))
+    return ""
 
 
 def why_not_batched(loaded: LoadedModel) -> str:

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 import app.modeling  # noqa: F401  (registers the models)
 from app.engine.adapters import Adapters, no_adapters
+from app.engine.compiling import require_compiler
 from app.engine.device import DtypeChoice, choose_device, choose_dtype
 from app.engine.download import resolve_model
 from app.engine.spread import measure_budgets, spread
@@ -104,8 +105,11 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
 
     Raises:
         DeviceError: the settings ask for what this machine cannot do.
+        SettingsError: they ask to compile, which it cannot.
     """
     device = choose_device(settings.device)
+    if settings.compile:
+        require_compiler(device)
     choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
     if settings.lent_gpu and choice.quantization:
         raise DeviceError(Phrase("lent_quantized", kind=choice.quantization), Phrase("do_name_full"))

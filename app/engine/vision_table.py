@@ -7,8 +7,12 @@ scheduler's sharing of equal beginnings is right for pictures as well, and an id
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 # Far behind every vocabulary of the family, and within 32 bits, as the scheduler keeps ids.
@@ -27,11 +31,15 @@ class VisionTable(nn.Module):
 
     Args:
         own: the model's embeddings, which may scale what they give.
+        most: ids of a step at most.
     """
 
-    def __init__(self, own: nn.Module) -> None:
+    def __init__(self, own: Any, most: int) -> None:
         super().__init__()
         self.own = own
+        # The vectors of a step, always in the same place.
+        self._vectors = torch.zeros(1, most, own.weight.shape[1], dtype=own.weight.dtype, device=own.weight.device)
+        self._step: Tensor | None = None
         self._starts: dict[bytes, int] = {}
         self._next = FIRST
         self._held: dict[bytes, _Entry] = {}
@@ -40,7 +48,7 @@ class VisionTable(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The model's own."""
-        return self.own.weight  # type: ignore[return-value]
+        return self.own.weight
 
     @property
     def held_bytes(self) -> int:
@@ -72,8 +80,20 @@ class VisionTable(nn.Module):
             if not entry.users:
                 del self._held[digest]
 
+    @contextmanager
+    def ready(self, ids: Tensor) -> Iterator[None]:
+        """For a step of the model: embed its ids (1, L) before it, so that it finds their vectors in one place."""
+        vectors = self(ids)
+        self._step = self._vectors[:, : ids.shape[1]].copy_(vectors)
+        try:
+            yield
+        finally:
+            self._step = None
+
     def forward(self, ids: Tensor) -> Tensor:
         """Ids (...) to vectors (..., hidden_size)."""
+        if self._step is not None:
+            return self._step
         beyond = ids >= FIRST
         if not beyond.any():
             return self.own(ids)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     "help.video-reader": ("library that decodes videos", "解码视频的库"),
+    "help.compile": (
+        "start a minute later and answer faster (CUDA, or a CPU with g++)",
+        "启动晚一分钟左右，回答更快（CUDA，或带 g++ 的 CPU）",
+    ),
     "help.source": ("hub to fetch the model from", "从哪个模型库获取模型"),
     "help.cache-size": (
         "memory for what is kept between answers, so that the next one starts at once",

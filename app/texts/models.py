@@ -296,6 +296,32 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "keys_unexpected": ("{count} unexpected ({names})", "多出 {count} 个（{names}）"),
     "keys_shape": ("{count} of another shape ({names})", "{count} 个形状不同（{names}）"),
     "bytes_of": ("{done:.3g} of {total:.3g} {unit}", "{done:.3g} / {total:.3g} {unit}"),
+    "loading_compiling": (
+        "It is being compiled, which takes a minute or more (--compile); then it answers faster.",
+        "正在编译（--compile），需要一分钟或更久，之后回答会更快。",
+    ),
+    "not_compiled": ("--compile: {reason}.", "--compile：{reason}。"),
+    "do_not_compile": ("Start without --compile.", "启动时请不要使用 --compile。"),
+    "uncompiled_mps": ("it is for CUDA devices and processors, not for mps", "适用于 CUDA 设备和处理器，不适用于 mps"),
+    "uncompiled_adapters": ("adapters change the layers from answer to answer", "适配器会随回答改变各层"),
+    "uncompiled_plain": (
+        "on a GPU it records the steps of the batched engine, and {obstacle}",
+        "在 GPU 上它录制 batched 引擎的步骤，而{obstacle}",
+    ),
+    "plain_was_asked": ("--engine plain was asked", "要求了 --engine plain"),
+    "no_compiler": (
+        "there is no C++ compiler (g++ or clang++) on this machine, which it needs on a processor",
+        "此机器上没有 C++ 编译器（g++ 或 clang++），在处理器上编译需要它",
+    ),
+    "do_install_compiler": (
+        "Install one, or start without --compile.",
+        "请安装一个，或启动时不要使用 --compile。",
+    ),
+    "compiler_failed": ("the compiler failed ({type})", "编译器失败（{type}）"),
+    "do_install_headers": (
+        "Install g++ and the headers of Python (python3-dev), or start without --compile.",
+        "请安装 g++ 和 Python 头文件（python3-dev），或启动时不要使用 --compile。",
+    ),
     "loading_weights": ("weights", "权重"),
     "loading_on": ("{dtype} on {device}", "{device} 上的 {dtype}"),
     "loading_model": ("{name}, {how}", "{name}，{how}"),
