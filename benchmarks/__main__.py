@@ -20,7 +20,7 @@ from benchmarks.options import Cases, Options, machine
 
 NAMES = (
     "turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load",
-    "replicas",
+    "replicas", "gpu",
 )  # fmt: skip
 
 
@@ -36,13 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dtype", default="auto", choices=DTYPES)
     parser.add_argument("--repeats", type=int, help="how often each case is measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="growth alone: draw the figures, such as into x.svg")
+    parser.add_argument("--compile", action="store_true", help="decode alone: in turn with compiled layers, on a CPU")
     parser.add_argument("--small", action="store_true", help="only to see that it runs: tiny sizes, no meaning")
     flags = parser.parse_args(arguments)
     if flags.plot and flags.name != "growth":
         parser.error(f"--plot: {flags.name} draws nothing; growth does.")
+    if flags.compile and flags.name != "decode":
+        parser.error(f"--compile: {flags.name} does not take it; decode does, and gpu measures both.")
     module: Any = importlib.import_module(f"benchmarks.{flags.name}")
     repeats = flags.repeats or (1 if flags.small else module.REPEATS)
-    options = Options(flags.model, flags.device, flags.dtype, repeats, flags.small, plot=flags.plot)
+    options = Options(
+        flags.model, flags.device, flags.dtype, repeats, flags.small, plot=flags.plot, compiled=flags.compile
+    )
     try:
         cases: Cases = module.run(options)
     except AppError as error:

@@ -40,7 +40,7 @@ def bench_checkpoint(scale: float = 1.0) -> Path:
     Args:
         scale: of widths and layers; tests take a small one.
     """
-    data = _config(scale)
+    data = config_of(scale)
     name = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "minicpm-v-web-demo" / f"bench-{name}"
@@ -49,7 +49,8 @@ def bench_checkpoint(scale: float = 1.0) -> Path:
     return folder
 
 
-def _config(scale: float) -> dict[str, Any]:
+def config_of(scale: float) -> dict[str, Any]:
+    """The fields of config.json."""
     data: dict[str, Any] = json.loads((TOKENIZER / "config.json").read_text("utf-8"))
     # A head is 64 wide here and 128 wide in the resampler, so they come in pairs.
     heads = 2 * _scaled(LANGUAGE["num_attention_heads"] / 2, scale)

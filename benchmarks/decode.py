@@ -4,6 +4,8 @@ For each token all weights of the language model and the keys and values so far 
 fast this machine reads is measured between the answers on those same weights: `limit_tokens_per_s` if they are only
 looked at, `matvec_tokens_per_s` if each is multiplied with one vector, which is the least that decoding must compute.
 `ratio` is the share of the limit that is reached. Nothing is kept between answers: `ttft_s` is a first question's.
+With --compile the same is asked in turn with compiled layers: `compiled_tokens_per_s`, and `compiled_ratio` over those
+that are not.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from PIL import Image as PILImage
 from torch import Tensor
 from torch.nn import functional as F
 
+from app.engine.compiling import compile_layers
 from app.engine.loader import LoadedModel, load_model
 from app.engine.memory import kv_bytes_per_token
 from app.engine.plain import PlainEngine
@@ -35,6 +38,7 @@ def run(options: Options) -> Cases:
     """Every kind of question, and between them the machine's rate of reading."""
     loaded = load_model(options.settings(), lambda fraction, detail: None)
     engine = PlainEngine(loaded, cache_bytes=0)
+    compiled = _compiled_engine(options) if options.compiled else None
     params = greedy(8 if options.small else 64)
     cases: Cases = {}
     weights = weights_of_a_token(loaded)
@@ -44,14 +48,29 @@ def run(options: Options) -> Cases:
     rounds = 1 if options.small else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         for name, message in _questions(Path(folder)):
-            usages, reads, products = [], [], []
+            usages, reads, products, faster = [], [], [], []
             for _ in range(options.repeats):
                 usages.append(ask(engine, [message], params))
+                if compiled:
+                    faster.append(ask(compiled, [message], params).tokens_per_second or 0.0)
                 reads.append(read_rate(weights, rounds))
                 products.append(product_rate(weights, rounds))
             cases[name] = _summary(loaded, sum(weight.nbytes for weight in weights), usages, reads, products)
-    engine.close()
+            if compiled:
+                rates = [usage.tokens_per_second or 0.0 for usage in usages]
+                cases[name] |= {"compiled_tokens_per_s": median(faster, 1), "compiled_ratio": ratio(faster, rates)}
+    for one in filter(None, (engine, compiled)):
+        one.close()
     return cases
+
+
+def _compiled_engine(options: Options) -> PlainEngine:
+    """On a model of its own, after a warm-up."""
+    loaded = load_model(options.settings(compile=True), lambda fraction, detail: None)
+    compile_layers(loaded.runner)
+    engine = PlainEngine(loaded, cache_bytes=0)
+    ask(engine, [Message.of("user", "Hello!")], greedy(2))
+    return engine
 
 
 def weights_of_a_token(loaded: LoadedModel) -> list[Tensor]:

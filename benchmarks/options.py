@@ -28,6 +28,7 @@ class Options:
         small: sizes at which nothing is learned but that everything runs; for tests.
         scale: of the benchmark's own checkpoint, 1 for 0.14 B parameters.
         plot: where `growth` draws its figures.
+        compiled: `decode` measures compiled layers too.
     """
 
     model: str | None = None
@@ -37,6 +38,7 @@ class Options:
     small: bool = False
     scale: float = 1.0
     plot: Path | None = None
+    compiled: bool = False
 
     @property
     def folder(self) -> Path:
@@ -45,7 +47,11 @@ class Options:
 
     def settings(self, **more: Any) -> Settings:
         """The application's, for this checkpoint."""
-        return Settings(model=str(self.folder), device=self.device, dtype=self.dtype, **more)
+        return self.settings_of(str(self.folder), **more)
+
+    def settings_of(self, model: str, **more: Any) -> Settings:
+        """The application's, for another model."""
+        return Settings(model=model, device=self.device, dtype=self.dtype, **more)
 
 
 def median(values: Sequence[float], digits: int = 4) -> float:

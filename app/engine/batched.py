@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 
-from app.engine.answer import Job, Tokens, answer, finish_reason, prepare, tokens_of, usage_of
+from app.engine.answer import Job, answer, finish_reason, prepare, tokens_of, usage_of
 from app.engine.caches import Caches, auto_bytes
 from app.engine.choice import Choice
-from app.engine.failures import free_device, is_out_of_memory, typed
+from app.engine.failures import free_device, is_out_of_memory, typed, with_relief
 from app.engine.loader import LoadedModel
+from app.engine.running import Batch, Running
 from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
 from app.engine.tickets import Queued, Ticket
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
 from app.media.clip import Cancelled
 from app.media.video import Reader
-from app.messages import Chunk
-from app.modeling.runner import Prompt
+from app.messages import Chunk, Progress
 from app.texts import Phrase
 
 log = logging.getLogger(__name__)
@@ -36,46 +35,12 @@ log = logging.getLogger(__name__)
 # Of one user, so that there is always a place for another.
 MOST_OF_ONE = 24
 TICK = 0.02
-# Of the scheduler, which an answer that has begun survives.
-MOST_CRASHES = 3
+# Tries to make a new scheduler, each with less of a cache if memory is what lacks.
+MOST_RESTARTS = 3
 # Seconds that making a new scheduler may take.
 RESTART = 60.0
 # Seconds in which a scheduler that has failed a request has ended, if it was its end too.
 LAST_BREATH = 1.0
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A request in the batch.
-
-    Attributes:
-        ids: of the prompt, pictures under ids of their own. encoded: slices that were encoded for it.
-        taken: tokens handed out since the scheduler got it. crashes: of the scheduler while it ran.
-    """
-
-    ticket: Ticket
-    job: Job
-    prompt: Prompt
-    tokens: Tokens
-    choice: Choice
-    ids: list[int]
-    pictures: list[bytes]
-    encoded: int
-    taken: int = 0
-    crashes: int = 0
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether it fails with the next scheduler too, as far as one can tell: a prompt that never got through."""
-        return self.crashes > (MOST_CRASHES if self.tokens.count else 1)
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """What runs, by the scheduler's names."""
-
-    requests: dict[str, _Running] = field(default_factory=dict)
-    changed: threading.Condition = field(default_factory=threading.Condition)
 
 
 class BatchedEngine(Queued):
@@ -102,8 +67,8 @@ class BatchedEngine(Queued):
         self._loaded, self._video_reader, self._cache_bytes = loaded, video_reader, most
         self._record = record
         self._caches = Caches.of(loaded.runner, most)
-        self._batch = _Batch()
-        self._hurt: list[_Running] = []
+        self._batch = Batch()
+        self._hurt: list[Running] = []
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
         self._table = VisionTable(self._decoder.get_input_embeddings(), step_tokens(loaded.device))
@@ -133,22 +98,23 @@ class BatchedEngine(Queued):
 
     def _prepare_all(self) -> None:
         while (ticket := self._line.next(self._has_room)) is not None:
-            job = Job(ticket.messages, ticket.params, ticket.emit, partial(self._gone, ticket), ticket.submitted)
-            try:
-                job.check()
-                if ticket.params.searching:
-                    with self._manager.pause():
-                        answer(self._loaded, job, self._caches, self._video_reader)
-                else:
-                    self._start(ticket, job)
-            except Cancelled:
-                ticket.events.put(GenerationError(Phrase("answer_cancelled")))
-            except AppError as error:
-                ticket.events.put(error)
-            except Exception as error:
-                ticket.events.put(typed(error))
-                self._caches.clear_device()
-                error.__traceback__ = None
+            self._prepare(ticket)
+
+    def _prepare(self, ticket: Ticket) -> None:
+        """Begin with one request; whatever happens to it, the engine goes on."""
+        job = Job(ticket.messages, ticket.params, ticket.emit, partial(self._gone, ticket), ticket.submitted)
+        try:
+            job.check()
+            reliefs = (self._caches.clear_device, lambda: self._wait_alone(job))
+            with_relief(lambda: self._begin(ticket, job), lambda: ticket.begun, reliefs)
+        except Cancelled:
+            ticket.events.put(GenerationError(Phrase("answer_cancelled")))
+        except AppError as error:
+            ticket.events.put(error)
+        except Exception as error:
+            ticket.events.put(typed(error))
+            error.__traceback__ = None
+            free_device()
 
     def _has_room(self, ticket: Ticket) -> bool:
         running = list(self._batch.requests.values())
@@ -157,6 +123,25 @@ class BatchedEngine(Queued):
 
     def _gone(self, ticket: Ticket) -> bool:
         return ticket.cancelled or self._line.closed
+
+    def _begin(self, ticket: Ticket, job: Job) -> None:
+        """Write an answer that is searched for, or put a request into the batch."""
+        if ticket.params.searching:
+            with self._manager.pause():
+                answer(self._loaded, job, self._caches, self._video_reader)
+        else:
+            self._start(ticket, job)
+
+    def _wait_alone(self, job: Job) -> bool:
+        """Wait until the others have been answered, whose pictures take memory; tells whether there were any."""
+        if not self._batch.requests:
+            return False
+        job.emit(Chunk(progress=Progress("queue", 1)))
+        with self._batch.changed:
+            while self._batch.requests:
+                job.check()
+                self._batch.changed.wait(TICK)
+        return True
 
     def _start(self, ticket: Ticket, job: Job) -> None:
         """Encode what is new and hand the request to the scheduler."""
@@ -173,7 +158,7 @@ class BatchedEngine(Queued):
                 ids[start:end] = [next(own) for _ in range(end - start)]
         tokens = tokens_of(self._loaded, prompt, job)
         choice = Choice(ticket.params, self._loaded.runner.terminators(), self._loaded.device)
-        running = _Running(ticket, job, prompt, tokens, choice, ids, pictures, encoded)
+        running = Running(ticket, job, prompt, tokens, choice, ids, pictures, encoded)
         with self._batch.changed:
             # A scheduler that has just failed is being made anew.
             self._batch.changed.wait_for(lambda: self._manager.is_running() or self._line.closed, RESTART)
@@ -181,7 +166,7 @@ class BatchedEngine(Queued):
                 self._release(running)
                 raise GenerationError(Phrase("engine_ended"), Phrase("do_restart_server"))
 
-    def _schedule(self, running: _Running) -> bool:
+    def _schedule(self, running: Running) -> bool:
         """Hand a request to the scheduler, what was answered already as a part of its prompt; tells whether it took it.
 
         Called with the batch locked.
@@ -231,7 +216,7 @@ class BatchedEngine(Queued):
             self._manager.cancel_request(output.request_id)
             self._finish(output, running)
 
-    def _finish(self, output: Any, running: _Running) -> None:
+    def _finish(self, output: Any, running: Running) -> None:
         if output.error and not running.ticket.cancelled:
             # What to say, and whether it can go on, is known once the scheduler has ended or has not.
             with self._batch.changed:
@@ -274,24 +259,27 @@ class BatchedEngine(Queued):
     def _restart(self, error: BaseException) -> None:
         """A new scheduler, with half of the cache where memory ran out; without one the engine has ended."""
         log.warning("The scheduler failed with %s; a new one goes on.", type(error).__name__)
-        if isinstance(error, Exception) and is_out_of_memory(error):
-            self._cache_bytes //= 2
-        error.__traceback__ = None
-        try:
-            self._manager.stop(block=True, hard_stop=True)
-            self._caches.clear_device()
-            free_device()
-            self._manager = self._make_manager()
-            self._manager.start()
-        except Exception as again:
-            log.error("No scheduler can be made (%s); start the server again.", type(again).__name__)
-            self._line.close()
+        for _ in range(MOST_RESTARTS):
+            if isinstance(error, Exception) and is_out_of_memory(error):
+                self._cache_bytes //= 2
+            error.__traceback__ = None
+            try:
+                self._manager.stop(block=True, hard_stop=True)
+                self._caches.clear_device()
+                free_device()
+                self._manager = self._make_manager()
+            except Exception as again:
+                error = again
+            else:
+                return self._manager.start()
+        log.error("No scheduler can be made (%s); start the server again.", type(error).__name__)
+        self._line.close()
 
-    def _fail(self, running: _Running, error: AppError) -> None:
+    def _fail(self, running: Running, error: AppError) -> None:
         running.ticket.events.put(error)
         self._release(running)
 
-    def _release(self, running: _Running) -> None:
+    def _release(self, running: Running) -> None:
         for digest in running.pictures:
             self._table.release(digest)
         self._line.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,10 @@ from app.texts import Phrase
 Quantization = Literal["int4", "int8"]
 TORCH_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 DTYPES = ("auto", *TORCH_DTYPES, "int4", "int8")
+# The library's name of PyTorch's own attention.
+PYTORCHS = "sdpa"
+# Of CUDA devices: from which on FlashAttention 2 runs, and on which 3 does.
+FLASH_2, HOPPER = (8, 0), 9
 BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86, x86, arm
 
 
@@ -75,6 +80,28 @@ def choose_dtype(name: str, device: torch.device, quantized_checkpoint: bool) ->
         DeviceError: the device cannot run it; names what works there.
     """
     return pick_dtype(name, device.type, has_bf16(device), quantized_checkpoint)
+
+
+def choose_attention(device: torch.device, dtype: torch.dtype) -> str:
+    """The library's name of the fastest attention there is for a device."""
+    from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
+
+    versions = {2: is_flash_attn_2_available(), 3: is_flash_attn_3_available()}
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
+    return pick_attention(device.type, dtype, capability, {version for version, there in versions.items() if there})
+
+
+def pick_attention(kind: str, dtype: torch.dtype, capability: tuple[int, int], versions: Collection[int]) -> str:
+    """`choose_attention` as a rule: FlashAttention where it is installed and runs, else PyTorch's own.
+
+    Args:
+        capability: of the CUDA device. versions: of FlashAttention that are installed.
+    """
+    runs = {2: capability >= FLASH_2, 3: capability[0] == HOPPER}
+    fit = [version for version in versions if runs.get(version)]
+    if kind != "cuda" or dtype == torch.float32 or not fit:
+        return PYTORCHS
+    return f"flash_attention_{max(fit)}"
 
 
 def pick_device(name: str, machine: Machine) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -31,6 +32,30 @@ def is_out_of_memory(error: Exception) -> bool:
     # CPU and MPS allocators raise plain RuntimeErrors.
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def with_relief(work: Callable[[], None], begun: Callable[[], bool], reliefs: Iterable[Callable[[], bool]]) -> None:
+    """Do what needs memory; where it runs out, once more after each way to get some.
+
+    Args:
+        begun: whether some of the answer is out, so that it cannot be begun again.
+        reliefs: make room, in the order in which they are tried; each tells whether there was any.
+
+    Raises:
+        Exception: what the work raises, once nothing is left to try.
+    """
+    left = iter(reliefs)
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if not is_out_of_memory(error) or begun():
+                raise
+            # The traceback's frames hold tensors.
+            error.__traceback__ = None
+            if not any(relief() for relief in left):
+                raise
+        free_device()
 
 
 def free_device() -> None:

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 import app.modeling  # noqa: F401  (registers the models)
 from app.engine.adapters import Adapters, no_adapters
 from app.engine.compiling import require_compiler
-from app.engine.device import DtypeChoice, choose_device, choose_dtype
+from app.engine.device import PYTORCHS, DtypeChoice, choose_attention, choose_device, choose_dtype
 from app.engine.download import resolve_model
 from app.engine.spread import measure_budgets, spread
 from app.errors import AppError, DeviceError, ModelError, OutOfMemoryError
@@ -131,6 +131,9 @@ def _placement(
     whole = torch.device("cpu") if settings.lent_gpu else device
     device_map = _device_map(settings, folder, choice, family) if several else {"": whole}
     arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": device_map}
+    attention = choose_attention(device, choice.torch_dtype)
+    if attention != PYTORCHS:
+        arguments["attn_implementation"] = attention
     if choice.quantization:
         arguments["quantization_config"] = quantization_config(choice, family)
     return arguments

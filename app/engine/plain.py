@@ -6,7 +6,7 @@ import threading
 
 from app.engine.answer import Job, answer
 from app.engine.caches import Caches, auto_bytes
-from app.engine.failures import free_device, is_out_of_memory, typed
+from app.engine.failures import free_device, typed, with_relief
 from app.engine.loader import LoadedModel
 from app.engine.tickets import Queued, Ticket
 from app.errors import AppError, GenerationError
@@ -67,13 +67,8 @@ class PlainEngine(Queued):
 
     def _write(self, ticket: Ticket, job: Job) -> None:
         """Answer; where memory runs out before there was text, once more without what was kept."""
-        try:
-            answer(self._loaded, job, self._caches, self._video_reader)
-        except Exception as error:
-            if ticket.begun or not is_out_of_memory(error) or not self._caches.clear_device():
-                raise
-            error.__traceback__ = None
-        else:
-            return
-        free_device()
-        answer(self._loaded, job, self._caches, self._video_reader)
+        with_relief(
+            lambda: answer(self._loaded, job, self._caches, self._video_reader),
+            lambda: ticket.begun,
+            [self._caches.clear_device],
+        )

@@ -62,6 +62,8 @@ def make_manager(
         # Tables of blocks want pages of 256 positions, of which hardly any would be shared.
         max_blocks_per_request=0,
         use_async_batching=False,
+        # The attention was chosen when the model was loaded.
+        auto_switch_to_flash=False,
         use_cuda_graph=(record, False),
         q_padding_interval_size=MOST_RUNNING,
         kv_padding_interval_size=RECORDED_READS,

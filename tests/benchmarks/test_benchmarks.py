@@ -54,6 +54,16 @@ def test_decode(measure: Measure) -> None:
     assert cases["video16"]["mb_per_token"] > cases["text"]["mb_per_token"]
 
 
+def test_compile_is_for_decode(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr("benchmarks.decode.compile_layers", compiled.append)  # tests/engine/test_compiling.py does it
+    row = measure("decode", "--small", "--compile")["text"]
+    assert row["compiled_ratio"] == pytest.approx(row["compiled_tokens_per_s"] / row["tokens_per_s"], rel=0.1)
+    assert len(compiled) == 1
+    with pytest.raises(SystemExit):
+        main(["turns", "--compile"])
+
+
 def test_vision(measure: Measure) -> None:
     cases = measure("vision", "--small")
     assert list(cases) == ["equal", "mixed"]
@@ -175,3 +185,20 @@ def test_every_benchmark_is_tested_here() -> None:
     assert "from benchmarks.replicas import measure" in elsewhere
     for name in {*NAMES} - {"replicas"}:
         assert f'measure("{name}"' in text, name
+
+
+def test_gpu(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr("app.engine.choose.compile_layers", compiled.append)  # tests/engine/test_compiling.py does it
+    cases = measure("gpu", "--small", "--dtype", "auto")
+    assert list(cases) == ["bf16", "bf16.compile", "int4", "int4.compile"] and len(compiled) == 2
+    for row in cases.values():
+        assert {"users1_tokens_per_s", "users8_tokens_per_s", "limit_tokens_per_s", "start_s", "made_s"} <= set(row)
+        assert {"image1344_ttft1_s", "image1344_ttft2_s", "frames64_ttft1_s", "frames64_ttft2_s"} <= set(row)
+        assert_positive(row, "made_s")
+        assert row["image1344_tokens"] > 640 and row["frames64_tokens"] > 256
+
+
+def test_gpu_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpu", "--device", "cpu"]) == 1
+    assert "needs a CUDA device; chosen is cpu." in capsys.readouterr().err

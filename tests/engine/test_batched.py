@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image as PILImage
 
 from app.engine import batched as batched_module
+from app.engine import scheduler
 from app.engine.batched import BatchedEngine
 from app.engine.plain import PlainEngine
 from app.engine.tickets import drain
@@ -18,7 +20,7 @@ from app.errors import GenerationError, ImageError, OutOfMemoryError
 from app.messages import Image, Message
 from tests.engine.conftest import loaded_model
 from tests.engine.test_legacy_families import messages_of as legacy_messages
-from tests.engine.test_plain import GREEDY, QUESTION, messages_of, plain_cases, text_of, usage_of, wait
+from tests.engine.test_plain import GREEDY, QUESTION, messages_of, plain_cases, text_of, usage_of, wait, wait_until
 from tests.modeling.golden import MODELS
 from tests.modeling.legacy import LEGACY, legacy_cases
 
@@ -71,10 +73,12 @@ def test_golden_answers_alone_in_a_crowd_and_again(batched: Callable[[str], Batc
     shares = not getattr(loaded_model(name).model.llm.config, "sliding_window", None)
     for case, messages, expected in cases:
         assert text_of(wait(engine.submit(messages, GREEDY))) == expected, case
-    # All at once, each twice, with others between them that choose in other ways.
+    # All at once, each twice, with others between them that choose in other ways, and one that is called off.
+    dropped = engine.submit(cases[0][1], replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
+    while not any(getattr(event, "text", "") for event in drain(dropped, 1)):
+        pass
     others = [engine.submit(cases[0][1], replace(GREEDY, do_sample=True, seed=seed)) for seed in range(3)]
     crowd = [(case, expected, engine.submit(messages, GREEDY)) for case, messages, expected in cases * 2]
-    dropped = engine.submit(cases[0][1], replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
     dropped.cancel()
     for case, expected, ticket in crowd:
         chunks = wait(ticket)
@@ -83,6 +87,56 @@ def test_golden_answers_alone_in_a_crowd_and_again(batched: Callable[[str], Batc
         assert (usage.cached_tokens > 0) == shares and usage.cached_tokens % 16 == 0
     for ticket in others:
         wait(ticket)
+
+
+@pytest.mark.parametrize("name", [*MODELS, *LEGACY])
+def test_a_second_turn_an_edit_and_a_regenerate_are_those_of_a_fresh_plain_engine(
+    batched: Callable[[str], BatchedEngine], name: str
+) -> None:
+    plain = PlainEngine(replace(loaded_model(name)), cache_bytes=0)
+    short = replace(GREEDY, max_new_tokens=8)
+    picture = Image(PILImage.effect_noise((500, 300), 50).convert("RGB"))
+    first = [Message.of("user", picture, "What is this, and why?")]
+    follow_up = [*first, Message.of("assistant", "A grey noise, I think."), Message.of("user", "What colour?")]
+    edited = [*follow_up[:-1], Message.of("user", "Which shape?")]
+    for messages in (first, follow_up, edited, follow_up, first):
+        expected, got = (wait(engine.submit(messages, short)) for engine in (plain, batched(name)))
+        assert text_of(got) == text_of(expected)
+    plain.close()
+    if not getattr(loaded_model(name).model.llm.config, "sliding_window", None):
+        assert usage_of(got).cached_tokens > 0 and usage_of(got).cached_slices > 0
+
+
+def test_a_long_prompt_is_read_between_the_tokens_of_others(
+    batched: Callable[[str], BatchedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(scheduler.STEP_TOKENS, "cpu", 32)
+    engine = BatchedEngine(replace(loaded_model("minicpm-v-2_6")), cache_bytes=16 * 1024**2)
+    writing = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=400, min_new_tokens=400))
+    wait_until(lambda: any(one.tokens.count for one in engine._batch.requests.values()))
+    (other,) = engine._batch.requests.values()
+    long = engine.submit([Message.of("user", "cat mountain river " * 100)], replace(GREEDY, max_new_tokens=1))
+    wait_until(lambda: len(engine._batch.requests) == 2)
+    before = other.tokens.count
+    prompt = usage_of(wait(long)).prompt_tokens
+    assert prompt > 300 and other.tokens.count - before >= prompt // 32 - 2, "a token in every step of the prompt"
+    writing.cancel()
+    engine.close()
+
+
+def test_a_closed_page_costs_no_step_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = BatchedEngine(replace(loaded_model("minicpm-v-2_6")), cache_bytes=16 * 1024**2)
+    steps = crashing(monkeypatch, engine, lambda step: False)
+    ticket = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
+    wait_until(lambda: steps[0] > 5)
+    # What hands out sees it after at most a tick or the next token; the step that is being computed ends.
+    (running,) = engine._batch.requests.values()
+    ticket.cancel()
+    taken = running.tokens.count
+    wait_until(lambda: not engine._batch.requests)
+    assert running.tokens.count <= taken + 1
+    wait_until(lambda: not engine._manager.batch_processor.scheduler.active_requests)
+    engine.close()
 
 
 @pytest.mark.parametrize(

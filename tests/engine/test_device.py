@@ -6,10 +6,12 @@ import torch
 from app.engine.device import (
     DtypeChoice,
     Machine,
+    choose_attention,
     choose_device,
     choose_dtype,
     has_bf16,
     parse_cpu_flags,
+    pick_attention,
     pick_device,
     pick_dtype,
     probe_machine,
@@ -160,3 +162,31 @@ def test_the_choice_for_this_processor_runs():
     dtype = choose_dtype("auto", cpu, quantized_checkpoint=False).torch_dtype
     assert dtype is (BF16 if has_bf16(cpu) else FP32)
     assert (torch.ones(2, 2, dtype=dtype) @ torch.ones(2, 2, dtype=dtype)).tolist() == [[2, 2], [2, 2]]
+
+
+# --- attention
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "capability", "installed", "attention"),
+    [
+        ("cuda", BF16, (8, 6), {2}, "flash_attention_2"),
+        ("cuda", FP16, (9, 0), {2}, "flash_attention_2"),
+        ("cuda", BF16, (9, 0), {2, 3}, "flash_attention_3"),
+        ("cuda", BF16, (8, 0), {2, 3}, "flash_attention_2"),
+        ("cuda", BF16, (10, 0), {3}, "sdpa"),
+        ("cuda", BF16, (9, 0), set(), "sdpa"),
+        ("cuda", FP32, (9, 0), {2, 3}, "sdpa"),
+        ("cuda", FP16, (7, 5), {2, 3}, "sdpa"),
+        ("cpu", BF16, (0, 0), {2, 3}, "sdpa"),
+        ("mps", FP16, (0, 0), {2}, "sdpa"),
+    ],
+)
+def test_flash_attention_if_it_is_installed_and_runs(
+    kind: str, dtype: torch.dtype, capability: tuple[int, int], installed: set[int], attention: str
+):
+    assert pick_attention(kind, dtype, capability, installed) == attention
+
+
+def test_a_cpu_takes_pytorchs_attention():
+    assert choose_attention(torch.device("cpu"), BF16) == "sdpa"

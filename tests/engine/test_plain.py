@@ -43,6 +43,13 @@ def wait(ticket: Ticket, seconds: float = 60) -> list[Chunk]:
     raise TimeoutError("the answer did not end")
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.005)
+
+
 def text_of(chunks: Sequence[Chunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
 

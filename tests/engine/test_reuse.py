@@ -18,6 +18,7 @@ from app.engine.tickets import drain
 from app.messages import Chunk, Image, Message, Part, Video
 from app.sampling import SamplingParams
 from tests.engine.conftest import loaded_model
+from tests.engine.test_inspect import native
 from tests.engine.test_plain import GREEDY, clip, text_of, usage_of, wait
 from tests.modeling.golden import MODELS
 from tests.modeling.legacy import LEGACY
@@ -80,6 +81,20 @@ def test_a_second_question_about_a_picture_computes_only_the_question(
     assert again.cached_tokens == again.prompt_tokens - 1
     _, edited = ask(member, turns((picture, "What is that?")))
     assert first.vision_tokens < edited.cached_tokens < first.prompt_tokens
+
+
+@pytest.mark.parametrize("name", ["4.6", "4.7"])
+def test_the_librarys_models_say_the_same_with_caches(
+    name: str, ask: Ask, draw: Callable[..., Image], tmp_path: Path
+) -> None:
+    """Where layers sum up the past it can only be gone on from."""
+    member, picture = native(name, tmp_path), draw("a.png")
+    answer, first = ask(member, turns((picture, "What is this?")))
+    _, second = ask(member, turns((picture, "What is this?"), answer, "And what colour?"))
+    assert second.cached_tokens >= first.prompt_tokens and second.cached_slices > 0
+    for said in (("What is this?", answer, "And what colour?"), ("What is that?",), ("What is this?",)):
+        _, usage = ask(member, turns((picture, said[0]), *said[1:]))
+        assert usage.cached_slices == second.cached_slices, said
 
 
 def test_a_beam_search_between_two_turns_changes_nothing(

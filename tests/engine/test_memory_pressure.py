@@ -1,0 +1,129 @@
+"""An allocator that fails, in every stage of both engines: what is kept goes, then one request, never the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image as PILImage
+
+from app.engine.batched import BatchedEngine
+from app.engine.failures import with_relief
+from app.engine.loader import LoadedModel
+from app.engine.plain import PlainEngine
+from app.errors import OutOfMemoryError
+from app.messages import Image, Message
+from tests.engine.conftest import loaded_model
+from tests.engine.test_batched import golden
+from tests.engine.test_plain import GREEDY, QUESTION, text_of, wait, wait_until
+
+NAME = "minicpm-v-2_6"
+ENGINES = {"plain": PlainEngine, "batched": BatchedEngine}
+STAGES = ("vision", "prefill", "decode")
+
+
+class Allocator:
+    """Fails as often as it is told to, in one stage of the model's work."""
+
+    def __init__(self, loaded: LoadedModel, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failures = 0
+        self.failed = 0
+        self._wanted: Callable[[dict[str, Any]], bool] = {
+            "vision": lambda options: True,
+            "prefill": lambda options: _length(options) > 1,
+            "decode": lambda options: _length(options) == 1,
+        }[stage]
+        owner, name = (loaded.model, "encode_conversations") if stage == "vision" else (loaded.model.llm, "forward")
+        work = getattr(owner, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            if self.failures and self._wanted(options):
+                self.failures -= 1
+                self.failed += 1
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            return work(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, watched)
+
+
+def _length(options: dict[str, Any]) -> int:
+    """Positions of a step of the language model."""
+    given = options["input_ids"] if options.get("inputs_embeds") is None else options["inputs_embeds"]
+    return int(given.shape[1])
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
+    engine = ENGINES[request.param](replace(loaded_model(NAME)), cache_bytes=2**24)
+    yield engine
+    engine.close()
+
+
+def with_picture() -> tuple[list[Message], str]:
+    case = next(case for case in golden(NAME) if case[0].endswith("pub_single_large"))
+    return case[1], case[2]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
+    engine: Any, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages, expected = with_picture()
+    noise = Image(PILImage.effect_noise((200, 200), 50).convert("RGB"))
+    wait(engine.submit([Message.of("user", noise, "What?")], GREEDY))  # something is kept
+    allocator = Allocator(engine._loaded, stage, monkeypatch)
+    allocator.failures = 1
+    assert text_of(wait(engine.submit(messages, GREEDY))) == expected
+    assert allocator.failed == 1
+    engine._caches.clear_device()
+    allocator.failures = 10**6
+    with pytest.raises(OutOfMemoryError, match="fewer images or frames, fewer slices") as caught:
+        wait(engine.submit(messages, GREEDY))
+    assert caught.value.__cause__ is None
+    allocator.failures = 0
+    assert text_of(wait(engine.submit(messages, GREEDY))) == expected
+    if isinstance(engine, BatchedEngine):
+        wait_until(lambda: not engine._table.held_bytes)
+
+
+def test_a_picture_waits_for_the_memory_of_those_that_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages, expected = with_picture()
+    engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
+    long = replace(GREEDY, max_new_tokens=300, min_new_tokens=300)
+    before = engine.submit(QUESTION, long)
+    wait_until(lambda: bool(engine._batch.requests))
+    encode = engine._loaded.model.encode_conversations
+
+    def full(*arguments: Any) -> Any:
+        if engine._batch.requests:
+            raise MemoryError
+        return encode(*arguments)
+
+    monkeypatch.setattr(engine._loaded.model, "encode_conversations", full)
+    chunks = wait(engine.submit(messages, GREEDY))
+    assert text_of(chunks) == expected
+    assert [chunk.progress.stage for chunk in chunks if chunk.progress].count("queue") == 1
+    assert wait(before)[-1].finish_reason == "length"
+    engine.close()
+
+
+def test_reliefs_are_tried_in_order_and_not_once_text_is_out() -> None:
+    tried: list[str] = []
+
+    def relief(name: str, helps: bool) -> Callable[[], bool]:
+        return lambda: bool(tried.append(name)) or helps
+
+    def work() -> None:
+        tried.append("work")
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        with_relief(work, lambda: False, [relief("nothing", False), relief("caches", True), relief("alone", True)])
+    assert tried == ["work", "nothing", "caches", "work", "alone", "work"]
+    tried.clear()
+    with pytest.raises(MemoryError):
+        with_relief(work, lambda: True, [relief("caches", True)])
+    assert tried == ["work"]

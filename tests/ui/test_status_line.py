@@ -1,0 +1,21 @@
+"""What the line under the title says while a model loads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.backends.base import LoadStatus
+from app.messages import COMPILING
+from app.ui.status_line import status_html
+
+
+class Loading:
+    def __init__(self, status: LoadStatus) -> None:
+        self.status: Any = lambda: status
+
+
+def test_compiling_is_said_in_both_languages_and_other_steps_as_they_are() -> None:
+    compiling: Any = Loading(LoadStatus("loading", COMPILING))
+    assert "It is being compiled" in status_html(compiling, "en") and "正在编译" in status_html(compiling, "zh")
+    weights: Any = Loading(LoadStatus("loading", "weights", 0.5))
+    assert "weights 50%" in status_html(weights, "en")
