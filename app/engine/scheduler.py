@@ -6,13 +6,14 @@ it: the embedding before, for pictures come and go, and each request's own choic
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 from transformers.generation.continuous_batching.model_runner import ModelRunner
-from transformers.generation.continuous_batching.utils import stream_context
+from transformers.generation.continuous_batching.utils import pad_to_pow2, stream_context
 
 from app.engine.choice import Choices
 from app.engine.loader import LoadedModel
@@ -27,6 +28,7 @@ STEP_TOKENS = {"cpu": 256, "cuda": 2048}
 MOST_RUNNING = 32
 # Recorded steps read so many positions of the cache, or a multiple; each number is a recording of its own.
 RECORDED_READS = 2048
+RECORDED_ROWS = (1, 2, 4, 8, 16, MOST_RUNNING)
 
 
 def step_tokens(device: torch.device) -> int:
@@ -105,6 +107,13 @@ class StepRunner(ModelRunner):
             super().compute_batch(model, batch_data)
             self._choices.choose(places.output_ids[0])
 
+    def maybe_pad_inputs(self, num_q_tokens: int, max_kv_read: int, use_decode_fast_path: bool) -> tuple[int, int]:
+        """Few recordings serve all steps, but one user's is not as large as that of many: some kernels want one row."""
+        padded, reads = super().maybe_pad_inputs(num_q_tokens, max_kv_read, use_decode_fast_path)
+        if self.pad_inputs and num_q_tokens <= MOST_RUNNING:
+            padded = pad_to_pow2(num_q_tokens, MOST_RUNNING)
+        return padded, reads
+
     def _get_forward_fn(self, use_block_table: bool) -> tuple[Any, bool]:
         """Only steps that write answers are recorded: prompts are of too many lengths."""
         forward, recorded = super()._get_forward_fn(use_block_table)
@@ -114,8 +123,8 @@ class StepRunner(ModelRunner):
         """A step of a prompt, which shows that there is memory for the largest, and the usual recordings."""
         super().warmup(model)
         if self.pad_inputs:
-            for reads in (RECORDED_READS, 2 * RECORDED_READS):
-                self.run_one_warmup(model, num_q_tokens=1, max_kv_read=reads)
+            for rows, reads in product(RECORDED_ROWS, (RECORDED_READS, 2 * RECORDED_READS)):
+                self.run_one_warmup(model, num_q_tokens=rows, max_kv_read=reads)
             self.cache.reset()
 
 
