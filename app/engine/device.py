@@ -86,9 +86,11 @@ def choose_attention(device: torch.device, dtype: torch.dtype) -> str:
     """The library's name of the fastest attention there is for a device."""
     from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
 
-    versions = {2: is_flash_attn_2_available(), 3: is_flash_attn_3_available()}
-    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
-    return pick_attention(device.type, dtype, capability, {version for version, there in versions.items() if there})
+    there = {2: is_flash_attn_2_available(), 3: is_flash_attn_3_available()}
+    versions = {version for version, installed in there.items() if installed}
+    # A GPU that is lent for each answer cannot be asked before.
+    capability = torch.cuda.get_device_capability(device) if versions and device.type == "cuda" else (0, 0)
+    return pick_attention(device.type, dtype, capability, versions)
 
 
 def pick_attention(kind: str, dtype: torch.dtype, capability: tuple[int, int], versions: Collection[int]) -> str:

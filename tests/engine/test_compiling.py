@@ -33,7 +33,8 @@ def test_both_engines_say_the_same_with_compiled_layers() -> None:
     said: list[str] = []
 
     def engines() -> Iterator[Any]:
-        yield make_engine(loaded, replace(SETTINGS, engine="plain"), lambda fraction, detail: said.append(detail))
+        told = lambda fraction, detail: said.append(detail)  # noqa: E731
+        yield make_engine(loaded, replace(SETTINGS, engine="plain"), on_status=told)
         yield BatchedEngine(loaded, cache_bytes=2**24)
 
     try:

@@ -62,8 +62,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     engine.close()
 
 
-def with_picture() -> tuple[list[Message], str]:
-    case = next(case for case in golden(NAME) if case[0].endswith("pub_single_large"))
+def asked(name: str = "pub_single_large") -> tuple[list[Message], str]:
+    """A golden conversation and its answer."""
+    case = next(case for case in golden(NAME) if case[0].endswith(name))
     return case[1], case[2]
 
 
@@ -71,7 +72,8 @@ def with_picture() -> tuple[list[Message], str]:
 def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
     engine: Any, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages, expected = with_picture()
+    # Without a picture, for in the batch every failure of a step costs the whole prompt.
+    messages, expected = asked("pub_text_only" if stage == "decode" else "pub_single_large")
     noise = Image(PILImage.effect_noise((200, 200), 50).convert("RGB"))
     wait(engine.submit([Message.of("user", noise, "What?")], GREEDY))  # something is kept
     allocator = Allocator(engine._loaded, stage, monkeypatch)
@@ -90,7 +92,7 @@ def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
 
 
 def test_a_picture_waits_for_the_memory_of_those_that_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    messages, expected = with_picture()
+    messages, expected = asked()
     engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
     long = replace(GREEDY, max_new_tokens=300, min_new_tokens=300)
     before = engine.submit(QUESTION, long)
