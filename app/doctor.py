@@ -109,7 +109,9 @@ def what_fits(models: Sequence[dict[str, Any]], device: dict[str, Any]) -> dict[
 
 def find_problems(versions: dict[str, str | None], devices: Sequence[dict[str, Any]]) -> list[str]:
     """What is wrong, in one sentence each."""
-    problems = [Phrase("doctor.not_installed", name=name) for name, found in versions.items() if found is None]
+    problems: list[str] = [
+        Phrase("doctor.not_installed", name=name) for name, found in versions.items() if found is None
+    ]
     problems += [
         Phrase("doctor.other_version", name=name, found=found, wanted=wanted)
         for name, wanted in _pinned().items()

@@ -129,4 +129,5 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "list_comma": ("{before}, {after}", "{before}、{after}"),
     "list_or": ("{before} or {after}", "{before} 或 {after}"),
     "list_semicolon": ("{before}; {after}", "{before}；{after}"),
+    "preset_unknown": ("Preset {name!r} was asked; there are {known}.", "要求的预设是 {name!r}；有 {known}。"),
 }

@@ -36,6 +36,11 @@ def add_bridge(name: str) -> Bridge:
     return Bridge(name, button, gr.Textbox(visible=False))
 
 
+def not_understood() -> RequestError:
+    """What a call that no script of ours makes is answered with."""
+    return RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+
+
 def read_call(text: str | None) -> Mapping[str, Any]:
     """What a script wrote. It comes from a browser, so nothing in it is what it should be.
 
@@ -47,7 +52,7 @@ def read_call(text: str | None) -> Mapping[str, Any]:
     except ValueError:
         call = None
     if not isinstance(call, dict):
-        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+        raise not_understood()
     return call
 
 
@@ -59,5 +64,5 @@ def whole_number(call: Mapping[str, Any], name: str) -> int:
     """
     value = call.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+        raise not_understood()
     return value

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from app.backends.base import Capabilities
+from app.presets import shipped
 from app.sampling import BASE, OPTIONS, Mode, Option, SamplingParams, default_of
 from app.ui.labels import Label
 from app.ui.texts import Locale, say
@@ -20,18 +23,22 @@ class DecodingPanel:
     """The radio "Decode Type", one control per option, and the adapters if there are any.
 
     Attributes:
+        capabilities: of what answers.
+        overrides: defaults that win over the family's.
         inputs: the components whose values `params` takes, in its order.
         adapter: the drop-down of adapters in a list, which is empty where there are none.
         restored: the components that `restore` updates, in its order.
     """
 
     def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label) -> None:
-        self._capabilities = capabilities
-        self._overrides = overrides
+        self.capabilities = capabilities
+        self.overrides = overrides
         self._defaults = {**capabilities.defaults, **overrides}
         self._start: Mode = "beam" if self._defaults.get("do_sample") is False else "sampling"
         self.adapter = [add_adapter_choice(capabilities.adapters, label)] if capabilities.adapters else []
         with gr.Accordion(label("decoding"), open=True, elem_classes="decoding"):
+            names = html.escape(json.dumps(list(shipped(capabilities, overrides))))
+            gr.HTML(f'<div class="presets-place" data-presets="{names}"></div>', padding=False)
             self.mode = gr.Radio(
                 choices("en"), value=self._start, label=label("option.do_sample"), visible=capabilities.beam_search
             )
@@ -60,15 +67,15 @@ class DecodingPanel:
         given = {
             option.name: _read(option, value)
             for option, value in zip(CONTROLS, controls, strict=True)
-            if applies(option, mode, self._capabilities) and (option.optional or value is not None)
+            if applies(option, mode, self.capabilities) and (option.optional or value is not None)
         }
         given |= {"adapter": adapter[0]} if adapter else {}
         return SamplingParams.of({**given, "do_sample": mode == "sampling"}, self._defaults)
 
     def renew(self, capabilities: Capabilities) -> list[Any]:
         """Updates of the decode type and of each control, once more is known of what answers."""
-        self._capabilities = capabilities
-        self._defaults = {**capabilities.defaults, **self._overrides}
+        self.capabilities = capabilities
+        self._defaults = {**capabilities.defaults, **self.overrides}
         controls = [
             gr.update(
                 visible=applies(option, self._start, capabilities),
@@ -80,12 +87,12 @@ class DecodingPanel:
 
     def restore(self, params: SamplingParams) -> list[Any]:
         """Updates that show the options of an earlier answer; of an adapter that is not there any more, the model's."""
-        mode: Mode = params.mode if self._capabilities.beam_search else "sampling"
+        mode: Mode = params.mode if self.capabilities.beam_search else "sampling"
         controls = [
-            gr.update(visible=applies(option, mode, self._capabilities), value=_written(option, params))
+            gr.update(visible=applies(option, mode, self.capabilities), value=_written(option, params))
             for option in CONTROLS
         ]
-        adapter = params.adapter if params.adapter in self._capabilities.adapters else BASE
+        adapter = params.adapter if params.adapter in self.capabilities.adapters else BASE
         return [mode, gr.update(value=mode), *controls, *(gr.update(value=adapter) for _ in self.adapter)]
 
     def _switch(self, previous: Mode, mode: Mode, *values: Any) -> tuple[Any, ...]:
@@ -95,7 +102,7 @@ class DecodingPanel:
 
     def _updated(self, option: Option, previous: Mode, mode: Mode, value: Any) -> Any:
         old, new = (default_of(option, each, self._defaults) for each in (previous, mode))
-        visible = applies(option, mode, self._capabilities)
+        visible = applies(option, mode, self.capabilities)
         return gr.update(visible=visible, value=new) if value == old and old != new else gr.update(visible=visible)
 
     def _control(self, option: Option, label: Label) -> Any:
@@ -103,7 +110,8 @@ class DecodingPanel:
             "value": default_of(option, self._start, self._defaults),
             "label": label(f"option.{option.name}"),
             "info": label(f"option.{option.name}.help"),
-            "visible": applies(option, self._start, self._capabilities),
+            "visible": applies(option, self._start, self.capabilities),
+            "elem_classes": f"option-{option.name}",
         }
         if option.type is bool:
             return gr.Checkbox(**common)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ from app.ui.head import head, styles
 from app.ui.howto_tab import add_howto, connect_howto
 from app.ui.installable import FAVICON, HEAD, app_routes
 from app.ui.labels import make_i18n, make_label
+from app.ui.language import add_language_switch, connect_language
 from app.ui.meter_panel import add_meter, connect_meter
 from app.ui.page_state import Page
+from app.ui.presets import connect_presets
 from app.ui.seen_panel import add_seen, connect_seen
-from app.ui.status_line import add_status_line
+from app.ui.status_line import add_status_line, status_html
 from app.ui.talks import add_talk_toggle, add_talks, connect_talks
-from app.ui.texts import locale_of
+from app.ui.texts import Locale
 
 CONCURRENT = 32  # events of one kind at a time; the backend orders the answers itself
 MAX_WAITING = 128  # events; beyond, the server answers 503 with a clear text
@@ -56,7 +58,8 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         with gr.Row(elem_classes="top-row"):
             add_talk_toggle()
             title = gr.Markdown(_heading(backend), elem_classes="title")
-        add_status_line(page, backend, stands_in=settings.stands_in)
+            switch = add_language_switch()
+        status = add_status_line(page, backend, stands_in=settings.stands_in)
         with gr.Row(elem_classes="columns"):
             bridge = add_talks()
             with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
@@ -87,18 +90,24 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         answers = connect_chat(context, chat, *buttons) + connect_fewshot(context, few_shot, chatbot)
         connect_howto(context, cards, tabs, chat, few_shot)
         connect_seen(context, seen)
+        connect_presets(context)
         answers += connect_meter(context, meter, chat)
         connect_bench(context, bench, chat)
         _connect_stop(context, chat, few_shot, answers)
         connect_talks(demo, context, bridge, chat, answers, settings)
-        greeted = [chatbot, chat.box, panel.mode, *panel.adapter]
         if backend.status().state == "away":  # the page shows little until it is known what answers
             controls = panel.inputs[: 1 + len(CONTROLS)]
             demo.load(lambda: panel.renew(backend.capabilities), None, controls, queue=False, **PRIVATE)
             demo.load(lambda: _heading(backend), None, title, queue=False, **PRIVATE)
-        demo.load(
-            _greeter(backend.capabilities.adapters, rated=feedback is not None), page, greeted, queue=False, **PRIVATE
-        )
+        adapters = backend.capabilities.adapters
+        worded = [status, chatbot, chat.box, panel.mode, *panel.adapter]
+
+        def words(locale: Locale) -> Sequence[Any]:
+            named = [gr.update(choices=adapter_choices(adapters, locale))] if adapters else []
+            line = status_html(backend, locale, stands_in=settings.stands_in)
+            return line, *localised(locale, rated=feedback is not None), gr.update(choices=choices(locale)), *named
+
+        connect_language(demo, page, switch, chatbot, worded, words)
         add_api(backend, settings)
     return demo
 
@@ -127,7 +136,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         allowed_paths=[],
         theme=theme(),
         css_paths=styles(),
-        head=HEAD + head(),
+        head=HEAD + head(settings.lang),
         favicon_path=str(FAVICON),
         i18n=make_i18n(),
         run_history=False,
@@ -163,19 +172,6 @@ def _connect_stop(context: Context, chat: Chat, few_shot: FewShot, answers: list
         trigger(None, None, None, cancels=answers, queue=False, **PRIVATE).then(
             stopped, context.page, context.outputs, **PRIVATE
         )
-
-
-def _greeter(adapters: Sequence[str], *, rated: bool) -> Callable[..., tuple[Any, ...]]:
-    """What gives a page just opened its language, where Gradio does not do it by itself."""
-
-    def greet(page: Page, request: gr.Request) -> tuple[Any, ...]:
-        page.locale = locale_of(request.headers.get("accept-language"))
-        if page.locale == "en":
-            return tuple(gr.skip() for _ in range(3 + bool(adapters)))
-        named = [gr.update(choices=adapter_choices(adapters, page.locale))] if adapters else []
-        return *localised(page.locale, rated=rated), gr.update(choices=choices(page.locale)), *named
-
-    return greet
 
 
 def _silence_component_log() -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from app.texts.languages import AUTO, LANGUAGES
 from app.ui.texts import TEXTS
 
 STATIC = Path(__file__).parent / "static"
+FIRST = "words.js"
 
 
-def head() -> str:
-    """The texts, then every script, by name."""
-    scripts = [path.read_text("utf-8") for path in sorted(STATIC.glob("*.js"))]
-    return "".join(f"<script>{script}</script>\n" for script in [_texts(), *scripts])
+def head(lang: str = AUTO) -> str:
+    """The texts, then every script, by name after the one that the others need.
+
+    Args:
+        lang: in which the page opens for who has not chosen; "auto" takes the browser's.
+    """
+    scripts = [path.read_text("utf-8") for path in sorted(STATIC.glob("*.js"), key=_order)]
+    return "".join(f"<script>{script}</script>\n" for script in [_texts(lang), *scripts])
 
 
 def styles() -> list[Path]:
@@ -21,13 +27,12 @@ def styles() -> list[Path]:
     return sorted(STATIC.glob("*.css"))
 
 
-def _texts() -> str:
-    """`pageSay(key, {name: value})`: a text in the browser's language, from the one table."""
-    table = json.dumps({key: list(pair) for key, pair in TEXTS.items()}, ensure_ascii=False).replace("</", "<\\/")
-    return f"""
-window.pageTexts = {table};
-window.pageSay = (key, values = {{}}) => {{
-  const chinese = (navigator.language || "en").toLowerCase().startsWith("zh");
-  return window.pageTexts[key][+chinese].replace(/\\{{(\\w+)[^}}]*\\}}/g, (all, name) => values[name] ?? all);
-}};
-"""
+def _order(path: Path) -> tuple[bool, str]:
+    return path.name != FIRST, path.name
+
+
+def _texts(lang: str) -> str:
+    """What words.js reads."""
+    table = json.dumps(TEXTS, ensure_ascii=False).replace("</", "<\\/")
+    languages, default = json.dumps(LANGUAGES), json.dumps(lang)
+    return f"window.pageTexts = {table}; window.pageLanguages = {languages}; window.pageDefaultLanguage = {default};"

@@ -15,7 +15,7 @@ from app.ui.texts import Locale, say
 INTERVAL = 1.0  # seconds between looks at a model that loads
 
 
-def add_status_line(page: gr.State, backend: Backend, *, stands_in: bool = False) -> None:
+def add_status_line(page: gr.State, backend: Backend, *, stands_in: bool = False) -> gr.HTML:
     """The line, looked after until the model is ready or has failed.
 
     Args:
@@ -30,6 +30,7 @@ def add_status_line(page: gr.State, backend: Backend, *, stands_in: bool = False
         )
 
     timer.tick(tick, page, [line, timer], queue=False, show_progress="hidden", api_visibility="private")
+    return line
 
 
 def status_html(backend: Backend, locale: Locale, *, stands_in: bool = False) -> str:

@@ -30,7 +30,7 @@ from app.ui.page_state import Page
 from app.ui.payloads import Draft, draft_value
 from app.ui.talk_files import FileHandlers
 from app.ui.talk_media import MediaIds, uploaded_files, uploaded_media
-from app.ui.texts import locale_of, say
+from app.ui.texts import say
 
 SAVE_EVERY = 2.0  # seconds between savings of an answer being written
 DRAFT = 200_000  # characters
@@ -98,9 +98,8 @@ class TalkHandlers:
         self._context = context
         self._ids = ids
 
-    def start(self, page: Page, text: str, request: gr.Request) -> Answer:
+    def start(self, page: Page, text: str) -> Answer:
         """Open what was open before the page was loaded again."""
-        page.locale = locale_of(request.headers.get("accept-language"))
         return self.act(page, text) if text else self._nothing()
 
     def act(self, page: Page, text: str) -> Answer:

@@ -9,6 +9,7 @@
     files = cards().length;
     setTimeout(() => window.callPage("bench", {}), 300); // once the component knows its files
   }
+  window.addEventListener("pagelanguage", () => { if (files) setTimeout(() => window.callPage("bench", {}), 300); });
   const controls = (bench) => Object.fromEntries([...bench.querySelectorAll("[data-name]")].map((control) =>
     [control.dataset.name, control.tagName === "SELECT" ? control.value : Number(control.value)]));
   document.addEventListener("change", (event) => {

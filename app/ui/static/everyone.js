@@ -67,12 +67,16 @@
     if (next && (next.tagName !== "TEXTAREA" || matchMedia("(pointer: fine)").matches)) next.focus();
   }
 
-  const skip = make("a", { class: "page-skip", href: "#" }, text("skip"));
-  skip.addEventListener("click", (event) => {
-    event.preventDefault();
-    document.querySelector(".page-tabs [role=tab]")?.click();
-    setTimeout(() => box()?.focus(), 50);
-  });
+  function addSkip() { // anew once the language has changed
+    if (document.querySelector(".page-skip")) return;
+    const skip = make("a", { class: "page-skip", href: "#" }, text("skip"));
+    skip.addEventListener("click", (event) => {
+      event.preventDefault();
+      document.querySelector(".page-tabs [role=tab]")?.click();
+      setTimeout(() => box()?.focus(), 50);
+    });
+    document.body.prepend(skip);
+  }
 
   // --- names and roles ----------------------------------------------------------------------------------------------
   function nameParts() {
@@ -103,9 +107,8 @@
   }
 
   const begin = () => {
-    document.body.prepend(skip);
     document.body.append(regions.status, regions.alert);
-    watch(() => { hearAnswers(); hearToasts(); nameParts(); });
+    watch(() => { addSkip(); hearAnswers(); hearToasts(); nameParts(); });
   };
   if (document.body) begin();
   else document.addEventListener("DOMContentLoaded", begin);

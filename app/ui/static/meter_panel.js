@@ -18,6 +18,7 @@
     if (event.target === box()) ask(false);
     else if (event.target.closest?.(".side-column") && box()?.value + cards()) ask(true);
   }, true);
+  window.addEventListener("pagelanguage", () => { if (document.querySelector(".meter-host .meter")) ask(true); });
   let files = 0;
   new MutationObserver(() => {
     if (cards() === files) return;

@@ -1,27 +1,26 @@
 "use strict";
 // What the chat components leave out: names for icon buttons, an attachment panel that opens and closes by itself,
-// numbers on attachments, and text typed during an upload. Labels follow the browser's language.
+// numbers on attachments, and text typed during an upload. Labels follow the page's language.
 (() => {
-  const zh = (navigator.language || "en").toLowerCase().startsWith("zh");
-  const say = (en, chinese) => (zh ? chinese : en);
+  const say = window.pageSay;
   const JOINER = /\u2060/g; // put into model text by escape.py; never part of what is copied
 
-  const NAMES_BY_ICON = {
-    "arrow-up": say("Send", "发送"),
-    link: say("Attach images and videos", "添加图片和视频"),
-    copy: say("Copy", "复制"),
-    check: say("Save", "保存"),
-    edit: say("Edit", "编辑"),
-    like: window.pageSay("like"),
-    dislike: window.pageSay("dislike"),
-    delete: say("Delete", "删除"),
-    close: say("Cancel", "取消"),
-    "close-circle": say("Remove", "移除"),
-    plus: say("Add files", "添加文件"),
-    left: say("Back", "向左"),
-    right: say("Forward", "向右"),
-    down: say("Scroll to the end", "滚动到底部"),
-    eye: say("Open", "打开"),
+  const NAMES_BY_ICON = { // keys of texts
+    "arrow-up": "send",
+    link: "attach",
+    copy: "copy",
+    check: "save",
+    edit: "edit",
+    like: "like",
+    dislike: "dislike",
+    delete: "delete",
+    close: "cancel",
+    "close-circle": "remove",
+    plus: "add_files",
+    left: "back",
+    right: "forward",
+    down: "scroll",
+    eye: "open",
   };
 
   const name = (element, label) => {
@@ -33,7 +32,7 @@
       .forEach((root) => root.querySelectorAll("button, a[role=button], a.ms-gr-ant-btn, .ms-gr-ant-file-card-list-remove")
         .forEach(nameButton));
     document.querySelectorAll(".ms-gr-pro-multimodal-input .ms-gr-ant-sender-header-close button")
-      .forEach((button) => name(button, say("Close", "关闭")));
+      .forEach((button) => name(button, say("close")));
     document.querySelectorAll(".ms-gr-pro-multimodal-input textarea")
       .forEach((box) => name(box, box.getAttribute("placeholder") || ""));
   }
@@ -45,11 +44,11 @@
   }
 
   function nameButton(button) {
-    if (button.className.includes("loading-button")) return name(button, say("Stop", "停止"));
-    if (button.querySelector(":scope > button")) return; // a wrapper: the inner button carries the name
+    if (button.className.includes("loading-button")) return name(button, say("stop"));
+    if (button.querySelector(":scope > button")) return button.removeAttribute("aria-label"); // a wrapper of the named one
     const icon = button.querySelector("[role=img][aria-label]");
     const label = icon && NAMES_BY_ICON[icon.getAttribute("aria-label")];
-    if (label && !button.textContent.trim()) name(button, label);
+    if (label && !button.textContent.trim()) name(button, say(label));
     if (button.classList.contains("ms-gr-ant-file-card-list-remove")) {
       button.setAttribute("role", "button");
       button.tabIndex = 0;

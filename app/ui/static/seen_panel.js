@@ -1,7 +1,6 @@
 "use strict";
 // "What the model saw": a button under each answer, and the dialog that it opens.
 (() => {
-  const label = window.pageSay("saw");
   const EYE = '<svg viewBox="0 0 24 24" width="14" height="14" aria-hidden="true" fill="none" stroke="currentColor" '
     + 'stroke-width="2"><path d="M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12z"/><circle cx="12" cy="12" r="3"/></svg>';
   const bubbles = () => [...document.querySelectorAll(".conversation .ms-gr-pro-chatbot-message")];
@@ -18,7 +17,7 @@
     for (const footer of document.querySelectorAll(
       ".conversation .ms-gr-ant-bubble-start .ms-gr-pro-chatbot-message-footer > .ms-gr-ant-flex > div:first-child")) {
       if (footer.querySelector(":scope > .seen-open")) continue;
-      const button = document.createElement("button");
+      const label = window.pageSay("saw"), button = document.createElement("button");
       button.type = "button";
       button.className = "seen-open";
       button.innerHTML = EYE;

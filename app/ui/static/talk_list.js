@@ -82,7 +82,7 @@
     if (days <= 0) return say("talk_today");
     if (days === 1) return say("talk_yesterday");
     const year = day.getFullYear() === today.getFullYear() ? {} : { year: "numeric" };
-    return day.toLocaleDateString(navigator.language, { day: "numeric", month: "long", ...year });
+    return day.toLocaleDateString(window.pageLanguage, { day: "numeric", month: "long", ...year });
   }
 
   function render() {

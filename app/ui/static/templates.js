@@ -19,9 +19,7 @@
   ];
 
   const box = () => document.querySelector(".ms-gr-pro-multimodal-input textarea");
-  const systemField = () => [...document.querySelectorAll(".decoding label textarea")]
-    .find((area) => ["System Prompt", "系统提示"]
-      .includes(area.closest("label").querySelector("[data-testid=block-info]")?.textContent.trim()));
+  const systemField = () => document.querySelector(".option-system_prompt label textarea");
 
   function put(area, words) { // in place of what was there, as if typed, so that it can be undone
     area.focus();

@@ -1,0 +1,83 @@
+"""Presets of the decoding panel: the model's own, and the user's, which the browser keeps."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import ChatPage
+
+pytestmark = pytest.mark.browser
+
+
+def test_presets_are_used_kept_renamed_overwritten_and_deleted(open_chat) -> None:
+    chat: ChatPage = open_chat("echo", locale="en-US")  # a store of its own
+    page, presets = chat.page, chat.page.get_by_role("combobox", name="Presets", exact=True)
+    rename, delete = chat.button("Rename the preset"), chat.button("Delete the preset")
+    expect(rename).to_be_disabled()
+
+    # The model's.
+    presets.select_option(label="Creative")
+    expect(number(chat, "Temperature")).to_have_value("1")
+    presets.select_option(label="Precise")
+    expect(page.get_by_role("radio", name="Beam Search")).to_be_checked()
+    expect(number(chat, "Num Beams")).to_have_value("1")
+    presets.select_option(label="The model's defaults")
+    expect(page.get_by_role("radio", name="Sampling")).to_be_checked()
+    expect(number(chat, "Temperature")).to_have_value("0.7")
+
+    # One's own, with the keyboard: what is changed by hand is no preset any more.
+    number(chat, "Temperature").fill("0.3")
+    number(chat, "Temperature").press("Enter")
+    expect(presets.locator("option:checked")).to_have_text("Choose a preset")
+    save(chat, "Mine", "Save")
+    expect(presets.locator("option:checked")).to_have_text("Mine")
+    number(chat, "Temperature").fill("0.4")
+    number(chat, "Temperature").press("Enter")
+    save(chat, "Mine", "Overwrite")
+    chat.reload()
+    presets.select_option(label="The model's defaults")
+    expect(number(chat, "Temperature")).to_have_value("0.7")
+    presets.select_option(label="Mine")
+    expect(number(chat, "Temperature")).to_have_value("0.4")
+    assert "temperature 0.4" in (chat.ask("What holds?").text_content() or "")
+
+    rename.click()
+    page.get_by_role("textbox", name="Name of the preset").fill("Ours")
+    page.keyboard.press("Enter")
+    expect(presets.locator("option:checked")).to_have_text("Ours")
+    expect(rename).to_be_focused()
+    delete.click()
+    expect(presets.locator("option", has_text="Ours")).to_have_count(0)
+    chat.button("Undo").click()
+    expect(presets.locator("option:checked")).to_have_text("Ours")
+
+    # What was changed in the browser's store is refused, and changes nothing.
+    page.evaluate(
+        """localStorage.setItem('minicpm-v-presets', JSON.stringify({Bad: {temperature: 1e9}, " ": {}, Odd: 7}))"""
+    )
+    chat.reload()
+    expect(presets.locator("option", has_text="Odd")).to_have_count(0)
+    presets.select_option(label="Bad")
+    expect(page.get_by_text("The click could not be understood.").first).to_be_visible()
+    expect(number(chat, "Temperature")).to_have_value("0.4")  # of the last answer
+
+    page.get_by_role("combobox", name="Language").select_option("zh")
+    expect(page.get_by_role("combobox", name="预设", exact=True)).to_contain_text("模型默认值")
+
+
+def number(chat: ChatPage, label: str) -> Locator:
+    return chat.page.get_by_role("spinbutton", name=label)
+
+
+def save(chat: ChatPage, name: str, confirm: str) -> None:
+    opener = chat.button("Save as a preset")
+    opener.focus()
+    opener.press("Enter")
+    box = chat.page.get_by_role("textbox", name="Name of the preset")
+    expect(box).to_be_focused()
+    box.fill(name)
+    expect(chat.page.get_by_role("dialog").get_by_role("button", name=confirm, exact=True)).to_be_enabled()
+    box.press("Enter")
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    expect(opener).to_be_focused()
