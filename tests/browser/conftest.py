@@ -137,10 +137,10 @@ class ChatPage:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser, a server and a model on two busy cores: one more try, which the summary counts as a rerun."""
+    """A browser, a server and a model on two busy cores: two more tries, which the summary counts as reruns."""
     for item in items:
         if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @contextmanager

@@ -215,7 +215,7 @@
   }, true);
 
   // --- keystrokes: the component's own echo of an older text would overwrite what was typed since ---------------
-  const ECHO = 500; // ms within which an older text is an echo and no new value
+  const ECHO = 5000; // ms within which an older text is an echo and no new value, on a busy machine too
   const written = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
   const recent = new Map(); // text that was typed -> when it was replaced by newer typing
   let area = null, latest = "", resync = 0;
@@ -239,7 +239,7 @@
       const replaced = this === area && text !== written.get.call(this) ? recent.get(text) : undefined;
       if (replaced === undefined || performance.now() - replaced > ECHO) return written.set.call(this, text);
       clearTimeout(resync); // React now believes the older text: tell it what stands there
-      resync = setTimeout(() => this.dispatchEvent(new Event("input", { bubbles: true })), ECHO / 5);
+      resync = setTimeout(() => this.dispatchEvent(new Event("input", { bubbles: true })), 100);
     },
   });
 
