@@ -71,17 +71,21 @@ def _start_ray(plan: Plan) -> None:
     """A Ray of this process, which ends with it and listens on this machine alone.
 
     Raises:
+        ModelError: Ray does not start.
         SettingsError: the machine has fewer GPUs than the plan wants.
     """
     # Cores are for counting here: two replicas on one core are slow, and run.
     cores = max(os.cpu_count() or 1, math.ceil(plan.most_replicas * plan.cpus_per_replica))
-    ray.init(
-        address="local",
-        num_cpus=cores,
-        include_dashboard=False,
-        logging_level="warning",
-        log_to_driver=True,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cores,
+            include_dashboard=False,
+            logging_level="warning",
+            log_to_driver=True,
+        )
+    except Exception as cause:  # what Ray raises where it is too slow to come up is nothing more special
+        raise ModelError(Phrase("ray_late", cause=cause), Phrase("do_ray_late")) from cause
     there = ray.cluster_resources().get("GPU", 0)
     least = (plan.min_replicas or plan.replicas) * plan.gpus_per_replica
     if there < least:

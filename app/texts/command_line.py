@@ -80,6 +80,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Start one with: ray start --head; its token has to be in the same ~/.ray/auth_token.",
         "请启动一个：ray start --head；其令牌须在同一个 ~/.ray/auth_token 中。",
     ),
+    "ray_late": ("Ray does not start on this machine: {cause}", "Ray 无法在本机启动：{cause}"),
+    "do_ray_late": (
+        "It gives up after 30 seconds: try again when the machine is less busy, or look for a full disk or memory.",
+        "Ray 会在 30 秒后放弃：请在机器较空闲时重试，或检查磁盘与内存是否已满。",
+    ),
     "gpus_few": (
         "The replicas need {least:g} GPUs; this machine has {there:g}.",
         "副本需要 {least:g} 个 GPU；这台机器有 {there:g} 个。",
