@@ -267,7 +267,10 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
     supplies, seed = gather(arguments.cache), arguments.seed
     arguments.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = tokenizer_for(supplies, (arguments.published or arguments.out) / "tokenizer.json")
+    own = arguments.out / "tokenizer.json"
+    if arguments.published and not (arguments.out / "model.pt").exists():
+        own.write_bytes((arguments.published / own.name).read_bytes())  # so that the run goes on without naming it
+    tokenizer = tokenizer_for(supplies, own)
     stage = Stage(tokenizer, supplies.words, arguments.out, arguments.published)
     team.agree(stage.optimizers.parameters)
     if arguments.compile:

@@ -166,8 +166,10 @@ def test_a_run_goes_on_from_a_published_checkpoint(train: Any, tmp_path: Path) -
     assert (after["model"][name] - published["model"][name]).abs().max() < 0.01
     stages = record.read(tmp_path / "later" / "checkpoint" / record.NAME)
     assert [(stage.name, stage.pictures) for stage in stages] == [("tower", 100), ("answers", 12)]
-    again = train("later", 16, start="published/checkpoint")
+    again = train("later", 16)
     assert again["done"] == 16 and again["began"] == 8
+    own, theirs = (tmp_path / name / "tokenizer.json" for name in ("later", "published/checkpoint"))
+    assert own.read_bytes() == theirs.read_bytes()
 
 
 def test_a_published_language_model_gets_the_eyes_of_a_first_stage(train: Any, tmp_path: Path) -> None:
