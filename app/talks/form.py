@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from app.messages import Part, Text, Video
 from app.sampling import BY_NAME, SamplingParams
+from app.talks.choice import choice_json
 from app.tree import Tree
 from app.turn import Turn
 
@@ -69,4 +70,6 @@ def _part(part: Part, media_id: MediaId) -> Json:
     form: Json = {"type": kind, "media": media_id(part.source) if isinstance(part.source, Path) else ""}
     if isinstance(part, Video) and part.max_frames is not None:
         form["max_frames"] = part.max_frames
+    if isinstance(part, Video) and (choice := choice_json(part.choice)):
+        form["choice"] = choice
     return form

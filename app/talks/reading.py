@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast, get_args
 from app.errors import AppError, GenerationError, RequestError
 from app.messages import Image, Message, Notice, Part, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
+from app.talks.choice import read_choice
 from app.talks.form import FORMAT, Json
 from app.texts import Phrase
 from app.tree import ROOT, Tree
@@ -123,10 +124,11 @@ def _part(part: Any, media: Media) -> Part:
     found = media.get(part["media"])
     if found is None or (kind == "video") != isinstance(found, Video):
         return found or Text(MISSING[kind])
+    if not isinstance(found, Video):
+        return found
     frames = part.get("max_frames")
-    if isinstance(found, Video) and frames is not None:
-        return Video(found.source, BY_NAME["max_frames"].check(frames))
-    return found
+    most = None if frames is None else BY_NAME["max_frames"].check(frames)
+    return Video(found.source, most, read_choice(part.get("choice")))
 
 
 def _chosen(chosen: Any, parents: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.backends.base import Capabilities
-from app.messages import Message, Part, Text, Video
+from app.messages import FrameChoice, Message, Part, Text, Video
 from app.sampling import SamplingParams
 from app.talks.files import file_of, named_files, type_of
 from app.turn import Turn
@@ -26,10 +26,14 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
     params, names = turns[-1].params or SamplingParams(), named_files(turns)
     single = capabilities.max_images == 1
     clips = any(isinstance(part, Video) for turn in turns for part in turn.user.content)
+    chosen = any(
+        isinstance(part, Video) and part.choice != FrameChoice() for turn in turns for part in turn.user.content
+    )
     image = next((_picture(path, names) for path in names), "None") if single else "None"
     lines = [
         "import app.modeling  # of this repository: the Auto classes know the models then",
         *(["from pathlib import Path", "", "from app.media.video import read_frames"] if clips else []),
+        *(["from app.messages import FrameChoice"] if chosen else []),
         "import torch",
         "from PIL import Image",
         "from transformers import AutoModel, AutoTokenizer",
@@ -96,7 +100,8 @@ def _chat_part(part: Part, names: dict[Path, str], params: SamplingParams) -> st
     if path is None or path not in names:
         return ""
     if isinstance(part, Video):
-        return f"*read_frames(Path({names[path]!r}), {part.max_frames or params.max_frames}).frames"
+        chosen = f", choice={part.choice!r}" if part.choice != FrameChoice() else ""
+        return f"*read_frames(Path({names[path]!r}), {part.max_frames or params.max_frames}{chosen}).frames"
     return _picture(path, names)
 
 

@@ -109,6 +109,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "talk_key": ("has a turn without a key", "有轮次没有键"),
     "talk_state": ("has a turn of an unknown state", "有轮次的状态未知"),
     "talk_part": ("has a part that is neither text nor image nor video", "有一部分既不是文本，也不是图片或视频"),
+    "talk_choice": ("has a video with frames chosen in an unknown way", "有视频的选帧方式未知"),
     "talk_format": ("is not of the format {format}", "不是格式 {format}"),
     "talk_turns": ("has no list of at most {limit} turns", "没有最多 {limit} 轮的列表"),
     "talk_long": (

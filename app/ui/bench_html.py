@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from PIL import Image
 
 from app.media.video import ChosenFrames
 from app.messages import FrameChoice
+from app.talks.choice import choice_json
 from app.ui.seen_html import clock
 from app.ui.texts import Locale, say
 from app.ui.thumbnails import thumbnail_url
@@ -19,6 +22,7 @@ MODES = ("fps", "count", "scenes")
 
 def bench_html(
     number: int,
+    path: Path,
     duration: float,
     choice: FrameChoice,
     chosen: ChosenFrames,
@@ -28,7 +32,8 @@ def bench_html(
     """The controls and the frames of a clip.
 
     Args:
-        number: of the clip in the message, from 0. duration: seconds.
+        number: of the clip in the message, from 0.
+        path: where the page knows it by. duration: seconds.
         chosen, frames: of the choice without any dropped.
     """
     sent = sum(position not in choice.dropped for position in chosen.positions)
@@ -36,7 +41,9 @@ def bench_html(
     rows = zip(chosen.positions, chosen.times, frames, strict=True)
     strip = "".join(_frame(position, time, frame, choice, locale) for position, time, frame in rows)
     return (
-        f'<section class="bench" data-clip="{number}" aria-label="{title}"><div class="bench-head"><b>{title}</b>'
+        f'<section class="bench" data-clip="{number}" data-path="{escape(str(path))}" '
+        f'data-choice="{escape(json.dumps(choice_json(choice)))}" '
+        f'aria-label="{title}"><div class="bench-head"><b>{title}</b>'
         f"{_controls(duration, choice, len(chosen.positions), locale)}</div>"
         f'<ol class="bench-strip">{strip}</ol></section>'
     )

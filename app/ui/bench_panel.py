@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,18 @@ from app.media.kind import sniff_kind
 from app.media.video import choose, probe, read_frames
 from app.messages import FrameChoice, Part, Video
 from app.sampling import BY_NAME
+from app.talks.choice import LONGEST, RATES, is_within
 from app.texts import Phrase
 from app.ui import answering, payloads
 from app.ui.bench_html import bench_html
 from app.ui.bridge import Bridge, add_bridge, read_call, whole_number
 from app.ui.chat_tab import Chat
-from app.ui.context import Context
+from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
 from app.ui.transcript import turn_at
 
 THUMBNAIL_PIXELS = 160 * 120
-LONGEST = 7 * 24 * 3600.0  # seconds
+DRAFTED = "() => { window.talks.redraft(); }"  # the choices are kept with what stands in the message box
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def connect_bench(context: Context, bench: Bench, chat: Chat) -> None:
             answering.toast(page, error)
             return gr.skip()
 
-    bench.call.connect(context.page, show, [chat.box, *panel.inputs], bench.strips)
+    shown = bench.call.connect(context.page, show, [chat.box, *panel.inputs], bench.strips)
+    shown.then(None, None, None, js=DRAFTED, **PRIVATE)
     bench.find.connect(context.page, find, panel.inputs, bench.seek)
 
 
@@ -112,7 +113,7 @@ def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
     if end <= start:
         raise OptionError(Phrase("range_backwards"), Phrase("do_move_end"))
     if mode == "fps":
-        if not 0.001 <= value <= 240:
+        if not is_within(value, *RATES):
             raise OptionError(Phrase("fps_range", value=value))
         return FrameChoice(start, end, fps=value)
     if mode not in ("count", "scenes"):
@@ -122,12 +123,7 @@ def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
 
 
 def _seconds(value: Any) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not isfinite(value)
-        or not 0 <= value <= LONGEST
-    ):
+    if not is_within(value, 0, LONGEST):
         raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
     return float(value)
 
@@ -142,4 +138,4 @@ def _strip(page: Page, path: Path, number: int, most: int) -> str:
     whole = replace(choice, dropped=frozenset())
     chosen = choose(path, most, whole)
     frames = read_frames(path, most, max_pixels=THUMBNAIL_PIXELS, choice=whole)
-    return bench_html(number, probe(path).duration, choice, chosen, frames.frames, page.locale)
+    return bench_html(number, path, probe(path).duration, choice, chosen, frames.frames, page.locale)

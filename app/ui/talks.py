@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, TypeAlias
@@ -19,11 +20,13 @@ import gradio as gr
 from app.errors import AppError, RequestError
 from app.session import Session
 from app.settings import Settings
+from app.talks.choice import read_choice
 from app.talks.form import Json, media_of, title_of, to_json
 from app.talks.reading import clean, load_json, read_tree
 from app.texts import Phrase
 from app.tree import Tree
 from app.ui import answering
+from app.ui.attachments import MAX_FILES
 from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
@@ -130,11 +133,11 @@ class TalkHandlers:
         turns = page.session.turns
         params = next((turn.params for turn in reversed(turns) if turn.params), None)
         restored = self._context.panel.restore(params) if params else self._kept()
-        return *self._view(page, _draft(asked)), *restored, told
+        return *self._view(page, _draft(page, asked)), *restored, told
 
     def _new(self, page: Page, asked: Json) -> Answer:
         told = self._put(page, Tree(), asked)
-        return *self._view(page, _draft(asked)), *self._kept(), told
+        return *self._view(page, _draft(page, asked)), *self._kept(), told
 
     def _name(self, page: Page, asked: Json) -> Answer:
         """A page just opened gets the name that the browser has for it."""
@@ -180,10 +183,15 @@ class TalkHandlers:
         return json.dumps({**told, "talk": to_json(tree, self._ids.of), "media": media}, ensure_ascii=False)
 
 
-def _draft(asked: Json) -> Draft:
+def _draft(page: Page, asked: Json) -> Draft:
+    """What is to stand in the message box; the frames chosen of its clips go to the page."""
     draft = asked.get("draft")
     if not isinstance(draft, dict):
         return Draft()
+    choices = draft.get("choices")
+    for name, choice in list(choices.items())[:MAX_FILES] if isinstance(choices, dict) else []:
+        with suppress(AppError):
+            page.choices |= dict.fromkeys(uploaded_files([name]), read_choice(choice))
     return Draft(clean(draft.get("text", ""), DRAFT), uploaded_files(draft.get("files")))
 
 

@@ -17,7 +17,8 @@ def bench(chat: ChatPage) -> Locator:
     return chat.page.get_by_role("region", name=re.compile("^Video 1"))
 
 
-def test_the_strip_is_what_is_sent(chat: ChatPage, examples: Path) -> None:
+def test_the_strip_is_what_is_sent_and_kept(open_chat, examples: Path, tmp_path: Path) -> None:
+    chat = open_chat("echo", viewport={"width": 1440, "height": 900})  # with a store of its own
     chat.attach(examples / "ball.mp4")
     frames = bench(chat).get_by_role("button")
     expect(frames).to_have_count(10)
@@ -29,6 +30,10 @@ def test_the_strip_is_what_is_sent(chat: ChatPage, examples: Path) -> None:
     expect(frames.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(bench(chat)).to_contain_text("3 frames will be sent")
     chat.shoot("bench")
+    chat.page.wait_for_function("talks.record(talks.current())?.draft?.files[0].choice?.dropped?.length")
+    chat.page.evaluate("talks.settled()")
+    chat.reload()
+    expect(bench(chat)).to_contain_text("3 frames will be sent")
     chat.send("Where is it at [00:02]? And in frame 2?")
     expect(chat.footers).to_have_count(1)
     answer = chat.messages.last
@@ -39,3 +44,33 @@ def test_the_strip_is_what_is_sent(chat: ChatPage, examples: Path) -> None:
     answer.get_by_role("button", name="Jump to frame 2").click()
     chat.page.wait_for_function(f"{now} > 4.9 && {now} < 5.1")
     expect(bench(chat)).to_have_count(0)
+
+    chat.idle()
+    chat.page.evaluate("talks.settled()")
+    chat.reload()
+    expect(regenerated(chat)).to_contain_text("video 1 of 3 frames")
+    imported(chat, tmp_path / "talk.zip")
+    expect(regenerated(chat)).to_contain_text("video 1 of 3 frames")
+
+
+def regenerated(chat: ChatPage) -> Locator:
+    """The answer once it has been written again, with another seed than before."""
+    expect(chat.footers).to_have_count(1)
+    seed = chat.page.get_by_label("Seed")
+    seed.fill(str(int(seed.input_value() or 0) + 1))
+    chat.button("Regenerate").click()
+    expect(chat.messages.last).to_contain_text(f"seed={seed.input_value()}")
+    chat.idle()
+    return chat.messages.last
+
+
+def imported(chat: ChatPage, file: Path) -> None:
+    """Take the conversation out of the browser and bring it in again."""
+    chat.button("More about Where is it at [00:02]? And in frame 2?").click()
+    with chat.page.expect_download() as waiting:
+        chat.page.get_by_role("menuitem", name="Export as .zip").click()
+    waiting.value.save_as(file)
+    with chat.page.expect_file_chooser() as chooser:
+        chat.button("Import a conversation (.zip)").click()
+    chooser.value.set_files(file)
+    expect(chat.page.locator(".talk-open")).to_have_count(2)

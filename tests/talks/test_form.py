@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from app.errors import AppError, OutOfMemoryError, RequestError
-from app.messages import Image, Message, Notice, Text, Usage, Video
+from app.messages import FrameChoice, Image, Message, Notice, Text, Usage, Video
 from app.sampling import SamplingParams
 from app.talks import reading
+from app.talks.choice import choice_json, read_choice
 from app.talks.form import media_of, title_of, to_json
 from app.talks.reading import load_json, media_ids, read_tree
 from app.tree import Tree
 from app.turn import Turn
 
-CAT, BALL = Image(Path("cat.png")), Video(Path("ball.mp4"), max_frames=8)
+CHOICE = FrameChoice(1.5, 4.25, count=6, scenes=True, dropped=frozenset({40, 7}))
+CAT, BALL = Image(Path("cat.png")), Video(Path("ball.mp4"), 8, CHOICE)
 MEDIA = {"id-cat.png": CAT, "id-ball.mp4": Video(Path("ball.mp4"))}
 
 
@@ -57,6 +59,18 @@ def test_everything_comes_back() -> None:
     )
     assert (second.state, str(second.error)) == ("failed", "It is full. Send less.")
     assert len(tree.versions(second.key)) == 2
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [FrameChoice(), CHOICE, FrameChoice(0.5), FrameChoice(0, 10.0, fps=0.25), FrameChoice(dropped=frozenset({0}))],
+)
+def test_a_choice_of_frames_is_read_as_it_was_written(choice: FrameChoice) -> None:
+    assert read_choice(json.loads(json.dumps(choice_json(choice)))) == choice
+
+
+def test_a_usual_choice_takes_no_room() -> None:
+    assert choice_json(FrameChoice()) == {} and read_choice(None) == FrameChoice()
 
 
 def test_an_answer_being_written_is_kept_as_a_stopped_one() -> None:
@@ -123,6 +137,18 @@ def change(data: dict[str, Any], *path: str | int, value: Any) -> dict[str, Any]
         (["turns", 0, "content", 0], {"type": "text"}),
         (["turns", 0, "content", 0], {"type": "text", "text": "a" * (reading.MAX_TEXT + 1)}),
         (["turns", 1, "content", 0, "max_frames"], 10**9),
+        (["turns", 1, "content", 0, "choice"], [1]),
+        (["turns", 1, "content", 0, "choice"], {"start": -1}),
+        (["turns", 1, "content", 0, "choice"], {"start": float("nan")}),
+        (["turns", 1, "content", 0, "choice"], {"start": 3, "end": 2}),
+        (["turns", 1, "content", 0, "choice"], {"end": 10**400}),
+        (["turns", 1, "content", 0, "choice"], {"fps": 0}),
+        (["turns", 1, "content", 0, "choice"], {"fps": True}),
+        (["turns", 1, "content", 0, "choice"], {"count": 10**9}),
+        (["turns", 1, "content", 0, "choice"], {"scenes": "yes"}),
+        (["turns", 1, "content", 0, "choice"], {"dropped": [1.5]}),
+        (["turns", 1, "content", 0, "choice"], {"dropped": [-1]}),
+        (["turns", 1, "content", 0, "choice"], {"dropped": list(range(10_001))}),
         (["turns", 0, "answer"], ["a"]),
         (["turns", 0, "thinking"], 1),
         (["turns", 0, "error"], {"message": "a" * 5000}),

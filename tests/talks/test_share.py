@@ -16,7 +16,7 @@ import pytest
 from app.backends.echo import EchoBackend
 from app.errors import AppError, MediaError, RequestError
 from app.media.kind import sniff_kind
-from app.messages import Image, Message, Text, Video
+from app.messages import FrameChoice, Image, Message, Text, Video
 from app.sampling import SamplingParams
 from app.session import Session
 from app.talks.archive import read_archive, write_archive
@@ -30,13 +30,14 @@ from tests.browser.conftest import DEMO, serving
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "assets" / "examples"
 TINY = ROOT / "assets" / "tiny-minicpm-v"
+CLIP = Video(EXAMPLES / "ball.mp4", choice=FrameChoice(2.0, 8.0, count=3, dropped=frozenset({60})))
 EVIL = '<script>alert(1)</script><img src="http://elsewhere/x.png">'
 
 
 def conversation(**params: Any) -> Tree:
     options = SamplingParams(**params)
     first = Turn(Message.of("user", Image(EXAMPLES / "pair_1.png"), "Look"), EVIL, "done", params=options)
-    second = Turn(Message.of("user", Video(EXAMPLES / "ball.mp4"), "And?"), "two", "done", params=options)
+    second = Turn(Message.of("user", CLIP, "And?"), "two", "done", params=options)
     other = Turn(Message.of("user", "Or?"), "three", "done", params=options)
     return Tree.of([first, second]).branched(second.key, other).showing(second.key)
 
@@ -73,6 +74,7 @@ def test_a_zip_comes_back_with_all_versions_and_media(tmp_path: Path) -> None:
     assert title == "Look"
     sizes = lambda tree: to_json(tree, lambda path: str(path.stat().st_size))  # noqa: E731
     assert sizes(back) == sizes(tree)
+    assert back.path()[1].user.content[0].choice == CLIP.choice
     content = json.loads(zipfile.ZipFile(tmp_path / "a.zip").read("messages.json"))
     assert content["messages"][0]["content"][0] == {"type": "image_url", "image_url": {"url": "media/image_1.png"}}
     assert [message["role"] for message in content["messages"]] == ["user", "assistant"] * 2
@@ -206,7 +208,7 @@ def test_the_chat_call_repeats_the_answer(tmp_path: Path) -> None:
     session = Session()
     params = SamplingParams(seed=7, top_k=1, max_new_tokens=8, repetition_penalty=1.0)
     try:
-        list(session.send([Image(EXAMPLES / "shot_2.png"), Text("What colour is the star?")], params, backend))
+        list(session.send([Image(EXAMPLES / "shot_2.png"), CLIP, Text("What colour is the star?")], params, backend))
     finally:
         backend.close()
     assert session.turns[0].answer

@@ -12,7 +12,7 @@ import pytest
 from gradio.utils import get_upload_folder
 
 from app.backends.echo import EchoBackend
-from app.messages import Image, Text
+from app.messages import FrameChoice, Image, Text, Video
 from app.sampling import SamplingParams
 from app.ui.context import Context
 from app.ui.decoding_panel import DecodingPanel
@@ -30,6 +30,11 @@ def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path(get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def clip(uploads: Path) -> Path:
+    return Path(shutil.copy(PICTURE.with_name("ball.mp4"), uploads / "a.mp4"))
 
 
 @pytest.fixture
@@ -106,6 +111,25 @@ def test_a_draft_comes_back(handlers: TalkHandlers, picture: Path) -> None:
     draft = {"text": "half a", "files": [str(picture), "/etc/passwd", 7]}
     view = handlers.act(page, json.dumps({"do": "new", "id": new_id(), "draft": draft}))
     assert view[1]["value"] == {"text": "half a", "files": [str(picture)]}
+
+
+def test_the_frames_chosen_of_a_clip_come_back(handlers: TalkHandlers, clip: Path) -> None:
+    page, chosen = Page(), FrameChoice(1.0, 8.0, count=4, dropped=frozenset({60}))
+    list(page.session.send([Video(clip, choice=chosen), Text("Where?")], PARAMS, EchoBackend(delay=0)))
+    kept, opened = told(handlers, page), Page()
+    open_in(handlers, opened, kept, media=kept["media"])
+    assert opened.session.turns[0].user == page.session.turns[0].user
+
+
+def test_the_frames_chosen_of_a_clip_in_a_draft_come_back(handlers: TalkHandlers, clip: Path) -> None:
+    page = Page()
+    choices = {str(clip): {"count": 4, "dropped": [60]}, "/etc/passwd": {"count": 4}}
+    draft = {"text": "", "files": [str(clip)], "choices": choices}
+    handlers.act(page, json.dumps({"do": "new", "id": new_id(), "draft": draft}))
+    assert page.choices == {clip: FrameChoice(count=4, dropped=frozenset({60}))}
+    draft["choices"] = {str(clip): {"count": "all"}}
+    view = handlers.act(page, json.dumps({"do": "new", "id": new_id(), "draft": draft}))
+    assert view[1]["value"]["files"] == [str(clip)]
 
 
 @pytest.mark.parametrize(

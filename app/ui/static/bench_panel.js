@@ -3,10 +3,12 @@
 (() => {
   const bubbles = () => [...document.querySelectorAll(".conversation .ms-gr-pro-chatbot-message")];
   const cards = () => [...document.querySelectorAll(".message-box [class*=attachment-list-card-status-done]")];
-  let files = 0;
+  const folded = () => document.querySelector(".message-box .ms-gr-ant-badge-count")?.title || "";
+  let files = "0:";
   function look() {
-    if (cards().length === files) return;
-    files = cards().length;
+    const now = `${cards().length}:${folded()}`; // a draft that comes back has its files folded away
+    if (now === files) return;
+    files = now;
     setTimeout(() => window.callPage("bench", {}), 300); // once the component knows its files
   }
   window.addEventListener("pagelanguage", () => { if (files) setTimeout(() => window.callPage("bench", {}), 300); });

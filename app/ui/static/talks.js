@@ -51,7 +51,9 @@
     const files = (draft.files || []).map((file) => media[file.media]).filter(Boolean);
     boxFiles = files;
     const talk = record.talk.turns.length ? record.talk : null;
-    return { do: "open", id: record.id, talk, media, draft: { text: draft.text || "", files } };
+    const chosen = (draft.files || []).filter((file) => file.choice && media[file.media]);
+    const choices = Object.fromEntries(chosen.map((file) => [media[file.media], file.choice]));
+    return { do: "open", id: record.id, talk, media, draft: { text: draft.text || "", files, choices } };
   }
 
   async function start() {
@@ -153,10 +155,14 @@
   document.addEventListener("input", (event) => {
     if (event.target.closest?.(".ms-gr-pro-multimodal-input")) planDraft();
   }, true);
+  const choiceOf = (path, known = []) => { // the frames chosen of a clip, as its strip has them once it is there
+    const strip = [...document.querySelectorAll(".bench")].find((bench) => bench.dataset.path === path);
+    return strip ? JSON.parse(strip.dataset.choice) : known.find((file) => file.media === "draft:" + path)?.choice;
+  };
   async function keepDraft(id, text, paths) {
     const old = records.get(id);
     if (!id || (!text && !paths.length && !old?.draft)) return;
-    const files = paths.map((path) => ({ media: "draft:" + path }));
+    const files = paths.map((path) => ({ media: "draft:" + path, choice: choiceOf(path, old?.draft?.files) }));
     await store().keepMedia(Object.fromEntries(paths.map((path) => ["draft:" + path, path])));
     const record = { talk: { turns: [] }, created: Date.now(), updated: Date.now(), pinned: false, ...old, id };
     record.draft = text || files.length ? { text, files } : null;
@@ -208,7 +214,7 @@
   others?.addEventListener("message", () => load());
 
   window.talks = {
-    start, keep, open, begin, change, drop, send, ask, drafted, newId,
+    start, keep, open, begin, change, drop, send, ask, drafted, redraft: planDraft, newId,
     take: async () => asked,
     takeGiven: async () => wanted,
     records: () => [...records.values()].filter((record) => record.talk.turns.length),

@@ -1,0 +1,63 @@
+"""Which frames of a clip were chosen, as JSON; and the same read back from JSON that anyone may have written."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+from app.errors import RequestError
+from app.messages import FrameChoice
+from app.sampling import BY_NAME
+from app.texts import Phrase
+
+LONGEST = 7 * 24 * 3600.0  # seconds that a clip may last
+RATES = (0.001, 240.0)  # frames per second
+MAX_DROPPED = 10_000  # frames left out of one clip
+LAST_FRAME = 10**9
+
+_ALL = FrameChoice()
+
+
+def choice_json(choice: FrameChoice) -> dict[str, Any]:
+    """What differs from taking one frame per second of all."""
+    form: dict[str, Any] = {
+        name: value
+        for name in ("start", "end", "fps", "count", "scenes")
+        if (value := getattr(choice, name)) != getattr(_ALL, name)
+    }
+    return form | ({"dropped": sorted(choice.dropped)} if choice.dropped else {})
+
+
+def read_choice(data: Any) -> FrameChoice:
+    """The choice of `choice_json`; what is not said is as usual.
+
+    Raises:
+        AppError: not of this form, or out of range.
+    """
+    if data is None:
+        return _ALL
+    if not isinstance(data, dict):
+        raise _refused()
+    start, end, fps, count = (data.get(name, getattr(_ALL, name)) for name in ("start", "end", "fps", "count"))
+    scenes, dropped = data.get("scenes", False), data.get("dropped", [])
+    if not is_within(start, 0, LONGEST) or not is_within(fps, *RATES) or not isinstance(scenes, bool):
+        raise _refused()
+    if end is not None and not (is_within(end, 0, LONGEST) and start < end):
+        raise _refused()
+    if not isinstance(dropped, list) or len(dropped) > MAX_DROPPED or not all(map(_is_frame, dropped)):
+        raise _refused()
+    if count is not None:
+        count = BY_NAME["max_frames"].check(count)
+    return FrameChoice(start, end, fps, count, scenes, frozenset(dropped))
+
+
+def is_within(value: Any, least: float, most: float) -> TypeGuard[float]:
+    """Whether it is a number of this range."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_frame(value: Any) -> bool:
+    return isinstance(value, int) and is_within(value, 0, LAST_FRAME)
+
+
+def _refused() -> RequestError:
+    return RequestError(Phrase("talk_wrong", why=Phrase("talk_choice")), Phrase("do_not_changed"))
