@@ -73,6 +73,34 @@ class Fix:
     value: int
 
 
+Measure: TypeAlias = Callable[[Sequence[Message], SamplingParams], Measured | None]
+
+
+def way_out(measure: Measure, messages: Sequence[Message], params: SamplingParams, *, ran_out: bool) -> list[Fix]:
+    """What to try after an answer found no room.
+
+    Args:
+        ran_out: of memory, although it was expected to last: half of what was expected then counts as all there is.
+    """
+    before = measure(messages, params)
+    if before is None:
+        return smaller(messages, params)
+    most = (before.memory - before.unforeseen) // 2
+
+    def measured(messages: Sequence[Message], params: SamplingParams) -> Measured | None:
+        found = measure(messages, params)
+        if found is None or not ran_out:
+            return found
+        free = most + found.unforeseen
+        return replace(found, free=free if found.free is None else min(free, found.free))
+
+    parts = [part for message in messages for part in message.content]
+    images = any(isinstance(part, (Image, Video)) for part in parts)
+    videos = any(isinstance(part, Video) for part in parts)
+    fixes = what_fits(measured, messages, params, images=images, videos=videos)
+    return fixes or smaller(messages, params)
+
+
 def smaller(messages: Sequence[Message], params: SamplingParams) -> list[Fix]:
     """Half of each that takes memory: what to try where it ran out and nothing more is known."""
     parts = [part for message in messages for part in message.content]
@@ -86,8 +114,6 @@ def smaller(messages: Sequence[Message], params: SamplingParams) -> list[Fix]:
         fixes.append(Fix("leave_out", (turns + 1) // 2))
     return fixes
 
-
-Measure = Callable[[Sequence[Message], SamplingParams], Measured | None]
 
 FRAME_STEPS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 

@@ -11,8 +11,9 @@ from threading import RLock
 from typing import Any, TypeAlias
 
 from app.backends.base import Backend
-from app.errors import AppError, GenerationError, RequestError
+from app.errors import AppError, ContextLengthError, GenerationError, OutOfMemoryError, RequestError
 from app.messages import Chunk, Message, Part
+from app.meter import Fix, way_out
 from app.placement import attachments, place_attachments
 from app.sampling import SamplingParams
 from app.texts import Phrase
@@ -198,7 +199,7 @@ class Session:
         try:
             yield Update(run.turn, Chunk())
             error = yield from self._stream(run, params, backend)
-            shown = self._fail(run, error) if error else None
+            shown = self._fail(run, error, self._fixes(run, error, backend)) if error else None
             if shown:
                 yield Update(shown, Chunk())
         finally:
@@ -259,16 +260,28 @@ class Session:
                 run.turn.state = "done"
                 self._run = None
 
-    def _fail(self, run: _Run, error: AppError) -> Turn | None:
+    def _fixes(self, run: _Run, error: AppError, backend: Backend) -> tuple[Fix, ...]:
+        """What to try where there was no room; turns that are left out already count among those to leave out."""
+        params = run.turn.params
+        if params is None or not isinstance(error, (ContextLengthError, OutOfMemoryError)):
+            return ()
+        try:
+            fixes = way_out(backend.measure, run.turn.asked, params, ran_out=isinstance(error, OutOfMemoryError))
+        except Exception:  # a file that is gone, or no memory even for this: the answer's own error is what counts
+            return ()
+        left_out = sum(turn.left_out for turn in self.turns)
+        return tuple(replace(fix, value=fix.value + left_out * (fix.kind == "leave_out")) for fix in fixes)
+
+    def _fail(self, run: _Run, error: AppError, fixes: tuple[Fix, ...]) -> Turn | None:
         """Put the error into the turn that is to show it and return that; None if there is none any more."""
         with self._lock:
             if self._run is not run:
                 return None
             self._run = None
-            run.turn.state, run.turn.error = "failed", error
+            run.turn.state, run.turn.error, run.turn.fixes = "failed", error, fixes
             if run.turn.answer or run.before is None:
                 return run.turn
-            shown = replace(run.before.turn(run.of), error=error)
+            shown = replace(run.before.turn(run.of), error=error, fixes=fixes)
             self.tree = run.before.replaced(shown)
             return shown
 

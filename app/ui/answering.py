@@ -44,7 +44,7 @@ def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[
     last = page.session.turns[-1] if page.session.turns else None
     if last and last.error:
         toast(page, last.error)
-        page.unsent = sent if last.state == "failed" else None
+        page.unsent = (sent or page.unsent) if last.state == "failed" else None
     page.unsettled += bool(page.unsent)
     yield idle(page)
 

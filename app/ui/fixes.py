@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, get_args
 
 from app.errors import AppError, ContextLengthError, OutOfMemoryError, RequestError
-from app.meter import Fix, FixKind, smaller
+from app.meter import Fix, FixKind
 from app.texts import Phrase
 from app.turn import Turn
 from app.ui.bridge import whole_number
@@ -41,5 +41,5 @@ def failed_turn(turn: Turn, error: AppError, locale: Locale) -> str | None:
     """The buttons of a turn for which there was no room; None if it failed otherwise."""
     if not isinstance(error, (OutOfMemoryError, ContextLengthError)) or turn.params is None:
         return None
-    buttons = fix_buttons(smaller(turn.asked or (turn.user,), turn.params), locale)
+    buttons = fix_buttons(turn.fixes, locale)
     return f'<div class="fix-row">{buttons}{button(say("retry", locale), "retry")}</div>'

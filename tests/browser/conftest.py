@@ -35,6 +35,7 @@ SERVERS = {
     "echo": [*DEMO, "--backend", "echo"],
     "tiny": [*DEMO, "--model", str(TINY), "--device", "cpu", "--max-new-tokens", "24"],
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
+    "short": ["tests/browser/short_server.py", "{port}", "300"],
 }
 
 
