@@ -92,7 +92,7 @@ def add_chat_buttons(label: Label) -> tuple[gr.Button, gr.Button]:
     """Regenerate and Clear history."""
     with gr.Row(elem_classes="chat-buttons"):
         regenerate = gr.Button(label("regenerate"), size="sm")
-        clear = gr.Button(label("clear"), size="sm")
+        clear = gr.Button(label("clear"), size="sm", elem_classes="clear-history")
     return regenerate, clear
 
 

@@ -124,6 +124,16 @@ def test_the_box_is_emptied_again_once_the_failed_message_is_answered(toasts: li
     assert page.unsent is None
 
 
+def test_so_it_is_after_a_second_failure(toasts: list[str]) -> None:
+    page = Page()
+    ask(page, "/fail")
+    list(answer(page, page.session.regenerate(PARAMS, EchoBackend(delay=0))))
+    assert settle(page, Draft("/fail")) == answering.gr.skip()
+    key = page.session.turns[0].key
+    list(answer(page, page.session.edit(key, "fine", PARAMS, EchoBackend(delay=0))))
+    assert settle(page, Draft("/fail"))["value"] is None
+
+
 def test_nothing_is_settled_after_a_good_answer() -> None:
     page = Page()
     ask(page, "hi")

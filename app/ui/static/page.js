@@ -216,28 +216,34 @@
 
   // --- keystrokes: the component's own echo of an older text would overwrite what was typed since ---------------
   const ECHO = 5000; // ms within which an older text is an echo and no new value, on a busy machine too
+  const CLEARING = 10000; // the same after Clear history and New conversation, answered late on a busy machine
   const written = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
   const recent = new Map(); // text that was typed -> when it was replaced by newer typing
-  let area = null, latest = "", resync = 0;
+  let area = null, latest = "", resync = 0, cleared = -Infinity;
+  const patience = () => (performance.now() - cleared < CLEARING ? CLEARING : ECHO);
+  document.addEventListener("beforeinput", (event) => { // what stands there may be the server's doing: emptied, say
+    if (box()?.contains(event.target) && event.target.tagName === "TEXTAREA") latest = event.target.value;
+  }, true);
   document.addEventListener("input", (event) => {
     if (!event.isTrusted || !box()?.contains(event.target) || event.target.tagName !== "TEXTAREA") return;
     const now = performance.now();
-    for (const [text, time] of recent) if (now - time > ECHO) recent.delete(text);
+    for (const [text, time] of recent) if (now - time > patience()) recent.delete(text);
     recent.set(latest, now);
     area = event.target;
     latest = area.value;
     recent.delete(latest);
   }, true);
-  const forget = () => recent.clear(); // what comes after a click or Enter is meant
+  const forget = () => { recent.clear(); cleared = -Infinity; }; // what comes after a click or Enter is meant
   document.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) forget(); }, true);
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.(".page-bridge")) forget(); // our own calls to the server happen while the user types
+    if (event.target.closest?.(".clear-history, .talk-act")) cleared = performance.now();
   }, true);
   Object.defineProperty(HTMLTextAreaElement.prototype, "value", {
     ...written,
     set(text) {
       const replaced = this === area && text !== written.get.call(this) ? recent.get(text) : undefined;
-      if (replaced === undefined || performance.now() - replaced > ECHO) return written.set.call(this, text);
+      if (replaced === undefined || performance.now() - replaced > patience()) return written.set.call(this, text);
       clearTimeout(resync); // React now believes the older text: tell it what stands there
       resync = setTimeout(() => this.dispatchEvent(new Event("input", { bubbles: true })), 100);
     },
