@@ -120,14 +120,34 @@ def request_bytes(loaded: LoadedModel, request: Request) -> int:
     pixels = sum(request.slices) * patch * patch * 3 if device.type == "cpu" else 0
     seeing = pixels + sum(largest) * (activations + patch * patch * 3) * width
     positions = request.tokens + request.max_new_tokens
-    step = min(request.new_tokens, 512 if device.type == "cpu" else 2048)
     reading = (
         positions * request.beams * kv_bytes_per_token(text, width)
         + request.tokens * text.hidden_size * width
-        + step * (4 * text.hidden_size + 3 * text.intermediate_size) * width
+        + _step_bytes(text, request, 512 if device.type == "cpu" else 2048, width)
     )
-    pictures = 3 * request.pixels if device.type == "cpu" else 0
+    # Pillow keeps four bytes of an RGB pixel.
+    pictures = 4 * request.pixels if device.type == "cpu" else 0
     return pictures + max(seeing, reading)
+
+
+def _step_bytes(text: Any, request: Request, most: int, width: int) -> int:
+    """Working memory of one layer for one step of the prompt: its attention or its MLP, whichever takes more.
+
+    Beams share all steps but the last. Behind other positions the attention needs a mask, as booleans and as numbers;
+    keys and values that several heads share are repeated for each.
+
+    Args:
+        most: tokens of a step.
+    """
+    rows = min(request.new_tokens, most)
+    last = (request.new_tokens - 1) % most + 1
+    rows = max(rows, last * request.beams)
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    shared = text.num_key_value_heads < text.num_attention_heads
+    repeated = 2 * request.tokens * text.num_attention_heads * head * width if shared else 0
+    mask = min(rows, most) * request.tokens * (1 + width) if request.tokens > rows else 0
+    attention = 4 * rows * text.hidden_size * width + repeated + mask
+    return max(attention, rows * (2 * text.hidden_size + 3 * text.intermediate_size) * width)
 
 
 def _vision_bytes_per_slice(config: Any, width: int) -> int:
