@@ -35,7 +35,6 @@ SERVERS = {
     "echo": [*DEMO, "--backend", "echo"],
     "tiny": [*DEMO, "--model", str(TINY), "--device", "cpu", "--max-new-tokens", "24"],
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
-    "short": ["tests/browser/short_server.py", "{port}", "300"],
 }
 
 

@@ -51,27 +51,6 @@ def test_a_turn_without_room_shows_what_to_try_and_retries(chat: ChatPage, examp
     chat.idle()
 
 
-def test_an_allocator_that_fails_loses_nothing_and_less_is_answered(open_chat, examples: Path) -> None:
-    chat = open_chat("short")
-    chat.ask("Hello")
-    chat.attach(examples / "pair_1.png")
-    chat.send("What is it?")
-    failed = chat.messages.last
-    expect(failed).to_contain_text("ran out of memory")
-    chat.idle()
-    expect(chat.box).to_have_value("What is it?")
-    chat.shoot("meter_allocator")
-    failed.get_by_role("button", name="1 slices per image").click()
-    expect(chat.page.get_by_role("spinbutton", name="Max Slices")).to_have_value("1")
-    failed.get_by_role("button", name="Retry").click()
-    expect(chat.footers).to_have_count(2)
-    chat.idle()
-    expect(chat.messages).to_have_count(4)
-    expect(chat.message(0)).to_contain_text("Hello")
-    expect(chat.message(2).locator("img").first).to_be_visible()
-    expect(chat.box).to_have_value("")
-
-
 def test_an_engine_elsewhere_is_not_guessed_at(chat: ChatPage) -> None:
     chat.write("hello")
     expect(chat.page.get_by_text("not known here")).to_be_visible()
