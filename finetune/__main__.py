@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import AppError, SettingsError
-from app.flags import Parser, report
+from app.flags import report
+from app.parsing import Parser
 from finetune.help import help_text
 
 if TYPE_CHECKING:

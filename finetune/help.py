@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 from typing import Any
 
-from app.flags import Formatter
+from app.parsing import Formatter
 from finetune.arguments import COMMON, DEFAULTS, OWN
 
 DESCRIPTION = "Teach a MiniCPM-V your task. The flags are those of the official scripts."
