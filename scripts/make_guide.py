@@ -149,6 +149,7 @@ def answers(scene: Scene) -> Locator:
     """An answer with a table, code and places in its picture."""
     scene.ask(WRITTEN, "shapes.png")
     expect(scene.page.locator(".box-figure")).to_be_visible()
+    scene.page.locator(".conversation table").last.scroll_into_view_if_needed()
     return scene.page.locator(".main-column")
 
 
@@ -169,8 +170,8 @@ def marking(scene: Scene) -> Locator:
 
 def templates(scene: Scene) -> None:
     """The library of prompts."""
-    scene.attach("word.jpg")
     scene.page.locator(".library-prompts summary").click()
+    expect(scene.page.locator(".library-prompts .library-list")).to_be_visible()
 
 
 def few_shot(scene: Scene) -> Locator:
