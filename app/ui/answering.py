@@ -45,6 +45,7 @@ def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[
     if last and last.error:
         toast(page, last.error)
         page.unsent = (sent or page.unsent) if last.state == "failed" else None
+    page.answered = sent if sent and sent.files and not page.unsent else None
     page.unsettled += bool(page.unsent)
     yield idle(page)
 
@@ -82,10 +83,14 @@ def stopped(page: Page) -> View:
 
 
 def settle(page: Page, box: Draft) -> Any:
-    """Put a message whose answer failed back into the empty box, and take it out again once it is answered."""
+    """Put a message whose answer failed back into the empty box, and take it out again once it is answered.
+
+    A message with files that was answered is taken out too: a slow browser loses the update that emptied the box.
+    """
     unsent, turns = page.unsent, page.session.turns
     if not unsent:
-        return gr.skip()
+        left, page.answered = box == page.answered, None
+        return gr.update(value=None) if left else gr.skip()
     if turns and turns[-1].state == "failed":
         return gr.skip() if box.text or box.files else gr.update(value=draft_value(unsent))
     page.unsent = None

@@ -14,6 +14,7 @@ from app.placement import marked_text
 from app.ui import answering, payloads
 from app.ui.answering import View
 from app.ui.attachments import message_parts, with_choices
+from app.ui.bridge import add_bridge
 from app.ui.context import PRIVATE, Context
 from app.ui.escape import JOINER
 from app.ui.labels import Label
@@ -107,6 +108,8 @@ def connect_chat(context: Context, chat: Chat, regenerate: gr.Button, clear: gr.
     clear.click(handlers.clear, page, outputs, **PRIVATE)
     # Only when there is something to settle: each update of the box may cost a keystroke of who types into it.
     context.signal.change(_settle, [page, chat.box], chat.box, **PRIVATE)
+    # The page asks where the box still shows what it sent.
+    add_bridge("settle").connect(page, lambda page, _, box: _settle(page, box), [chat.box], chat.box)
     return [sent, again, edited]
 
 

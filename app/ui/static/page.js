@@ -77,15 +77,23 @@
   }
 
   const openPanel = () => { if (!isOpen()) attachButton()?.click(); };
-  // Once per message: while the panel folds up it still looks open, and a second click would open it again.
-  let held = false;
+  // Once per message: while the panel folds up it still looks open, and a second click would open it again. By the
+  // call that carries the files: an answer of two words may come and go before the page is drawn.
+  let filesSent = false;
   function closePanelAfterSend() {
     const placeholder = box()?.querySelector(".ms-gr-ant-attachment-placeholder");
-    if (placeholder?.style.display === "none") held = true;
-    else if (held && box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button")) {
-      held = false;
-      if (isOpen()) attachButton()?.click();
-    }
+    if (!filesSent || (placeholder && placeholder.style.display === "none")) return; // the files are still there
+    filesSent = false;
+    if (isOpen()) attachButton()?.click();
+  }
+
+  // An answer of two words may come before the component has caught up: it then goes on showing the files. The server
+  // empties the box if it holds what was answered.
+  function askEmptied(tries) {
+    if (!filesSent || !tries) return;
+    const busy = box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
+    if (!busy) window.callPage("settle", {});
+    setTimeout(() => askEmptied(busy ? tries : tries - 1), 1500);
   }
 
   // Several files chosen at once reach the component as one event per file, which race each other on a slow machine
@@ -183,7 +191,13 @@
   const post = window.fetch;
   window.fetch = (resource, options) => {
     const body = String(options?.body || "");
-    if (String(resource?.url || resource).includes("/queue/join") && !fromScript(body)) outgoing += body;
+    if (String(resource?.url || resource).includes("/queue/join") && !fromScript(body)) {
+      outgoing += body;
+      if (body.includes('"files":[{')) {
+        filesSent = true;
+        setTimeout(() => askEmptied(5), 1500);
+      }
+    }
     return post(resource, options);
   };
   // Our own calls, the meter's for one, carry what stands in the message box too.
