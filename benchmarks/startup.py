@@ -61,7 +61,7 @@ def _start(options: Options, program: str | None) -> dict[str, float]:
     """One start of the server, in seconds."""
     started = time.monotonic()
     with _server(options) as (url, process):
-        _wait_for(url, process)
+        wait_for(url, process)
         row = {"server": time.monotonic() - started}
         _first_token(url)
         row["token"] = time.monotonic() - started
@@ -86,7 +86,7 @@ def _server(options: Options) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process.wait(PATIENCE)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     """Returns once the server answers.
 
     Raises:

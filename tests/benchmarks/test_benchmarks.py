@@ -178,6 +178,21 @@ def test_a_plot_of_what_draws_none_is_refused(capsys: pytest.CaptureFixture[str]
     assert "growth" in capsys.readouterr().err
 
 
+@pytest.mark.browser
+def test_smooth(measure: Measure) -> None:
+    cases = measure("smooth", "--small")
+    assert list(cases) == ["text", "markdown"]
+    for row in cases.values():
+        assert set(row) == {"lag_s", "lag_p95_s", "ratio", "behind_s"}
+        assert row["lag_s"] >= row["lag_p95_s"] >= 0 and row["ratio"] > 0
+
+
+def test_smooth_needs_a_browser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("benchmarks.smooth.find_browser", lambda: None)
+    assert main(["smooth", "--small"]) == 1
+    assert "Install Chromium." in capsys.readouterr().err
+
+
 def test_every_benchmark_is_tested_here() -> None:
     text = Path(__file__).read_text("utf-8")
     # This one is tested where two replicas run anyway.
