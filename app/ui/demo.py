@@ -125,6 +125,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
     """
     _silence_component_log()
     demo.queue(max_size=MAX_WAITING, default_concurrency_limit=CONCURRENT)
+    calm(demo)
     demo.launch(
         server_name=settings.host,
         server_port=settings.port,
@@ -144,6 +145,15 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         ssr_mode=False,
         app_kwargs={"routes": [*routes, *app_routes()]},
     )
+
+
+def calm(demo: gr.Blocks) -> None:
+    """Have Gradio's queue look for work 200 times a second instead of 1,000, and for progress, which we do not use, 10.
+
+    Its own pace takes a twentieth of a core for a page that nobody uses; this one costs an event 2.5 ms on the average.
+    """
+    demo._queue.sleep_when_free = max(0.005, demo._queue.sleep_when_free)
+    demo._queue.progress_update_sleep_when_free = max(0.1, demo._queue.progress_update_sleep_when_free)
 
 
 def theme() -> gr.themes.Base:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
+
 from app.backends.base import Capabilities, LoadStatus
 from app.backends.echo import EchoBackend
 from app.settings import Settings
-from app.ui.demo import build_demo, theme
+from app.ui.demo import build_demo, launch, theme
 from app.ui.howto_tab import DRAFTS, FEW_SHOT
 from app.ui.page_state import Page
 from app.ui.status_line import status_html
@@ -47,6 +49,18 @@ def test_the_conversation_is_never_an_input() -> None:
 def test_every_page_has_its_own_session() -> None:
     first = Page()
     assert deepcopy(first).session is not first.session
+
+
+def test_a_page_that_nobody_uses_lets_the_processor_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[float, float]] = []
+    monkeypatch.setattr(
+        "gradio.Blocks.launch",
+        lambda demo, **_: seen.append((demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free)),
+    )
+    settings = Settings(model="none", backend="echo")
+    launch(build_demo(EchoBackend(), settings), settings)
+    # Seconds; Gradio's own are 0.001 and 0.01.
+    assert seen == [(0.005, 0.1)]
 
 
 def test_no_font_is_fetched() -> None:
