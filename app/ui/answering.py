@@ -18,6 +18,7 @@ from app.ui.texts import say
 from app.ui.transcript import transcript
 
 INTERVAL = 0.1  # seconds between updates: one per token would slow both the model and the browser
+LONG = 10_000  # characters: the browser sets the whole answer anew with each update, so longer ones get fewer
 STOP_PATIENCE = 10.0  # seconds a stopped answer may take to end
 
 View: TypeAlias = tuple[Any, ...]  # of: chatbot, message box, Generate, Stop of the few-shot tab, settle signal
@@ -118,12 +119,14 @@ def _noted(page: Page, updates: Updates) -> Iterator[Update]:
 def paced(updates: Iterator[Update]) -> Iterator[Update]:
     """At most one update per interval; the first at once, and the first that has text, which is waited for.
 
+    The interval grows with what has been written beyond `LONG`.
+
     What is left out shows in the next: turns change in place.
     """
     last, silent = 0.0, True
     for update in updates:
         now = monotonic()
         begins = silent and bool(update.chunk.text or update.chunk.thinking)
-        if begins or now - last >= INTERVAL:
+        if begins or now - last >= INTERVAL * max(1.0, len(update.turn.answer) / LONG):
             last, silent = now, silent and not begins
             yield update

@@ -78,6 +78,14 @@ def test_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown_of(Chunk(text) for text in "abcde") == "ace"
 
 
+def test_a_long_answer_is_shown_in_larger_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 10.11, 10.29, 10.31])
+    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
+    turn = Turn(Message.of("user", "hi"), answer="x" * 30_000)
+    shown = [update.chunk.text for update in paced(Update(turn, Chunk(text)) for text in "abcd")]
+    assert shown == ["a", "d"]  # 0.3 s later
+
+
 def test_the_first_text_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.02, 10.04, 10.06, 10.15])
     monkeypatch.setattr(answering, "monotonic", lambda: next(times))
