@@ -45,7 +45,7 @@
 
   function nameButton(button) {
     if (button.className.includes("loading-button")) return name(button, say("stop"));
-    if (button.querySelector(":scope > button")) return button.removeAttribute("aria-label"); // a wrapper of the named one
+    if (button.querySelector(":scope > button")) return name(button, say("copy")); // a wrapper of the copy button
     const icon = button.querySelector("[role=img][aria-label]");
     const label = icon && NAMES_BY_ICON[icon.getAttribute("aria-label")];
     if (label && !button.textContent.trim()) name(button, say(label));
