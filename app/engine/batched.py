@@ -18,14 +18,13 @@ from transformers.generation.continuous_batching import ContinuousBatchingManage
 from app.engine.answer import Job, answer, finish_reason, prepare, tokens_of, usage_of
 from app.engine.caches import Caches, auto_bytes
 from app.engine.choice import Choice
-from app.engine.failures import free_device, is_out_of_memory, typed, with_relief
+from app.engine.failures import ending_of, free_device, is_out_of_memory, typed, with_relief
 from app.engine.loader import LoadedModel
 from app.engine.running import Batch, Running
 from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
 from app.engine.tickets import Queued, Ticket
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
-from app.media.clip import Cancelled
 from app.media.video import Reader
 from app.messages import Chunk, Progress
 from app.texts import Phrase
@@ -107,14 +106,8 @@ class BatchedEngine(Queued):
             job.check()
             reliefs = (self._caches.clear_device, lambda: self._wait_alone(job))
             with_relief(lambda: self._begin(ticket, job), lambda: ticket.begun, reliefs)
-        except Cancelled:
-            ticket.events.put(GenerationError(Phrase("answer_cancelled")))
-        except AppError as error:
-            ticket.events.put(error)
         except Exception as error:
-            ticket.events.put(typed(error))
-            error.__traceback__ = None
-            free_device()
+            ticket.events.put(ending_of(error))
 
     def _has_room(self, ticket: Ticket) -> bool:
         running = list(self._batch.requests.values())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import torch
 
 from app.errors import AppError, GenerationError, OutOfMemoryError
+from app.media.clip import Cancelled
 from app.texts import Phrase
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,22 @@ def typed(error: Exception) -> AppError:
         )
     log.warning("An answer failed with %s.", type(error).__name__)
     return GenerationError(Phrase("model_failed_type", type=type(error).__name__), Phrase("do_regenerate_or_new"))
+
+
+def ending_of(error: Exception) -> AppError:
+    """What ends a request, for its user; of what was unexpected the memory is given back.
+
+    To be called where the error is caught, which then must not be raised again.
+    """
+    if isinstance(error, Cancelled):
+        return GenerationError(Phrase("answer_cancelled"))
+    if isinstance(error, AppError):
+        return error
+    found = typed(error)
+    # The traceback's frames hold tensors; without it the memory of the failed answer is free again.
+    error.__traceback__ = None
+    free_device()
+    return found
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -6,13 +6,10 @@ import threading
 
 from app.engine.answer import Job, answer
 from app.engine.caches import Caches, auto_bytes
-from app.engine.failures import free_device, typed, with_relief
+from app.engine.failures import ending_of, with_relief
 from app.engine.loader import LoadedModel
 from app.engine.tickets import Queued, Ticket
-from app.errors import AppError, GenerationError
-from app.media.clip import Cancelled
 from app.media.video import Reader
-from app.texts import Phrase
 
 
 class PlainEngine(Queued):
@@ -55,15 +52,8 @@ class PlainEngine(Queued):
             # Before anything is computed; what is kept between answers is told apart by adapter.
             self._loaded.adapters.use(ticket.params.adapter)
             self._write(ticket, job)
-        except Cancelled:
-            ticket.events.put(GenerationError(Phrase("answer_cancelled")))
-        except AppError as error:
-            ticket.events.put(error)
         except Exception as error:
-            ticket.events.put(typed(error))
-            # The traceback's frames hold tensors; without it the memory of the failed answer is free again.
-            error.__traceback__ = None
-            free_device()
+            ticket.events.put(ending_of(error))
 
     def _write(self, ticket: Ticket, job: Job) -> None:
         """Answer; where memory runs out before there was text, once more without what was kept."""
