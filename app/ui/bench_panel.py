@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.errors import AppError, OptionError, RequestError
+from app.errors import AppError, OptionError
 from app.media.kind import sniff_kind
 from app.media.video import choose, probe, read_frames
 from app.messages import FrameChoice, Part, Video
@@ -20,7 +20,7 @@ from app.talks.choice import LONGEST, RATES, is_within
 from app.texts import Phrase
 from app.ui import answering, payloads
 from app.ui.bench_html import bench_html
-from app.ui.bridge import Bridge, add_bridge, read_call, whole_number
+from app.ui.bridge import Bridge, add_bridge, not_understood, read_call, whole_number
 from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
@@ -117,14 +117,14 @@ def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
             raise OptionError(Phrase("fps_range", value=value))
         return FrameChoice(start, end, fps=value)
     if mode not in ("count", "scenes"):
-        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+        raise not_understood()
     count = BY_NAME["max_frames"].check(int(value))
     return FrameChoice(start, end, count=count, scenes=mode == "scenes")
 
 
 def _seconds(value: Any) -> float:
     if not is_within(value, 0, LONGEST):
-        raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+        raise not_understood()
     return float(value)
 
 

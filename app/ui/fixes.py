@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, get_args
 
-from app.errors import AppError, ContextLengthError, OutOfMemoryError, RequestError
+from app.errors import AppError, ContextLengthError, OutOfMemoryError
 from app.meter import Fix, FixKind
-from app.texts import Phrase
 from app.turn import Turn
-from app.ui.bridge import whole_number
+from app.ui.bridge import not_understood, whole_number
 from app.ui.texts import Locale, say
 
 
@@ -24,7 +23,7 @@ def read_fix(call: Mapping[str, Any]) -> Fix:
     for kind in get_args(FixKind):
         if call.get("kind") == kind and 0 <= value <= 4096:
             return Fix(kind, value)
-    raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+    raise not_understood()
 
 
 def fix_buttons(fixes: Sequence[Fix], locale: Locale) -> str:

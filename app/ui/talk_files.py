@@ -28,6 +28,7 @@ from app.turn import Turn
 from app.ui import answering
 from app.ui.api import uploaded_file
 from app.ui.attachments import attachment
+from app.ui.bridge import not_understood
 from app.ui.context import Context
 from app.ui.page_state import Page, new_id
 from app.ui.talk_media import MediaIds, uploaded_media
@@ -56,7 +57,7 @@ class FileHandlers:
             asked = load_json(text)
             deed = deeds.get(str(asked.get("do")))
             if deed is None:
-                raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+                raise not_understood()
             return deed(page, asked)
         except AppError as error:
             answering.toast(page, error)

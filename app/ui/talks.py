@@ -27,6 +27,7 @@ from app.texts import Phrase
 from app.tree import Tree
 from app.ui import answering
 from app.ui.attachments import MAX_FILES
+from app.ui.bridge import not_understood
 from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
@@ -112,7 +113,7 @@ class TalkHandlers:
             asked = load_json(text)
             deed = deeds.get(str(asked.get("do")))
             if deed is None:
-                raise RequestError(Phrase("click_unclear"), Phrase("do_reload"))
+                raise not_understood()
             _wait(page)
             return deed(page, asked)
         except AppError as error:
