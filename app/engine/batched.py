@@ -68,6 +68,7 @@ class BatchedEngine(Queued):
         self._caches = Caches.of(loaded.runner, most)
         self._batch = Batch()
         self._hurt: list[Running] = []
+        self._missed = False  # a request waits for a scheduler that has ended while there was nothing to answer
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
         self._table = VisionTable(self._decoder.get_input_embeddings(), step_tokens(loaded.device))
@@ -120,6 +121,8 @@ class BatchedEngine(Queued):
     def _begin(self, ticket: Ticket, job: Job) -> None:
         """Write an answer that is searched for, or put a request into the batch."""
         if ticket.params.searching:
+            with self._batch.changed:
+                self._await_scheduler()
             with self._manager.pause():
                 answer(self._loaded, job, self._caches, self._video_reader)
         else:
@@ -153,11 +156,19 @@ class BatchedEngine(Queued):
         choice = Choice(ticket.params, self._loaded.runner.terminators(), self._loaded.device)
         running = Running(ticket, job, prompt, tokens, choice, ids, pictures, encoded)
         with self._batch.changed:
-            # A scheduler that has just failed is being made anew.
-            self._batch.changed.wait_for(lambda: self._manager.is_running() or self._line.closed, RESTART)
+            self._await_scheduler()
             if not self._schedule(running):
                 self._release(running)
                 raise GenerationError(Phrase("engine_ended"), Phrase("do_restart_server"))
+
+    def _await_scheduler(self) -> None:
+        """Wait for the new scheduler where the last one has failed. Called with the batch locked."""
+        self._missed = not self._is_alive()
+        self._batch.changed.notify_all()
+        self._batch.changed.wait_for(lambda: self._is_alive() or self._line.closed, RESTART)
+
+    def _is_alive(self) -> bool:
+        return self._manager.is_running() and self._manager.background_thread_status.fatal_error is None
 
     def _schedule(self, running: Running) -> bool:
         """Hand a request to the scheduler, what was answered already as a part of its prompt; tells whether it took it.
@@ -182,11 +193,13 @@ class BatchedEngine(Queued):
     def _deliver_all(self) -> None:
         while not self._line.closed:
             with self._batch.changed:
-                self._batch.changed.wait_for(lambda: self._batch.requests or self._hurt or self._line.closed)
+                self._batch.changed.wait_for(
+                    lambda: self._batch.requests or self._hurt or self._missed or self._line.closed
+                )
             output = self._manager.get_result(timeout=TICK)
             if output is not None:
                 self._deliver(output)
-            elif self._hurt or not self._manager.is_running():
+            elif self._hurt or not self._is_alive():
                 self._recover()
             self._drop_cancelled()
         for name in list(self._batch.requests):
@@ -228,7 +241,7 @@ class BatchedEngine(Queued):
         thread = self._manager._generation_thread
         if thread is not None:
             thread.join(LAST_BREATH)
-        if self._manager.is_running():
+        if self._is_alive():
             hurt, self._hurt = self._hurt, []
             for running in hurt:
                 self._fail(running, GenerationError(Phrase("model_failed"), Phrase("do_regenerate")))
@@ -238,6 +251,7 @@ class BatchedEngine(Queued):
             hurt, self._hurt = [*self._hurt, *self._batch.requests.values()], []
             self._batch.requests.clear()
             self._reused.clear()
+            self._missed = False
             self._restart(error)
             told = typed(error)
             for running in hurt:

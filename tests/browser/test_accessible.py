@@ -151,8 +151,7 @@ def test_what_happens_is_announced(open_chat, locale: Locale) -> None:
         page.keyboard.insert_text(text)
         page.get_by_role("button", name=say_it("send"), exact=True).click()
 
-    send("hello")
-    heard(chat, "status", say_it("hear_answering"))
+    send("hello")  # "Answering" is said only if the page is drawn in between
     heard(chat, "status", say_it("hear_done"))
     send("/long 1")
     heard(chat, "status", say_it("hear_answering"))
@@ -160,8 +159,16 @@ def test_what_happens_is_announced(open_chat, locale: Locale) -> None:
     page.keyboard.press("Escape")
     heard(chat, "status", say_it("hear_stopped"))
     send("/oom")
-    heard(chat, "alert", "ran out of memory")
+    heard(chat, "alert", {"en": "ran out of memory", "zh": "耗尽了内存"}[locale])
     heard(chat, "status", say_it("hear_failed"))
+
+
+def test_an_answer_that_came_between_two_drawings_is_announced(chat: ChatPage) -> None:
+    chat.page.evaluate(HEAR)
+    chat.page.evaluate("() => { window.requestAnimationFrame = (draw) => setTimeout(draw, 2000); }")
+    chat.send("hello")
+    heard(chat, "status", say("hear_done", "en"))
+    assert not chat.page.evaluate("window.heard.length")
 
 
 def test_no_motion_for_who_asks_for_none(open_chat) -> None:

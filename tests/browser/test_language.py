@@ -31,7 +31,8 @@ KEPT = {"Echo", "English", "Top P", "Top K", "JSON", "Half a question", "Say mor
 GRADIO = ("number input for ", "Reset to default value", "More tabs", "Message ")
 
 
-def test_the_switch_loses_nothing_and_everything_follows(chat: ChatPage) -> None:
+def test_the_switch_loses_nothing_and_everything_follows(open_chat) -> None:
+    chat = open_chat("echo", color_scheme="light")  # by itself: the page remembers its language
     page = chat.page
     chat.ask("Say more")
     chat.write("Half a question")

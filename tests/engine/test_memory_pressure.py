@@ -93,6 +93,24 @@ def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
         wait_until(lambda: not engine._table.held_bytes)
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_scheduler_that_ends_between_two_requests_is_made_anew(beams: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
+    params = replace(GREEDY, num_beams=beams)
+    messages, _ = asked("pub_text_only")
+    expected = text_of(wait(engine.submit(messages, params)))
+    ended = engine._manager
+
+    def fail() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ended.batch_processor, "prepare_next_batch", fail)
+    wait_until(lambda: not ended.is_running())
+    assert text_of(wait(engine.submit(messages, params))) == expected
+    assert engine._manager is not ended
+    engine.close()
+
+
 def test_a_picture_waits_for_the_memory_of_those_that_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     messages, expected = asked()
     engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)

@@ -26,10 +26,22 @@
     }, 60);
   }
 
+  const standing = () => { // changes with every answer that has come to its end
+    const ends = ".ms-gr-pro-chatbot-message-footer, .answer-failed";
+    return [...document.querySelectorAll(`.conversation :is(${ends})`)].map((end) => end.textContent).join("\n");
+  };
   let answering = false;
+  let before = null; // what stood when a question was asked whose answer has not begun yet
+  window.addEventListener("pageasked", () => { before = standing(); });
+  function hearShort() { // an answer that began and ended between two drawings of the page
+    if (before === null || answering || !standing() || standing() === before) return;
+    before = null;
+    setTimeout(() => announce("status", text(outcome())), 300);
+  }
   function hearAnswers() {
-    if (answering === busy()) return;
+    if (answering === busy()) return hearShort();
     answering = !answering;
+    before = null;
     document.querySelector(".conversation")?.setAttribute("aria-busy", String(answering));
     if (answering) announce("status", text("hear_answering"));
     else setTimeout(() => announce("status", text(outcome())), 300); // its last words are shown after the button

@@ -193,6 +193,7 @@
     const body = String(options?.body || "");
     if (String(resource?.url || resource).includes("/queue/join") && !fromScript(body)) {
       outgoing += body;
+      if (mayAnswer(body)) window.dispatchEvent(new Event("pageasked"));
       if (body.includes('"files":[{')) {
         filesSent = true;
         setTimeout(() => askEmptied(5), 1500);
@@ -200,6 +201,12 @@
     }
     return post(resource, options);
   };
+  function mayAnswer(body) { // Send, Regenerate, Retry, an edit: what changes the conversation
+    const { components, dependencies } = window.gradio_config;
+    const [, called] = body.match(/"fn_index":\s*(\d+)/) || [];
+    const chatbot = components.find(({ props }) => props.elem_classes?.includes("conversation"));
+    return !!dependencies.find(({ id }) => id === Number(called))?.outputs.includes(chatbot?.id);
+  }
   // Our own calls, the meter's for one, carry what stands in the message box too.
   const fromScript = (body) => {
     const [, trigger] = body.match(/"trigger_id":\s*(\d+)/) || [];
