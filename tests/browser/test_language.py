@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ChatPage
-
 pytestmark = pytest.mark.browser
 
 # Every text and accessible name on the page that has Latin words and nothing Chinese.
