@@ -12,13 +12,14 @@ import gradio as gr
 from app.errors import AppError
 from app.session import Update, Updates
 from app.texts import translated
+from app.ui.answer_parts import parts_of
 from app.ui.page_state import Page
 from app.ui.payloads import Draft, draft_value
 from app.ui.texts import say
 from app.ui.transcript import transcript
 
 INTERVAL = 0.1  # seconds between updates: one per token would slow both the model and the browser
-LONG = 10_000  # characters: the browser sets the whole answer anew with each update, so longer ones get fewer
+LONG = 10_000  # characters: the browser sets the last part anew with each update, so a longer one gets fewer
 STOP_PATIENCE = 10.0  # seconds a stopped answer may take to end
 
 View: TypeAlias = tuple[Any, ...]  # of: chatbot, message box, Generate, Stop of the few-shot tab, settle signal
@@ -46,7 +47,7 @@ def answer(page: Page, updates: Updates, sent: Draft | None = None) -> Iterator[
     if last and last.error:
         toast(page, last.error)
         page.unsent = (sent or page.unsent) if last.state == "failed" else None
-    page.answered = sent if sent and sent.files and not page.unsent else None
+    page.answered = sent if not page.unsent else None
     page.unsettled += bool(page.unsent)
     yield idle(page)
 
@@ -86,12 +87,14 @@ def stopped(page: Page) -> View:
 def settle(page: Page, box: Draft) -> Any:
     """Put a message whose answer failed back into the empty box, and take it out again once it is answered.
 
-    A message with files that was answered is taken out too: a slow browser loses the update that emptied the box.
+    A message that was answered is taken out too: a slow browser loses the update that emptied the box.
     """
     unsent, turns = page.unsent, page.session.turns
     if not unsent:
-        left, page.answered = box == page.answered, None
-        return gr.update(value=None) if left else gr.skip()
+        if box != page.answered:
+            return gr.skip()
+        page.answered = None
+        return gr.update(value=None)
     if turns and turns[-1].state == "failed":
         return gr.skip() if box.text or box.files else gr.update(value=draft_value(unsent))
     page.unsent = None
@@ -119,7 +122,7 @@ def _noted(page: Page, updates: Updates) -> Iterator[Update]:
 def paced(updates: Iterator[Update]) -> Iterator[Update]:
     """At most one update per interval; the first at once, and the first that has text, which is waited for.
 
-    The interval grows with what has been written beyond `LONG`.
+    The interval grows with what of the last part, which is set anew each time, is beyond `LONG`.
 
     What is left out shows in the next: turns change in place.
     """
@@ -127,6 +130,6 @@ def paced(updates: Iterator[Update]) -> Iterator[Update]:
     for update in updates:
         now = monotonic()
         begins = silent and bool(update.chunk.text or update.chunk.thinking)
-        if begins or now - last >= INTERVAL * max(1.0, len(update.turn.answer) / LONG):
+        if begins or (now - last >= INTERVAL and now - last >= INTERVAL * len(parts_of(update.turn.answer)[-1]) / LONG):
             last, silent = now, silent and not begins
             yield update

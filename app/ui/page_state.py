@@ -27,7 +27,7 @@ class Page:
         progress: what the answer being written waits for.
         rejected: why the last message was not sent, until the next action.
         unsent: a message whose answer failed, to be put back into an empty message box.
-        answered: the last message with files that was answered; the box of a slow browser may still show it.
+        answered: the last message that was answered; the box of a slow browser may still show it.
         choices: which frames of attached clips are wanted.
         unsettled: grows whenever the message box has to be looked at because of `unsent`.
         talk: the name of the conversation in the browser's store.

@@ -11,6 +11,7 @@ from app.texts import Phrase, translated
 from app.tree import Place
 from app.turn import Turn
 from app.ui import payloads
+from app.ui.answer_parts import parts_of
 from app.ui.escape import escape
 from app.ui.fixes import failed_turn
 from app.ui.grounding import FIGURES, pictures_of, show_marks
@@ -107,9 +108,10 @@ def _answer_text(turns: Sequence[Turn], page: Page) -> list[Payload]:
     """The answer as it is shown, room for the pictures it draws in, and what is copied and edited of it."""
     turn, ended = turns[-1], turns[-1].state != "pending"
     shown, has_marks = show_marks(turn.answer, pictures_of(turns), page.locale, ended=ended)
-    if shown == turn.answer:
+    parts = parts_of(shown)
+    if parts == [turn.answer]:
         return [payloads.markdown(shown)]
-    contents = [payloads.remark(shown)]
+    contents = [payloads.remark(part) for part in parts]
     if has_marks:
         contents.append(payloads.remark(FIGURES))
     return [*contents, payloads.source(turn.answer)] if ended else contents

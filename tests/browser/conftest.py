@@ -34,6 +34,7 @@ DEMO = ["web_demo_2.6.py", "--port", "{port}"]
 SERVERS = {
     "echo": [*DEMO, "--backend", "echo"],
     "tiny": [*DEMO, "--model", str(TINY), "--device", "cpu", "--max-new-tokens", "24"],
+    "short": ["tests/browser/short_server.py", "{port}", str(TINY)],
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
 }
 

@@ -20,6 +20,7 @@ EXAMPLES = {"one_image": "blue", "images": "the second", "reading": "HELLO", "vi
 EXAMPLES_ZH = {"one_image": "蓝色", "images": "the second", "reading": "HELLO", "video": "right"}
 # Its card tells what it has not learned yet. These run all the same: one that passes is named in the summary.
 UNLEARNED = pytest.mark.xfail(reason="the embedded model has not learned this yet", raises=AssertionError)
+DRAWN = 10_000  # ms in which an answer whose figures are shown is there too
 LATER = {"images", "reading", "video"}
 
 
@@ -60,9 +61,9 @@ def drop(chat, png: bytes) -> None:
 
 
 def expect_answer(answer: Locator, words: str) -> None:
-    """The answer is these words and no others."""
+    """The answer, which is complete, is these words and no others."""
     text = answer.locator(".ms-gr-pro-chatbot-message-content")
-    expect(text).to_have_text(re.compile(rf"^\s*{re.escape(words)}\s*$"))
+    expect(text).to_have_text(re.compile(rf"^\s*{re.escape(words)}\s*$"), timeout=DRAWN)
 
 
 def ask_example(chat, example: str, tabs: Sequence[str] = ("How to use", "Send")) -> Locator:

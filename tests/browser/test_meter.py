@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import ChatPage
@@ -49,6 +50,30 @@ def test_a_turn_without_room_shows_what_to_try_and_retries(chat: ChatPage, examp
     failed.get_by_role("button", name="Retry").click()
     expect(chat.messages.last).to_contain_text("Message 1")
     chat.idle()
+
+
+def test_what_a_device_had_no_room_for_is_answered_with_what_the_buttons_offer(open_chat, tmp_path: Path) -> None:
+    picture = tmp_path / "large.png"
+    Image.linear_gradient("L").resize((1344, 1344)).convert("RGB").save(picture)  # more slices than there is room for
+    chat = open_chat("short")
+    chat.attach(picture)
+    chat.send("What is it?")
+    failed = chat.messages.last
+    expect(failed).to_contain_text("ran out of memory")
+    chat.idle()
+    fewer = failed.get_by_role("button", name=re.compile(r"^\d+ slices per image$")).first
+    number = fewer.inner_text().split()[0]
+    fewer.click()
+    expect(chat.page.get_by_role("spinbutton", name="Max Slices")).to_have_value(number)
+    chat.shoot("short_of_memory")
+    failed.get_by_role("button", name="Retry").click()
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    expect(chat.messages).to_have_count(2)
+    expect(chat.messages.last).not_to_contain_text("ran out of memory")
+    expect(chat.box).to_have_value("")
+    chat.messages.last.get_by_role("button", name="What the model saw").click()
+    expect(chat.page.get_by_role("dialog").locator("img, canvas, svg").first).to_be_visible()
 
 
 def test_an_engine_elsewhere_is_not_guessed_at(chat: ChatPage) -> None:

@@ -87,14 +87,19 @@
     if (isOpen()) attachButton()?.click();
   }
 
-  // An answer of two words may come before the component has caught up: it then goes on showing the files. The server
-  // empties the box if it holds what was answered.
+  // An answer of two words may come before the component has caught up: it then goes on showing what was sent. The
+  // server empties the box if it holds what was answered.
+  let textSent = ""; // until the user types
   function askEmptied(tries) {
-    if (!filesSent || !tries) return;
+    const left = filesSent || (textSent && box()?.querySelector("textarea")?.value === textSent);
+    if (!left || !tries) return;
     const busy = box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
     if (!busy) window.callPage("settle", {});
     setTimeout(() => askEmptied(busy ? tries : tries - 1), 1500);
   }
+  document.addEventListener("input", (event) => {
+    if (event.isTrusted && box()?.contains(event.target)) textSent = "";
+  }, true);
 
   // Several files chosen at once reach the component as one event per file, which race each other on a slow machine
   // and may leave all of them at 0 %. So they are handed over one after another.
@@ -193,11 +198,11 @@
     const body = String(options?.body || "");
     if (String(resource?.url || resource).includes("/queue/join") && !fromScript(body)) {
       outgoing += body;
+      const files = body.includes('"files":[{'), text = box()?.querySelector("textarea")?.value || "";
       if (mayAnswer(body)) window.dispatchEvent(new Event("pageasked"));
-      if (body.includes('"files":[{')) {
-        filesSent = true;
-        setTimeout(() => askEmptied(5), 1500);
-      }
+      if (files) filesSent = true;
+      if (text && body.includes(quoted(text))) textSent = text;
+      if (files || textSent) setTimeout(() => askEmptied(5), 1500);
     }
     return post(resource, options);
   };
@@ -207,6 +212,7 @@
     const chatbot = components.find(({ props }) => props.elem_classes?.includes("conversation"));
     return !!dependencies.find(({ id }) => id === Number(called))?.outputs.includes(chatbot?.id);
   }
+  const quoted = (text) => JSON.stringify(text).slice(1, -1);
   // Our own calls, the meter's for one, carry what stands in the message box too.
   const fromScript = (body) => {
     const [, trigger] = body.match(/"trigger_id":\s*(\d+)/) || [];
@@ -216,7 +222,7 @@
   function press(tries) {
     if (isUploading()) { wanted = true; return; }
     const text = box()?.querySelector("textarea")?.value;
-    const message = text ? JSON.stringify(text).slice(1, -1) : '"files":[{';
+    const message = text ? quoted(text) : '"files":[{';
     outgoing = "";
     box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
     setTimeout(() => {
