@@ -174,6 +174,21 @@ def templates(scene: Scene) -> None:
     expect(scene.page.locator(".library-prompts .library-list")).to_be_visible()
 
 
+def presets(scene: Scene) -> Locator:
+    """The list of presets, one of them chosen."""
+    choice = scene.page.get_by_role("combobox", name=scene.say("presets"), exact=True)
+    choice.select_option(label=scene.say("preset_precise"))
+    return scene.page.locator(".side-column")
+
+
+def languages(scene: Scene) -> None:
+    """The page after its language was switched, with a conversation on it."""
+    chat(scene)
+    other: Locale = "zh"
+    scene.page.get_by_role("combobox", name=scene.say("language"), exact=True).select_option(other)
+    expect(scene.page.get_by_role("button", name=say("clear", other), exact=True)).to_be_visible()
+
+
 def few_shot(scene: Scene) -> Locator:
     """Examples before the question."""
     scene.tab("how_to")
@@ -209,6 +224,8 @@ SHOTS: dict[str, Shot] = {
     "marking": Shot(marking, "verbatim"),
     "templates": Shot(templates, "verbatim"),
     "keys": Shot(keys, "verbatim"),
+    "presets": Shot(presets, "tiny"),
+    "languages": Shot(languages, "tiny"),
     "phone": Shot(chat, "tiny", phone=True),
 }
 

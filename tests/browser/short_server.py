@@ -1,4 +1,4 @@
-"""The page on a real model whose device has no room for more than a few slices: python short_server.py PORT CHECKPOINT"""
+"""The page on a real model with room for a few slices only: python short_server.py PORT CHECKPOINT"""
 
 from __future__ import annotations
 
