@@ -6,6 +6,7 @@ Static labels follow the browser's language by themselves (labels.py); what is m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -382,9 +383,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
 }
 
 
+# What is counted, where it is one.
+_ONE = re.compile(r"(?<![\d.,])1 ((?:vision )?(?:token|slice|frame|file|message))s\b")
+
+
 def say(key: str, locale: Locale, **values: Any) -> str:
-    """A text in a language, its `{names}` filled in."""
-    return TEXTS[key][column_of(locale)].format(**values)
+    """A text in a language, its `{names}` filled in; one token is not "1 tokens"."""
+    text = TEXTS[key][column_of(locale)].format(**values)
+    return _ONE.sub(r"1 \1", text) if locale == "en" else text
 
 
 def translations() -> dict[Locale, dict[str, str]]:

@@ -81,7 +81,7 @@ class ChatPage:
     @property
     def footers(self) -> Locator:
         """Figures under complete answers."""
-        return self.page.get_by_text(re.compile(r"\d+ tokens · "))
+        return self.page.get_by_text(re.compile(r"\d+ tokens? · "))
 
     def message(self, index: int) -> Locator:
         return self.messages.nth(index)

@@ -59,7 +59,7 @@ def test_eight_conversations_at_once_are_not_mixed_up(open_chat, pictures: dict[
     for chat in chats.values():
         expect(chat.footers).to_have_count(2)
         expect(chat.messages.last).to_contain_text("circle")
-        expect(chat.footers.last).to_have_text(re.compile(r"\d+ tokens reused · 1 slices reused"))
+        expect(chat.footers.last).to_have_text(re.compile(r"\d+ tokens reused · 1 slice reused"))
 
 
 def test_a_page_that_is_left_frees_its_place(open_chat, pictures: dict[str, Path]) -> None:

@@ -43,3 +43,12 @@ def test_locale(header: str | None, locale: str) -> None:
 def test_numbers_are_filled_in() -> None:
     assert say("new_tokens", "en", count=1234) == "1,234 tokens"
     assert say("ttft", "zh", seconds=0.5) == "首 token 0.50 秒"
+
+
+def test_one_is_not_many() -> None:
+    assert say("new_tokens", "en", count=1) == "1 token"
+    assert say("new_tokens", "en", count=11) == "11 tokens"
+    assert say("new_tokens", "en", count=1001) == "1,001 tokens"
+    assert say("fix_max_slice_nums", "en", value=1) == "1 slice per image"
+    assert say("saw_frame_parts", "en", slices=1, count=64) == "1 slice and 64 tokens per frame"
+    assert say("new_tokens", "zh", count=1) == "1 个 token"

@@ -35,7 +35,7 @@ def test_footer_has_the_figures() -> None:
 def test_footer_leaves_out_what_is_unknown_and_shows_what_was_reused() -> None:
     usage = Usage(new_tokens=1, cached_tokens=64, cached_slices=10)
     text = footer(turn(answer="x", state="done", usage=usage), "en")
-    assert text == "1 tokens · 0 vision tokens · 64 tokens reused · 10 slices reused"
+    assert text == "1 token · 0 vision tokens · 64 tokens reused · 10 slices reused"
 
 
 @pytest.mark.parametrize(("state", "word"), [("stopped", "Stopped"), ("failed", "Failed"), ("example", "Example")])
