@@ -43,11 +43,21 @@ def read_choice(data: Any) -> FrameChoice:
         raise _refused()
     if end is not None and not (is_within(end, 0, LONGEST) and start < end):
         raise _refused()
-    if not isinstance(dropped, list) or len(dropped) > MAX_DROPPED or not all(map(_is_frame, dropped)):
-        raise _refused()
+    left_out = read_dropped(dropped)
     if count is not None:
         count = BY_NAME["max_frames"].check(count)
-    return FrameChoice(start, end, fps, count, scenes, frozenset(dropped))
+    return FrameChoice(start, end, fps, count, scenes, left_out)
+
+
+def read_dropped(data: Any) -> frozenset[int]:
+    """Numbers of frames that are left out.
+
+    Raises:
+        RequestError: something else.
+    """
+    if not isinstance(data, list) or len(data) > MAX_DROPPED or not all(map(_is_frame, data)):
+        raise _refused()
+    return frozenset(data)
 
 
 def is_within(value: Any, least: float, most: float) -> TypeGuard[float]:

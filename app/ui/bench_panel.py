@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from app.media.kind import sniff_kind
 from app.media.video import choose, probe, read_frames
 from app.messages import FrameChoice, Part, Video
 from app.sampling import BY_NAME
-from app.talks.choice import LONGEST, RATES, is_within
+from app.talks.choice import LONGEST, RATES, is_within, read_dropped
 from app.texts import Phrase
 from app.ui import answering, payloads
 from app.ui.bench_html import bench_html
@@ -78,7 +79,11 @@ def connect_bench(context: Context, bench: Bench, chat: Chat) -> None:
                 whole_number(call, "frame"),
                 params.max_frames,
             )
-            return "" if found is None else f'<span data-seek="{escape(json.dumps([call["index"], found]))}"></span>'
+            if found is None:
+                return ""
+            # The same again would be no change for Gradio.
+            target = escape(json.dumps([call["index"], found]))
+            return f'<span data-at="{monotonic_ns()}" data-seek="{target}"></span>'
         except AppError as error:
             answering.toast(page, error)
             return gr.skip()
@@ -100,14 +105,13 @@ def frame_time(parts: Sequence[Part], frame: int, max_frames: int) -> float | No
 
 
 def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
-    """A choice as the strip's controls stand, or with one more frame dropped or taken back in.
+    """A choice as the strip's controls stand, or with these frames dropped.
 
     Raises:
         RequestError: no such thing. OptionError: a number out of range.
     """
-    if "frame" in call:
-        frame = whole_number(call, "frame")
-        return replace(choice, dropped=choice.dropped ^ {frame})
+    if "dropped" in call:
+        return replace(choice, dropped=read_dropped(call["dropped"]))
     start, end = (_seconds(call.get(name)) for name in ("start", "end"))
     mode, value = call.get("mode"), _seconds(call.get("value"))
     if end <= start:

@@ -14,7 +14,7 @@ from app.placement import marked_text
 from app.ui import answering, payloads
 from app.ui.answering import View
 from app.ui.attachments import message_parts, with_choices
-from app.ui.bridge import add_bridge
+from app.ui.bridge import add_bridge, not_understood, read_call, whole_number
 from app.ui.context import PRIVATE, Context
 from app.ui.escape import JOINER
 from app.ui.labels import Label
@@ -103,7 +103,7 @@ def connect_chat(context: Context, chat: Chat, regenerate: gr.Button, clear: gr.
     handlers = ChatHandlers(context)
     sent = chat.box.submit(handlers.send, [page, chat.box, *inputs], outputs, **PRIVATE)
     again = regenerate.click(handlers.regenerate, [page, *inputs], outputs, **PRIVATE)
-    edited = chat.chatbot.edit(handlers.edit, [page, *inputs], outputs, **PRIVATE)
+    edited = add_bridge("edit").connect(page, handlers.edit, inputs, outputs)
     chat.chatbot.delete(handlers.delete, page, outputs, **PRIVATE)
     clear.click(handlers.clear, page, outputs, **PRIVATE)
     # Only when there is something to settle: each update of the box may cost a keystroke of who types into it.
@@ -139,17 +139,18 @@ class ChatHandlers:
             return
         yield from answering.answer(page, page.session.regenerate(params, self._context.backend))
 
-    def edit(self, page: Page, data: gr.EventData, /, *controls: Any) -> Iterator[View]:
+    def edit(self, page: Page, text: str, *controls: Any) -> Iterator[View]:
         """Answer an edited question, or keep an edited answer."""
         try:
-            event = payloads.read_event(data._data)
-            turn, is_answer = turn_at(page.session, event.index)
+            call = read_call(text)
+            texts = read_texts(call.get("texts"))
+            turn, is_answer = turn_at(page.session, whole_number(call, "index"))
             if is_answer:
-                text = "\n".join(payloads.edited_texts(event.value))
+                text = "\n".join(texts)
                 page.session.edit_answer(turn.key, text.replace(JOINER, ""))
                 yield answering.idle(page)
                 return
-            text = payloads.edited_question(turn.user.content, event.value)
+            text = payloads.edited_question(turn.user.content, texts)
             params = self._context.panel.params(controls)
         except AppError as error:
             yield answering.reject(page, error)
@@ -163,7 +164,7 @@ class ChatHandlers:
         """Remove a question with its answer."""
         page.rejected = None
         try:
-            turn, _ = turn_at(page.session, payloads.read_event(data._data).index)
+            turn, _ = turn_at(page.session, payloads.message_index(data._data))
             page.session.delete(turn.key)
         except AppError as error:
             answering.toast(page, error)
@@ -175,6 +176,17 @@ class ChatHandlers:
         page.rejected = page.unsent = None
         page.cleared, page.talk = [*page.cleared[-99:], page.talk], new_id()
         return answering.idle(page)
+
+
+def read_texts(value: Any) -> list[str]:
+    """What stood in the text areas of a message that was edited.
+
+    Raises:
+        RequestError: something else.
+    """
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise not_understood()
+    return value
 
 
 def _settle(page: Page, box: Any) -> Any:

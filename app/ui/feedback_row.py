@@ -62,7 +62,7 @@ class RatingHandlers:
         return gr.update(visible=False)
 
     def _record(self, page: Page, data: gr.EventData) -> dict[str, Any]:
-        turn, _ = turn_at(page.session, payloads.read_event(data._data).index)
+        turn, _ = turn_at(page.session, payloads.message_index(data._data))
         return {
             "id": uuid4().hex,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,7 +18,6 @@ from app.texts import Phrase
 Payload: TypeAlias = dict[str, Any]
 
 THUMBNAIL_HEIGHT = 120  # px
-_EDITABLE = ("text", "tool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +26,6 @@ class Draft:
 
     text: str = ""
     files: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MessageEvent:
-    """A click on a message: which one by position, and the new contents if it was edited."""
-
-    index: int
-    value: Any = None
 
 
 def read_draft(value: Mapping[str, Any] | None) -> Draft:
@@ -48,15 +39,14 @@ def draft_value(draft: Draft) -> Payload:
     return {"text": draft.text, "files": [str(file) for file in draft.files]}
 
 
-def read_event(data: Mapping[str, Any]) -> MessageEvent:
-    """The position and, of an edit, the new contents.
+def message_index(data: Mapping[str, Any]) -> int:
+    """Which message was clicked, by its position.
 
     Raises:
         RequestError: the browser sent something else.
     """
     try:
-        payload = data["payload"][0]
-        return MessageEvent(int(payload["index"]), payload.get("value"))
+        return int(data["payload"][0]["index"])
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as cause:
         raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
 
@@ -73,21 +63,8 @@ def liked(data: Mapping[str, Any]) -> bool:
         raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
 
 
-def edited_texts(value: Any) -> list[str]:
-    """The editable texts of an edited message, in their order."""
-    if isinstance(value, str):
-        return [value]
-    contents = value if isinstance(value, list) else [value]
-    return [
-        str(content.get("content") or "")
-        for content in contents
-        if isinstance(content, dict) and content.get("type") in _EDITABLE and content.get("editable") is not False
-    ]
-
-
-def edited_question(parts: Sequence[Part], value: Any) -> str:
-    """The edited question as a text with marks at the places of its attachments."""
-    texts = edited_texts(value)
+def edited_question(parts: Sequence[Part], texts: Sequence[str]) -> str:
+    """The question with other texts, as a text with marks at the places of its attachments."""
     if not any(isinstance(part, Text) for part in parts):
         return "\n".join(texts)
     news = iter(texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
+from time import monotonic_ns
 
 from app.backends.base import Capabilities
 from app.messages import Usage
@@ -54,7 +55,8 @@ def clock(seconds: float) -> str:
 def _dialog(body: str, locale: Locale) -> str:
     title = escape(say("saw", locale))
     return (
-        '<dialog class="seen" aria-labelledby="seen-title"><div class="seen-head">'
+        # The same again would be no change for Gradio, and nothing would open.
+        f'<dialog class="seen" data-at="{monotonic_ns()}" aria-labelledby="seen-title"><div class="seen-head">'
         f'<h2 id="seen-title">{title}</h2>'
         f'<button type="button" class="seen-close" aria-label="{escape(say("close", locale))}">×</button></div>'
         f'<div class="seen-body" tabindex="0" role="group" aria-labelledby="seen-title">{body}</div></dialog>'

@@ -83,7 +83,7 @@ def connect_talks(
     outputs = [*context.outputs, *context.panel.restored, bridge.told]
     started = demo.load(handlers.start, [context.page, bridge.asked], outputs, js=START, **PRIVATE)
     acted = bridge.act.click(None, None, None, cancels=list(answers), queue=False, **PRIVATE).then(
-        handlers.act, [context.page, bridge.asked], outputs, js=TAKE, **PRIVATE
+        handlers.act, [context.page, bridge.asked], outputs, js=TAKE, trigger_mode="always_last", **PRIVATE
     )
     saved = chat.chatbot.change(handlers.save, context.page, bridge.told, trigger_mode="always_last", **PRIVATE)
     given = bridge.give.click(

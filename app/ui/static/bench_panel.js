@@ -30,8 +30,11 @@
   document.addEventListener("click", (event) => {
     const frame = event.target.closest?.(".bench-frame");
     if (frame) {
-      const clip = Number(frame.closest(".bench").dataset.clip);
-      window.callPage("bench", { clip, frame: Number(frame.dataset.frame) });
+      // All of them, for of several calls that wait the server may hear the last alone.
+      const bench = frame.closest(".bench");
+      frame.setAttribute("aria-pressed", String(frame.getAttribute("aria-pressed") !== "true"));
+      const dropped = [...bench.querySelectorAll('.bench-frame[aria-pressed="true"]')].map((one) => Number(one.dataset.frame));
+      window.callPage("bench", { clip: Number(bench.dataset.clip), dropped });
     }
     const time = event.target.closest?.("button.seek");
     if (!time) return;

@@ -60,6 +60,8 @@
   const cards = (root) => [...root.querySelectorAll(".ms-gr-ant-sender-header .ms-gr-ant-file-card-list-item")];
   const isVideo = (card) => /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|ts|flv|wmv|ogv)$/i.test(
     card.querySelector("img")?.alt || card.textContent.trim()) || !!card.querySelector("video");
+  const SENDER = ".ms-gr-ant-sender-actions-btn:not([class*=loading-button])"; // else it is Stop
+  const isAnswering = () => !!box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
   let feeding = false;
   const isUploading = () => feeding || !!box()?.querySelector("[class*=status-uploading], .ms-gr-ant-file-card-loading");
   const attachButton = () => box()?.querySelector(".anticon-link")?.closest("button");
@@ -93,7 +95,7 @@
   function askEmptied(tries) {
     const left = filesSent || (textSent && box()?.querySelector("textarea")?.value === textSent);
     if (!left || !tries) return;
-    const busy = box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
+    const busy = isAnswering();
     if (!busy) window.callPage("settle", {});
     setTimeout(() => askEmptied(busy ? tries : tries - 1), 1500);
   }
@@ -111,23 +113,26 @@
   });
   document.addEventListener("change", (event) => {
     const input = event.target;
-    if (feeding || input.type !== "file" || !(input.files.length > 1) || !box()?.contains(input)) return;
+    if (feeding || input.type !== "file" || !box()?.contains(input)) return;
+    if (!(input.files.length > 1) && !isAnswering()) return; // while an answer is written the component takes none
     event.stopImmediatePropagation();
     feed([...input.files]);
   }, true);
 
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
   const chooser = () => box()?.querySelector("input[type=file]");
   async function feed(files) {
-    await until(() => !feeding);
+    while (feeding || isAnswering()) await pause();
     feeding = true;
     for (const file of files) {
-      const before = arrived(), one = new DataTransfer();
+      while (isAnswering()) await pause();
+      const before = arrived(), lost = uploadsLost, one = new DataTransfer();
       one.items.add(file);
       await until(chooser);
       const input = chooser(); // a new one after every upload
       input.files = one.files;
       input.dispatchEvent(new Event("change", { bubbles: true }));
-      await until(() => arrived() > before);
+      await until(() => arrived() > before || uploadsLost > lost);
     }
     feeding = false;
     refresh();
@@ -181,7 +186,7 @@
     if (event.key === "Enter" && !event.shiftKey && isUploading() && box()?.contains(event.target)) hold(event);
   }, true);
   document.addEventListener("click", (event) => {
-    if (isUploading() && event.target.closest?.(".ms-gr-ant-sender-actions-btn")) hold(event);
+    if (isUploading() && event.target.closest?.(SENDER)) hold(event);
   }, true);
 
   function sendWanted() {
@@ -195,8 +200,10 @@
   let outgoing = "";
   const post = window.fetch;
   window.fetch = (resource, options) => {
+    const address = String(resource?.url || resource);
+    if (/\/upload(\?|$)/.test(address)) return upload(resource, options);
     const body = String(options?.body || "");
-    if (String(resource?.url || resource).includes("/queue/join") && !fromScript(body)) {
+    if (address.includes("/queue/join") && !fromScript(body)) {
       outgoing += body;
       const files = body.includes('"files":[{'), text = box()?.querySelector("textarea")?.value || "";
       if (mayAnswer(body)) window.dispatchEvent(new Event("pageasked"));
@@ -206,6 +213,21 @@
     }
     return post(resource, options);
   };
+  // A file that is too large or whose connection broke: the component would show it as on its way for ever.
+  let uploadsLost = 0;
+  async function upload(resource, options) {
+    const answer = await post(resource, options).catch((error) => { setTimeout(loseUpload, 100); throw error; });
+    if (!answer.ok) setTimeout(loseUpload, 100);
+    return answer;
+  }
+  function loseUpload() {
+    uploadsLost += 1;
+    wanted = false;
+    box()?.querySelectorAll("[class*=status-uploading]").forEach((card) => {
+      card.closest(".ms-gr-ant-file-card-list-item")?.querySelector(".ms-gr-ant-file-card-list-remove")?.click();
+    });
+    window.pageToast(say("upload_failed"));
+  }
   function mayAnswer(body) { // Send, Regenerate, Retry, an edit: what changes the conversation
     const { components, dependencies } = window.gradio_config;
     const [, called] = body.match(/"fn_index":\s*(\d+)/) || [];
@@ -224,21 +246,26 @@
     const text = box()?.querySelector("textarea")?.value;
     const message = text ? quoted(text) : '"files":[{';
     outgoing = "";
-    box()?.querySelector(".ms-gr-ant-sender-actions-btn:not([class*=loading-button])")?.click();
+    box()?.querySelector(SENDER)?.click();
     setTimeout(() => {
       const waiting = !outgoing.includes(message) && box()?.querySelector("textarea")?.value === text;
       if (waiting && tries > 1) press(tries - 1);
     }, 500);
   }
 
-  // --- an edited answer is shown at once, before the server has escaped it: tags are disarmed as escape.py does ---
+  // --- editing: the component keeps what was typed by place alone and mixes messages up, so it is told to cancel, and
+  // the server gets what stands in the text areas -------------------------------------------------------------------
   document.addEventListener("click", (event) => {
-    const save = event.target.closest?.(".ms-gr-pro-chatbot-message-footer-editing button");
-    const message = save?.querySelector(".anticon-check") && save.closest(".ms-gr-ant-bubble-start");
-    message?.querySelectorAll("textarea").forEach((area) => {
-      const safe = area.value.replace(/<(?=[A-Za-z/!?])/g, "<\u2060").replace(/!\[/g, "!\u2060[");
-      if (safe !== area.value) setText(area, safe);
-    });
+    const footer = event.target.closest?.(".ms-gr-pro-chatbot-message-footer-editing");
+    if (!footer || !event.target.closest("button")?.querySelector(".anticon-check")) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    const message = footer.closest(".ms-gr-pro-chatbot-message");
+    const index = [...document.querySelectorAll(".conversation .ms-gr-pro-chatbot-message")].indexOf(message);
+    const texts = [...message.querySelectorAll("textarea")].map((one) => one.value);
+    footer.querySelector(".anticon-close")?.closest("button").click();
+    if (message.matches(".ms-gr-ant-bubble-end")) window.dispatchEvent(new Event("pageasked"));
+    window.callPage("edit", { index, texts });
   }, true);
 
   // --- keystrokes: the component's own echo of an older text would overwrite what was typed since ---------------

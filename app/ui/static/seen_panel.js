@@ -43,10 +43,10 @@
     if (!dialog) return;
     dialog.dataset.shown = "";
     opener?.removeAttribute("aria-busy");
-    dialog.addEventListener("close", () => {
+    dialog.onclose = () => { // Gradio may have put the new dialog into the old one
       dialog.replaceChildren(); // pictures take memory
       opener?.focus();
-    });
+    };
     dialog.showModal();
   }
 

@@ -5,7 +5,8 @@
   const say = window.pageSay;
   const FOLDED = "minicpm-v-folded";
   const narrow = () => matchMedia("(max-width: 900px)").matches;
-  const titleOf = (record) => record.name || record.title || say("talk_untitled");
+  const titleOf = (record) => record.name || record.title
+    || record.draft?.text?.replace(/\s+/g, " ").trim().slice(0, 60) || say("talk_untitled");
   let list = null, search = null, room = null, menu = null, renaming = null;
 
   function build(root) {
@@ -137,7 +138,7 @@
   }
 
   // --- the menu of a conversation --------------------------------------------------------------------------------
-  window.talkActions = [ // further entries: {key, run(record)}; the key is that of the text
+  window.talkActions = [ // further entries: {key, run(record), asked: only with a question}; the key is that of the text
     { key: "talk_rename", run: (record) => { renaming = record.id; render(); } },
     { key: (record) => (record.pinned ? "talk_unpin" : "talk_pin"),
       run: (record) => window.talks.change(record.id, { pinned: !record.pinned }) },
@@ -147,7 +148,7 @@
   function showMenu(event, record) {
     hideMenu();
     const opener = event.currentTarget;
-    const actions = [...window.talkActions].sort((a, b) => !!a.last - !!b.last);
+    const actions = window.talkActions.filter(({ asked }) => !asked || record.talk.turns.length).sort((a, b) => !!a.last - !!b.last);
     menu = make("div", { class: "talk-menu", role: "menu", onkeydown: walkMenu }, ...actions.map(({ key, run }) =>
       make("button", { type: "button", role: "menuitem", onclick: () => { hideMenu(opener); run(record); } },
         say(typeof key === "function" ? key(record) : key))));

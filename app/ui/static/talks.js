@@ -3,8 +3,11 @@
 (() => {
   const store = () => window.talkStore;
   const { until, busy } = window.pageDom;
+  const UNDO = 60000; // ms in which a deletion may still be undone, on another tab's page too
   const OPEN = "minicpm-v-open"; // of this tab: a reload opens it again, another tab begins a new one
   const records = new Map(); // all that is kept, deleted ones apart
+  const dropped = new Set(); // deleted here: what the server still tells of them is not kept
+  let heard = ""; // what was told last and is to be shown once
   const settledAway = new Set(); // what was cleared away here; it may be back by Undo since
   let current = null, asked = "", last = Promise.resolve();
   const listeners = new Set();
@@ -21,8 +24,9 @@
   }
 
   async function load() {
+    const kept = await store().all();
     records.clear();
-    for (const record of await store().all()) if (!record.deleted) records.set(record.id, record);
+    for (const record of kept) if (!record.deleted) records.set(record.id, record);
     changed();
   }
 
@@ -60,6 +64,7 @@
     try {
       await load();
       const record = records.get(sessionStorage.getItem(OPEN));
+      await purge();
       store().sweep();
       if (!record) {
         setCurrent(newId());
@@ -73,9 +78,16 @@
     }
   }
 
+  async function purge() { // deleted ones whose Undo went with the page
+    for (const record of await store().all()) {
+      if (record.deleted && Date.now() - record.deleted > UNDO) await store().remove(record.id);
+    }
+  }
+
   async function open(id) {
     const record = records.get(id);
     if (!record || id === current) return;
+    flushDraft();
     const deed = await opening(record);
     setCurrent(id);
     await send(deed);
@@ -83,6 +95,7 @@
 
   async function begin() {
     const id = newId();
+    flushDraft();
     setCurrent(id);
     await send({ do: "new", id });
   }
@@ -92,6 +105,10 @@
     started = true;
     if (!text) return;
     const told = JSON.parse(text);
+    if (told.python || told.imported) {
+      if (text === heard) return; // told again because something else was asked
+      heard = text;
+    }
     if (told.python) return window.talkFiles.showPython(told.python);
     if (told.imported) return inTurn(() => importTalk(told.imported));
     inTurn(async () => {
@@ -108,10 +125,15 @@
   }
 
   async function keepTalk(told) {
+    if (dropped.has(told.id)) return;
     const old = records.get(told.id);
     if (!told.talk.turns.length) {
-      if (old && !old.draft && old.talk.turns.length) await erase(told.id);
-      return;
+      if (!old?.talk.turns.length) return;
+      if (!old.draft) return erase(told.id);
+      const emptied = { ...old, talk: told.talk, title: "", name: "" };
+      records.set(told.id, emptied);
+      await store().put(emptied);
+      return announce();
     }
     const same = old && JSON.stringify(old.talk) === JSON.stringify(told.talk);
     if (same) return;
@@ -152,6 +174,11 @@
       if (id === current) inTurn(() => keepDraft(id, boxText(), boxFiles));
     }, 300);
   }
+  function flushDraft() { // before another conversation takes the box
+    clearTimeout(draftTimer);
+    const id = current, text = boxText(), files = boxFiles;
+    if (started && id && !dropped.has(id)) inTurn(() => keepDraft(id, text, files).then(changed));
+  }
   document.addEventListener("input", (event) => {
     if (event.target.closest?.(".ms-gr-pro-multimodal-input")) planDraft();
   }, true);
@@ -190,6 +217,7 @@
   async function drop(id, leave = true) {
     const record = records.get(id);
     if (!record) return;
+    dropped.add(id);
     records.delete(id);
     await store().put({ ...record, deleted: Date.now() });
     announce();
@@ -197,6 +225,7 @@
     window.pageToast(window.pageSay("talk_deleted"), {
       label: window.pageSay("undo"),
       undo: () => inTurn(async () => {
+        dropped.delete(id);
         records.set(id, record);
         await store().put(record);
         announce();
@@ -211,13 +240,15 @@
     });
   }
 
-  others?.addEventListener("message", () => load());
+  others?.addEventListener("message", () => inTurn(load));
 
   window.talks = {
     start, keep, open, begin, change, drop, send, ask, drafted, redraft: planDraft, newId,
     take: async () => asked,
     takeGiven: async () => wanted,
-    records: () => [...records.values()].filter((record) => record.talk.turns.length),
+    // Of those without a question, what was left unsent; the open one has it in the box.
+    records: () => [...records.values()]
+      .filter((record) => record.talk.turns.length || (record.draft && record.id !== current)),
     record: (id) => records.get(id),
     current: () => current,
     listen: (listener) => listeners.add(listener),

@@ -54,8 +54,8 @@
   window.turnTools.push(({ key }) =>
     button(say("python"), "</>", () => window.talks.ask({ do: "python", key }), { class: "turn-python" }));
   window.talkActions.push(
-    { key: "talk_zip", run: (record) => give(record, "zip") },
-    { key: "talk_markdown", run: (record) => give(record, "markdown") },
-    { key: "talk_html", run: (record) => give(record, "html") });
+    { key: "talk_zip", run: (record) => give(record, "zip"), asked: true },
+    { key: "talk_markdown", run: (record) => give(record, "markdown"), asked: true },
+    { key: "talk_html", run: (record) => give(record, "html"), asked: true });
   window.talkFiles = { download, choose, showPython };
 })();
