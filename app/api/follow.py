@@ -50,14 +50,16 @@ class Follower:
             with suppress(RuntimeError):  # the server has ended
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
-        for number, answer in enumerate(answers):
-            work = threading.Thread(
-                target=self._run, args=(number, answer, put, stop.is_set), name="api-answer", daemon=True
-            )
-            work.start()
-        running = len(answers)
-        self._queues.add(events)
+        started = 0
         try:
+            for number, answer in enumerate(answers):
+                work = threading.Thread(
+                    target=self._run, args=(number, answer, put, stop.is_set), name="api-answer", daemon=True
+                )
+                work.start()
+                started += 1
+            running = started
+            self._queues.add(events)
             while running:
                 try:
                     event = await asyncio.wait_for(events.get(), SILENCE)
@@ -72,6 +74,8 @@ class Follower:
         finally:
             stop.set()
             self._queues.discard(events)
+            with self._lock:
+                self._running -= len(answers) - started
 
     def _enter(self, count: int) -> None:
         with self._lock:

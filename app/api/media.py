@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from app.api.errors import ApiError, too_large
 from app.api.fetch import Fetcher
@@ -31,11 +32,16 @@ class RequestMedia:
         self._fetcher = fetcher
         self._max_file_size = max_file_size
         self._held: list[Path] = []
+        self._over = False
+        self._lock = Lock()
 
     def release(self) -> None:
         """No answer needs them any more."""
-        while self._held:
-            self._store.release(self._held.pop())
+        with self._lock:
+            self._over = True
+            held, self._held = self._held, []
+        for path in held:
+            self._store.release(path)
 
     def image(self, url: str) -> Image:
         """The picture at a URL.
@@ -67,8 +73,13 @@ class RequestMedia:
         if len(self._held) >= MAX_MEDIA:
             raise ApiError(f"The request has more than {MAX_MEDIA} images and videos.", "Send fewer.")
         path = self._store.hold(self._read(url))
-        self._held.append(path)
-        return path
+        with self._lock:
+            if not self._over:
+                self._held.append(path)
+                return path
+        # Whoever asked has hung up while this thread was reading.
+        self._store.release(path)
+        raise ApiError("The client has hung up.", status=499)
 
     def _read(self, url: str) -> bytes:
         scheme = url.partition(":")[0].lower()

@@ -15,7 +15,7 @@ from app.engine.choose import Engine, make_engine
 from app.engine.download import resolve_config
 from app.engine.loader import LoadedModel, configured_defaults, context_of, load_model, place
 from app.engine.measure import Measurer
-from app.engine.tickets import Ticket, drain
+from app.engine.tickets import Ticket, drain, ended
 from app.errors import AppError, ModelError
 from app.families import all_families
 from app.families.base import Family
@@ -89,7 +89,9 @@ class LocalBackend(Backend):
         threading.Thread(target=self._load, name="load-model", daemon=True).start()
 
     def status(self) -> LoadStatus:
-        """How far loading is."""
+        """How far loading is; failed too if the engine has ended, which only a new start of the server mends."""
+        if self._engine is not None and self._engine.has_ended and not self._closed:
+            return LoadStatus("failed", ended().said)
         return self._status
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,7 +24,7 @@ from app.engine.failures import ending_of, free_device, is_out_of_memory, typed,
 from app.engine.loader import LoadedModel
 from app.engine.running import Batch, Running
 from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
-from app.engine.tickets import Queued, Ticket
+from app.engine.tickets import Queued, Ticket, ended
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
 from app.media.video import Reader
@@ -69,6 +71,7 @@ class BatchedEngine(Queued):
         self._batch = Batch()
         self._hurt: list[Running] = []
         self._missed = False  # a request waits for a scheduler that has ended while there was nothing to answer
+        self._leaving: dict[str, Running] = {}  # called off, and still in the scheduler
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
         self._table = VisionTable(self._decoder.get_input_embeddings(), step_tokens(loaded.device))
@@ -92,7 +95,7 @@ class BatchedEngine(Queued):
         self._decoder.set_input_embeddings(self._table.own)
 
     def _make_manager(self) -> ContinuousBatchingManager:
-        return make_manager(self._loaded, self._table, self._cache_bytes, self._reused, record=self._record)
+        return make_manager(self._loaded, self._table, self._cache_bytes, self._reused, self._left, record=self._record)
 
     # preparing
 
@@ -121,9 +124,7 @@ class BatchedEngine(Queued):
     def _begin(self, ticket: Ticket, job: Job) -> None:
         """Write an answer that is searched for, or put a request into the batch."""
         if ticket.params.searching:
-            with self._batch.changed:
-                self._await_scheduler()
-            with self._manager.pause():
+            with self._paused(job):
                 answer(self._loaded, job, self._caches, self._video_reader)
         else:
             self._start(ticket, job)
@@ -156,10 +157,28 @@ class BatchedEngine(Queued):
         choice = Choice(ticket.params, self._loaded.runner.terminators(), self._loaded.device)
         running = Running(ticket, job, prompt, tokens, choice, ids, pictures, encoded)
         with self._batch.changed:
-            self._await_scheduler()
-            if not self._schedule(running):
-                self._release(running)
-                raise GenerationError(Phrase("engine_ended"), Phrase("do_restart_server"))
+            for _ in range(2):  # it may end just before it gets the request
+                self._await_scheduler()
+                if self._schedule(running):
+                    return
+            self._release(running)
+            raise ended()
+
+    @contextmanager
+    def _paused(self, job: Job) -> Iterator[None]:
+        """The batch waits. A scheduler that ends before it could pause is waited for."""
+        with ExitStack() as stack:
+            while True:
+                job.check()
+                with self._batch.changed:
+                    self._await_scheduler()
+                try:
+                    stack.enter_context(self._manager.pause())
+                    break
+                except RuntimeError:
+                    if self._is_alive():
+                        raise
+            yield
 
     def _await_scheduler(self) -> None:
         """Wait for the new scheduler where the last one has failed. Called with the batch locked."""
@@ -168,7 +187,8 @@ class BatchedEngine(Queued):
         self._batch.changed.wait_for(lambda: self._is_alive() or self._line.closed, RESTART)
 
     def _is_alive(self) -> bool:
-        return self._manager.is_running() and self._manager.background_thread_status.fatal_error is None
+        refusal = self._manager.background_thread_status.can_accept_new_requests()
+        return self._manager.is_running() and refusal is None
 
     def _schedule(self, running: Running) -> bool:
         """Hand a request to the scheduler, what was answered already as a part of its prompt; tells whether it took it.
@@ -191,6 +211,19 @@ class BatchedEngine(Queued):
     # handing out
 
     def _deliver_all(self) -> None:
+        try:
+            self._deliver_until_closed()
+        except Exception as error:  # nobody else would end the answers
+            log.error("The engine has ended with %s; start the server again.", type(error).__name__)
+            self._line.close()
+        with self._batch.changed:
+            left = [*self._batch.requests.values(), *self._hurt]
+            self._batch.requests.clear()
+            self._hurt = []
+        for running in left:
+            self._fail(running, ended())
+
+    def _deliver_until_closed(self) -> None:
         while not self._line.closed:
             with self._batch.changed:
                 self._batch.changed.wait_for(
@@ -202,8 +235,6 @@ class BatchedEngine(Queued):
             elif self._hurt or not self._is_alive():
                 self._recover()
             self._drop_cancelled()
-        for name in list(self._batch.requests):
-            self._end(name)
 
     def _deliver(self, output: Any) -> None:
         """New tokens of one request, and its end."""
@@ -219,8 +250,8 @@ class BatchedEngine(Queued):
         if output.is_finished():
             self._finish(output, running)
         elif running.tokens.stopped:
-            self._manager.cancel_request(output.request_id)
-            self._finish(output, running)
+            self._conclude(output.request_id, running)
+            self._leave(output.request_id)
 
     def _finish(self, output: Any, running: Running) -> None:
         if output.error and not running.ticket.cancelled:
@@ -228,13 +259,17 @@ class BatchedEngine(Queued):
             with self._batch.changed:
                 self._hurt.append(self._batch.requests.pop(output.request_id))
             return
+        self._conclude(output.request_id, running)
+        self._end(output.request_id)
+
+    def _conclude(self, name: str, running: Running) -> None:
+        """The last chunk of an answer."""
         if not running.ticket.cancelled:
             running.tokens.end()
-            reused, slices = self._reused.get(output.request_id, 0), running.prompt.slices - running.encoded
+            reused, slices = self._reused.get(name, 0), running.prompt.slices - running.encoded
             usage = usage_of(running.tokens, running.prompt, running.job, reused, slices)
             reason = finish_reason(running.tokens, running.job.params)
             running.job.emit(Chunk(finish_reason=reason, usage=usage))
-        self._end(output.request_id)
 
     def _recover(self) -> None:
         """After a failure: go on with a new scheduler if it was the end of the old one, else end that request alone."""
@@ -248,13 +283,16 @@ class BatchedEngine(Queued):
             return
         error = self._manager.background_thread_status.fatal_error or RuntimeError("The scheduler has ended.")
         with self._batch.changed:
-            hurt, self._hurt = [*self._hurt, *self._batch.requests.values()], []
+            self._hurt += self._batch.requests.values()
             self._batch.requests.clear()
+            while self._leaving:  # the next scheduler gives the same names
+                self._release(self._leaving.popitem()[1])
             self._reused.clear()
             self._missed = False
             self._restart(error)
             told = typed(error)
-            for running in hurt:
+            while self._hurt:
+                running = self._hurt.pop(0)
                 running.crashes += 1
                 running.taken, running.choice.ids = 0, list(running.tokens.ids)
                 if running.ticket.cancelled:
@@ -275,10 +313,9 @@ class BatchedEngine(Queued):
                 self._caches.clear_device()
                 free_device()
                 self._manager = self._make_manager()
+                return self._manager.start()
             except Exception as again:
                 error = again
-            else:
-                return self._manager.start()
         log.error("No scheduler can be made (%s); start the server again.", type(error).__name__)
         self._line.close()
 
@@ -295,8 +332,25 @@ class BatchedEngine(Queued):
         """Take requests that nobody waits for out of the batch."""
         for name, running in list(self._batch.requests.items()):
             if running.ticket.cancelled:
-                self._manager.cancel_request(name)
-                self._end(name)
+                self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        """Take a request out of the batch; its pictures stay until the scheduler has let go of it.
+
+        A step that has begun may still read them, and what it computes is kept for who asks about them next.
+        """
+        with self._batch.changed:
+            running = self._batch.requests.pop(name, None)
+            if running:
+                self._leaving[name] = running
+        self._manager.cancel_request(name)
+
+    def _left(self, name: str) -> None:
+        """The scheduler has let go of a request; called in its thread."""
+        running = self._leaving.pop(name, None)
+        self._reused.pop(name, None)
+        if running:
+            self._release(running)
 
     def _end(self, name: str) -> None:
         with self._batch.changed:

@@ -34,6 +34,11 @@ class Engine(Protocol):
         """Call a request off: it leaves the line, or its work ends within one token."""
         ...
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more is served."""
+        ...
+
     def close(self) -> None:
         """Answer nothing any more."""
         ...

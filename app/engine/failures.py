@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import torch
 
@@ -78,7 +79,8 @@ def with_relief(work: Callable[[], None], begun: Callable[[], bool], reliefs: It
 def free_device() -> None:
     """Give back what nothing uses any more."""
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if torch.backends.mps.is_available():
-        torch.mps.empty_cache()
+    with suppress(RuntimeError):  # a device that has failed says so here once more
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()

@@ -68,6 +68,11 @@ class LentEngine:
         """Call a request off: its work ends within one token, or when its GPU comes."""
         ticket.cancel()
 
+    @property
+    def has_ended(self) -> bool:
+        """Never: each answer has a process of its own."""
+        return False
+
     def close(self) -> None:
         """The forks end with this process."""
 

@@ -6,6 +6,7 @@ it: the embedding before, for pictures come and go, and each request's own choic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -45,13 +46,20 @@ def blocks(loaded: LoadedModel, most: int) -> int:
 
 
 def make_manager(
-    loaded: LoadedModel, table: VisionTable, cache_bytes: int, reused: dict[str, int], *, record: bool
+    loaded: LoadedModel,
+    table: VisionTable,
+    cache_bytes: int,
+    reused: dict[str, int],
+    left: Callable[[str], None],
+    *,
+    record: bool,
 ) -> ContinuousBatchingManager:
     """The scheduler, its cache made, not started.
 
     Args:
         table: embeds; it is put into the model.
         reused: gets, by request, the positions that were found in the cache.
+        left: is told, in the scheduler's thread, which requests it has let go of because they were cancelled.
         record: record the steps in which answers are written (CUDA graphs), the most usual ones at once.
     """
     decoder, choices = loaded.runner.batched_model(), Choices(MOST_RUNNING)
@@ -82,6 +90,7 @@ def make_manager(
     processor.model_runner = StepRunner(processor, table, choices)
     manager.warmup()
     _count_reuse(processor.cache, reused)
+    _watch_cancelled(processor.scheduler, left)
     return manager
 
 
@@ -137,3 +146,19 @@ def _count_reuse(cache: Any, reused: dict[str, int]) -> None:
         return int(found)
 
     cache.search_prefix_match = counted
+
+
+def _watch_cancelled(scheduler: Any, left: Callable[[str], None]) -> None:
+    clear = scheduler.clear_cancelled_requests
+
+    def cleared() -> Any:
+        gone = list(scheduler._requests_to_cancel)  # only the thread that calls this adds to it
+        states = clear()
+        if gone or not scheduler.active_requests:
+            # Who waits for room gets it now; the library would see to that only where a request finishes by itself.
+            scheduler.block_new_requests = False
+        for name in gone:
+            left(name)
+        return states
+
+    scheduler.clear_cancelled_requests = cleared

@@ -12,7 +12,7 @@ from time import monotonic
 
 from cachetools import LRUCache
 
-from app.errors import AppError, BackendBusyError
+from app.errors import AppError, BackendBusyError, GenerationError
 from app.messages import Chunk, Message
 from app.sampling import SamplingParams
 from app.texts import Phrase
@@ -94,8 +94,11 @@ class Line:
 
         Raises:
             BackendBusyError: too many wait already; says when to come back.
+            GenerationError: no more is served.
         """
         with self._changed:
+            if self._closed:
+                raise ended()
             if len(self._waiting) >= MAX_WAITING:
                 raise self._busy()
             ticket = Ticket(messages, params, user)
@@ -138,6 +141,9 @@ class Line:
             self._closed = True
             for ticket in self._waiting:
                 ticket.cancel()
+                ticket.events.put(ended())
+            self._waiting.clear()
+            self._order()
             self._changed.notify_all()
 
     def _take(self, ticket: Ticket) -> None:
@@ -199,10 +205,20 @@ class Queued:
         """Where a request stands in the line; None once it is being answered."""
         return self._line.place(ticket)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more is served: it was closed, or it failed for good."""
+        return self._line.closed
+
     def cancel(self, ticket: Ticket) -> None:
         """Call a request off: it leaves the line, or its work ends within one token."""
         ticket.cancel()
         self._line.leave(ticket)
+
+
+def ended() -> GenerationError:
+    """What ends the answers of an engine that serves no more."""
+    return GenerationError(Phrase("engine_ended"), Phrase("do_restart_server"))
 
 
 def drain(ticket: Ticket, timeout: float) -> list[Chunk | AppError]:

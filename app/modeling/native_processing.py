@@ -199,8 +199,9 @@ class AllMarkupEncoder(PromptEncoder):
             data = json.loads(self.tokenizer.backend_tokenizer.to_str())
             for token in data["added_tokens"]:
                 token["special"] = True
-            self._plain = Tokenizer.from_str(json.dumps(data))
-            self._plain.encode_special_tokens = True
+            plain = Tokenizer.from_str(json.dumps(data))
+            plain.encode_special_tokens = True  # before another thread can use it
+            self._plain = plain
         return self._plain
 
 

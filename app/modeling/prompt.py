@@ -83,8 +83,9 @@ class PromptEncoder:
     def _plain_backend(self) -> Tokenizer:
         """A copy of the backend that sees no special tokens in text; a switch on the shared one would race."""
         if self._plain is None:
-            self._plain = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
-            self._plain.encode_special_tokens = True
+            plain = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+            plain.encode_special_tokens = True  # before another thread can use it
+            self._plain = plain
         return self._plain
 
     def _post_process(self, ids: list[int]) -> list[int]:

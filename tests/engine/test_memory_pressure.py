@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image as PILImage
+from transformers.generation.continuous_batching import ContinuousBatchingManager
 
-from app.engine.batched import BatchedEngine
-from app.engine.failures import with_relief
+from app.engine.batched import MOST_OF_ONE, BatchedEngine
+from app.engine.failures import ending_of, with_relief
 from app.engine.loader import LoadedModel
 from app.engine.plain import PlainEngine
-from app.errors import OutOfMemoryError
+from app.errors import AppError, GenerationError, OutOfMemoryError
 from app.messages import Image, Message
 from tests.engine.conftest import loaded_model
 from tests.engine.test_batched import golden
@@ -109,6 +110,72 @@ def test_a_scheduler_that_ends_between_two_requests_is_made_anew(beams: int, mon
     assert text_of(wait(engine.submit(messages, params))) == expected
     assert engine._manager is not ended
     engine.close()
+
+
+def test_who_waits_for_room_gets_it_when_another_is_stopped() -> None:
+    messages, expected = asked("pub_text_only")
+    engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
+    long = replace(GREEDY, max_new_tokens=400, min_new_tokens=400)
+    first = engine.submit(QUESTION, long)
+    wait_until(lambda: bool(engine._batch.requests))
+    # As the library leaves it when its cache is full and a request has been put back.
+    engine._manager.batch_processor.scheduler.block_new_requests = True
+    second = engine.submit(messages, GREEDY)
+    wait_until(lambda: len(engine._batch.requests) == 2)
+    engine.cancel(first)
+    assert text_of(wait(second)) == expected
+    engine.close()
+
+
+def test_pictures_of_a_stopped_answer_stay_until_the_scheduler_has_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages, expected = asked()
+    engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
+    cancelled: list[str] = []
+    monkeypatch.setattr(engine._manager, "cancel_request", cancelled.append)  # the scheduler does not hear of it yet
+    ticket = engine.submit(messages, replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
+    wait_until(lambda: bool(engine._batch.requests))
+    engine.cancel(ticket)
+    wait_until(lambda: bool(cancelled))
+    assert engine._table.held_bytes
+    monkeypatch.undo()
+    engine._manager.cancel_request(cancelled[0])
+    wait_until(lambda: not engine._table.held_bytes)
+    assert not engine._leaving
+    assert text_of(wait(engine.submit(messages, GREEDY))) == expected
+    engine.close()
+
+
+@pytest.mark.parametrize("where", ["make", "start"])
+def test_an_engine_that_has_failed_for_good_says_so_to_all(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
+    running = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))
+    wait_until(lambda: bool(engine._batch.requests))
+    waiting = [engine.submit(QUESTION, GREEDY) for _ in range(MOST_OF_ONE + 1)]
+
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if where == "make":
+        monkeypatch.setattr(engine, "_make_manager", fail)
+    else:
+        monkeypatch.setattr(ContinuousBatchingManager, "start", fail)
+    monkeypatch.setattr(engine._manager.batch_processor, "prepare_next_batch", fail)
+    for ticket in [running, *waiting]:
+        with pytest.raises(AppError):
+            wait(ticket)
+    assert engine.has_ended
+    with pytest.raises(GenerationError, match="has ended"):
+        engine.submit(QUESTION, GREEDY)
+    engine.close()
+
+
+def test_an_error_while_giving_memory_back_ends_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", broken)
+    assert isinstance(ending_of(RuntimeError("CUDA error")), GenerationError)
 
 
 def test_a_picture_waits_for_the_memory_of_those_that_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
