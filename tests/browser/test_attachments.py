@@ -121,3 +121,24 @@ def test_many_files_chosen_at_once_arrive_in_their_order(chat, examples: Path) -
     answer = chat.ask("All of them.", *(examples / name for name in names))
     sizes = ["image 1 of 480x360 px", "image 2 of 480x360 px", "image 3 of 320x240 px", "video 1 of 10 frames"]
     expect(answer).to_contain_text(", ".join([*sizes, "image 4 of 320x240 px"]))
+
+
+def test_a_photo_attached_while_an_answer_is_written_comes_after_it(chat, examples: Path) -> None:
+    chat.send("/long 1")
+    expect(chat.stop_button).to_be_visible()
+    chat.button("Attach images and videos").click()
+    chat.page.locator(".message-box input[type=file]").first.set_input_files(examples / "pair_1.png")
+    chat.stop_button.click()
+    chat.idle()
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
+    expect(chat.ask("What is it?")).to_contain_text("image 480 × 360")
+
+
+def test_an_upload_that_fails_says_so_and_blocks_nothing(chat, examples: Path) -> None:
+    chat.page.route("**/upload*", lambda route: route.fulfill(status=413, body="too large"))
+    chat.choose(examples / "pair_1.png")
+    expect(chat.page.get_by_text("could not be uploaded")).to_be_visible()
+    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(0)
+    chat.page.unroute("**/upload*")
+    expect(chat.ask("Still there?")).to_contain_text("Still there?")
+    chat.errors.clear()  # the browser's own of the 413

@@ -43,6 +43,9 @@ def test_the_strip_is_what_is_sent_and_kept(open_chat, examples: Path, tmp_path:
     chat.page.wait_for_function(f"{now} > 1.9 && {now} < 2.1")
     answer.get_by_role("button", name="Jump to frame 2").click()
     chat.page.wait_for_function(f"{now} > 4.9 && {now} < 5.1")
+    chat.page.evaluate("document.querySelector('.conversation video').currentTime = 0")
+    answer.get_by_role("button", name="Jump to frame 2").click()  # once more
+    chat.page.wait_for_function(f"{now} > 4.9 && {now} < 5.1")
     expect(bench(chat)).to_have_count(0)
 
     chat.idle()
@@ -51,6 +54,17 @@ def test_the_strip_is_what_is_sent_and_kept(open_chat, examples: Path, tmp_path:
     expect(regenerated(chat)).to_contain_text("video 1 of 3 frames")
     imported(chat, tmp_path / "talk.zip")
     expect(regenerated(chat)).to_contain_text("video 1 of 3 frames")
+
+
+def test_frames_clicked_one_after_another_are_all_left_out(chat: ChatPage, examples: Path) -> None:
+    chat.attach(examples / "ball.mp4")
+    frames = bench(chat).get_by_role("button")
+    expect(frames).to_have_count(10)
+    chat.page.evaluate("""[...document.querySelectorAll('.bench-frame')].slice(2, 5).forEach(frame => frame.click())""")
+    expect(bench(chat)).to_contain_text("7 frames will be sent")
+    expect(bench(chat).locator("[aria-pressed=true]")).to_have_count(3)
+    frames.nth(3).click()
+    expect(bench(chat)).to_contain_text("8 frames will be sent")
 
 
 def regenerated(chat: ChatPage) -> Locator:

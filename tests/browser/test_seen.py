@@ -80,3 +80,12 @@ def test_an_answer_that_is_gone_and_nonsense_open_nothing(chat: ChatPage) -> Non
         chat.page.get_by_test_id("toast-body").get_by_role("button").first.click()
         expect(chat.page.get_by_test_id("toast-body")).to_have_count(0)
     expect(chat.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_it_opens_again(chat: ChatPage) -> None:
+    chat.ask("hello")
+    for _ in range(3):
+        dialog = opened(chat)
+        chat.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(chat.messages.last.get_by_role("button", name="What the model saw")).to_be_focused()

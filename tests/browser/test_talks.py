@@ -230,3 +230,78 @@ def test_the_keyboard(own_chat) -> None:
     keys.press("Escape")
     keys.press("ControlOrMeta+Shift+o")
     expect(chat.messages).to_have_count(0)
+
+
+def test_what_is_deleted_stays_deleted(own_chat) -> None:
+    chat = own_chat
+    chat.ask("of no use")
+    expect(entries(chat)).to_have_count(1)
+    menu(chat, "of no use", "Delete")
+    expect(chat.messages).to_have_count(0)
+    chat.ask("something else")
+    expect(entries(chat)).to_have_text(["something else"])
+    kept(chat)
+    chat.reload()
+    expect(entries(chat)).to_have_text(["something else"])
+
+
+def test_a_message_deleted_beside_a_draft_stays_deleted(own_chat) -> None:
+    chat = own_chat
+    chat.ask("of no use")
+    chat.write("half a thought")
+    chat.page.wait_for_function("talks.record(talks.current())?.draft?.text === 'half a thought'")
+    chat.message(0).get_by_role("button", name="Delete", exact=True).click()
+    chat.page.locator(".ms-gr-ant-popover").get_by_role("button", name="Delete").click()
+    expect(chat.messages).to_have_count(0)
+    expect(entries(chat)).to_have_count(0)
+    kept(chat)
+    chat.reload()
+    expect(chat.box).to_have_value("half a thought")
+    expect(chat.messages).to_have_count(0)
+    expect(entries(chat)).to_have_count(0)
+
+
+def test_what_was_not_sent_yet_is_found_in_the_list(own_chat) -> None:
+    chat = own_chat
+    chat.ask("a question")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.write("a long thought, not sent yet")  # and at once elsewhere, before it was kept
+    entries(chat).filter(has_text="a question").click()
+    expect(chat.message(0)).to_contain_text("a question")
+    expect(chat.box).to_have_value("")
+    entries(chat).filter(has_text="a long thought").click()
+    expect(chat.box).to_have_value("a long thought, not sent yet")
+    expect(chat.messages).to_have_count(0)
+    chat.send_button.click()
+    expect(chat.message(1)).to_contain_text("a long thought")
+
+
+def test_an_edit_that_was_called_off_goes_into_no_other_message(own_chat, examples: Path) -> None:
+    chat = own_chat
+    chat.ask("first")
+    chat.ask("second", examples / "pair_1.png")
+    question = chat.message(0)
+    question.get_by_role("button", name="Edit").click()
+    question.locator("textarea").fill("never meant")
+    question.get_by_role("button", name="Cancel").click()
+    edit(chat, 2, "with a picture")
+    expect(chat.message(3)).to_contain_text("with a picture")
+    chat.idle()
+    expect(chat.message(2).locator("img").first).to_be_visible()
+    expect(chat.message(0)).to_contain_text("first")
+    expect(chat.page.get_by_text("never meant")).to_have_count(0)
+
+
+def test_python_is_not_shown_once_more_by_an_export(own_chat, tmp_path: Path) -> None:
+    chat = own_chat
+    chat.ask("apples")
+    chat.button("Copy as Python").click()
+    expect(chat.page.get_by_role("dialog")).to_be_visible()
+    chat.page.keyboard.press("Escape")
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    with chat.page.expect_download() as waiting:
+        menu(chat, "apples", "Export as Markdown")
+    waiting.value.save_as(tmp_path / "talk.md")
+    chat.ask("and pears")
+    expect(chat.page.get_by_role("dialog")).to_have_count(0)
