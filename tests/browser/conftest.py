@@ -30,7 +30,8 @@ FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-ba
 # Each window of the browser loads two more pages for its address bar. Playwright's own list is replaced by this one.
 UNUSED = """WebUIOmniboxPopup WebUIOmniboxAimPopup WebUIOmniboxFullPopup AimEnabled HttpsUpgrades MediaRouter
     PaintHolding HttpsFirstBalancedModeAutoEnable LensOverlay ThirdPartyStoragePartitioning OptimizationHints
-    PreconnectToSearch NetworkTimeServiceQuerying DestroyProfileOnBrowserClose AvoidUnnecessaryBeforeUnloadCheckSync""".split()
+    PreconnectToSearch NetworkTimeServiceQuerying DestroyProfileOnBrowserClose
+    AvoidUnnecessaryBeforeUnloadCheckSync""".split()
 FLAGS.append("--disable-features=" + ",".join(UNUSED))
 DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
 PATIENCE = 90_000  # ms, on a busy machine
