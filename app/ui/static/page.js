@@ -63,7 +63,9 @@
   const SENDER = ".ms-gr-ant-sender-actions-btn:not([class*=loading-button])"; // else it is Stop
   const isAnswering = () => !!box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
   let feeding = false;
-  const isUploading = () => feeding || !!box()?.querySelector("[class*=status-uploading], .ms-gr-ant-file-card-loading");
+  const UPLOADING = "[class*=status-uploading], .ms-gr-ant-file-card-loading";
+  const isUploading = () => feeding // a card taken away may stay a while
+    || [...box()?.querySelectorAll(UPLOADING) || []].some((part) => !part.closest("[class*=motion-leave]"));
   const attachButton = () => box()?.querySelector(".anticon-link")?.closest("button");
   const isOpen = () => !!box()?.querySelector(".ms-gr-ant-sender-header:not([style*='none']) .ms-gr-ant-sender-header-header");
 
