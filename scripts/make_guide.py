@@ -10,6 +10,7 @@ that says what it hears. Needs requirements-dev.txt and Chromium, as the browser
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -187,6 +188,8 @@ def languages(scene: Scene) -> None:
     other: Locale = "zh"
     scene.page.get_by_role("combobox", name=scene.say("language"), exact=True).select_option(other)
     expect(scene.page.get_by_role("button", name=say("clear", other), exact=True)).to_be_visible()
+    scene.page.evaluate("scrollTo(0, 0)")
+    expect(scene.page.locator(".talk-room")).to_have_text(re.compile(r"\d"))
 
 
 def few_shot(scene: Scene) -> Locator:
