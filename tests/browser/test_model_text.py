@@ -140,3 +140,20 @@ def test_code_is_copied_as_it_was_written(open_chat) -> None:
     chat.message(1).get_by_role("button", name="Copy", exact=True).last.click()
     expect_clipboard = "marker\n\nuse `<b>`"
     assert chat.page.evaluate("navigator.clipboard.readText()") == expect_clipboard
+
+
+def test_a_long_answer_in_parts_is_one_to_copy_and_to_edit(verbatim) -> None:
+    paragraphs = [f"Paragraph {number}. " + "Some words in a row. " * 60 for number in range(12)]
+    say(verbatim, "\n\n".join(paragraphs))
+    answer = verbatim.message(1)
+    parts = answer.locator(".ms-gr-ant-flex > .ms-gr-markdown")
+    expect(parts).to_have_count(3)
+    for number in (0, 5, 11):
+        expect(answer.get_by_text(f"Paragraph {number}.")).to_have_count(1)
+    verbatim.page.evaluate("document.querySelector('.ms-gr-ant-bubble-list-scroll-box').scrollTop = 0")
+    answer.get_by_role("button", name="Edit").click()
+    expect(answer.locator("textarea")).to_have_count(1)
+    assert answer.locator("textarea").input_value().split() == ["marker", *" ".join(paragraphs).split()]
+    answer.get_by_role("button", name="Save").click()
+    expect(answer.locator("textarea")).to_have_count(0)
+    expect(parts).to_have_count(3)
