@@ -61,7 +61,7 @@
   const isVideo = (card) => /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|ts|flv|wmv|ogv)$/i.test(
     card.querySelector("img")?.alt || card.textContent.trim()) || !!card.querySelector("video");
   const SENDER = ".ms-gr-ant-sender-actions-btn:not([class*=loading-button])"; // else it is Stop
-  const isAnswering = () => !!box()?.querySelector(".ms-gr-ant-sender-actions-btn-loading-button");
+  const isAnswering = () => window.pageDom.busy(); // its script comes later
   let feeding = false;
   const UPLOADING = "[class*=status-uploading], .ms-gr-ant-file-card-loading";
   const isUploading = () => feeding // a card taken away may stay a while
@@ -207,11 +207,13 @@
     const body = String(options?.body || "");
     if (address.includes("/queue/join") && !fromScript(body)) {
       outgoing += body;
-      const files = body.includes('"files":[{'), text = box()?.querySelector("textarea")?.value || "";
-      if (mayAnswer(body)) window.dispatchEvent(new Event("pageasked"));
-      if (files) filesSent = true;
-      if (text && body.includes(quoted(text))) textSent = text;
-      if (files || textSent) setTimeout(() => askEmptied(5), 1500);
+      const text = box()?.querySelector("textarea")?.value || "";
+      if (mayAnswer(body)) {
+        window.dispatchEvent(new Event("pageasked"));
+        textSent = body.includes(quoted(text)) ? text : "";
+      }
+      if (body.includes('"files":[{')) filesSent = true;
+      if (filesSent || textSent) setTimeout(() => askEmptied(5), 1500);
     }
     return post(resource, options);
   };

@@ -148,7 +148,8 @@
   function showMenu(event, record) {
     hideMenu();
     const opener = event.currentTarget;
-    const actions = window.talkActions.filter(({ asked }) => !asked || record.talk.turns.length).sort((a, b) => !!a.last - !!b.last);
+    const actions = window.talkActions.filter(({ asked }) => !asked || record.talk.turns.length)
+      .sort((a, b) => !!a.last - !!b.last);
     menu = make("div", { class: "talk-menu", role: "menu", onkeydown: walkMenu }, ...actions.map(({ key, run }) =>
       make("button", { type: "button", role: "menuitem", onclick: () => { hideMenu(opener); run(record); } },
         say(typeof key === "function" ? key(record) : key))));

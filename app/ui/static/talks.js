@@ -28,6 +28,7 @@
     records.clear();
     for (const record of kept) if (!record.deleted) records.set(record.id, record);
     changed();
+    return kept;
   }
 
   function setCurrent(id) {
@@ -62,9 +63,8 @@
 
   async function start() {
     try {
-      await load();
+      await purge(await load());
       const record = records.get(sessionStorage.getItem(OPEN));
-      await purge();
       store().sweep();
       if (!record) {
         setCurrent(newId());
@@ -78,8 +78,8 @@
     }
   }
 
-  async function purge() { // deleted ones whose Undo went with the page
-    for (const record of await store().all()) {
+  async function purge(kept) { // deleted ones whose Undo went with the page
+    for (const record of kept) {
       if (record.deleted && Date.now() - record.deleted > UNDO) await store().remove(record.id);
     }
   }
