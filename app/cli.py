@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 
 from app.backends.base import Backend
@@ -17,6 +19,7 @@ from app.settings import Settings, parse_auth, parse_hosts, parse_size
 from app.spaces import EMBEDDED, is_too_small, lends_gpu, prepare
 from app.texts import Phrase
 from app.texts.languages import Locale, command_locale
+from app.upload_folder import own_upload_folder
 
 AUTH_VARIABLE = "MINICPMV_AUTH"
 MODEL_VARIABLE = "MINICPMV_MODEL"
@@ -24,16 +27,19 @@ LENT_TOKENS = 512  # Max New Tokens where a GPU is lent: the more, the longer it
 
 
 def main(default_model: str, default_port: int, argv: Sequence[str] | None = None) -> int:
-    """Parse the flags, start the backend and serve the page until Ctrl+C.
+    """Parse the flags, start the backend and serve the page until Ctrl+C or SIGTERM.
 
     Returns:
-        Exit code: 0 after Ctrl+C, 1 if the server cannot run, 2 if a flag is wrong. Errors are one line on stderr.
+        Exit code: 0 after these, 1 if the server cannot run, 2 if a flag is wrong. Errors are one line on stderr.
     """
     locale = command_locale(sys.argv[1:] if argv is None else argv, os.environ)
     try:
         settings = parse_settings(default_model, default_port, argv)
     except SettingsError as error:
         return report(error, 2, locale)
+    if threading.current_thread() is threading.main_thread():
+        # What stops a service or a container; by default nothing would be cleaned up.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(settings, locale)
     except AppError as error:
@@ -58,7 +64,8 @@ def serve(settings: Settings, locale: Locale = "en") -> None:
     backend = make_backend(settings)
     try:
         backend.start()
-        _serve_started(backend, settings)
+        with own_upload_folder(os.environ):
+            _serve_started(backend, settings)
     finally:
         backend.close()
 

@@ -14,7 +14,9 @@ from types import ModuleType
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import httpx
 import pytest
+from gradio_client import Client
 from starlette.routing import BaseRoute, Route
 
 from app.backends.echo import EchoBackend
@@ -23,8 +25,10 @@ from app.cli import check_port, main, parse_settings
 from app.errors import SettingsError
 from app.sampling import OPTIONS, SamplingParams
 from app.settings import Settings
+from tests.browser.conftest import serving
 
 ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "assets" / "examples" / "shapes.png"
 
 
 def parse(*argv: str) -> Settings:
@@ -313,16 +317,40 @@ def test_choosing_echo_imports_no_other_backend():
 
 
 @pytest.mark.slow
-def test_the_page_is_served_and_ctrl_c_ends_it_cleanly(free_port: str):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_page_is_served_and_ctrl_c_ends_it_cleanly(free_port: str, tmp_path: Path, end: signal.Signals):
+    """SIGTERM, which services and containers get, does as Ctrl+C does. No upload stays behind."""
     command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", free_port]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environ)
     try:
-        assert page_of(f"http://127.0.0.1:{free_port}/", server).status == 200
-        server.send_signal(signal.SIGINT)
+        url = f"http://127.0.0.1:{free_port}"
+        assert page_of(url, server).status == 200
+        uploaded = Path(upload(url))
+        assert uploaded.is_relative_to(tmp_path) and uploaded.read_bytes() == PICTURE.read_bytes()
+        server.send_signal(end)
         _, err = server.communicate(timeout=60)
     finally:
         server.kill()
     assert server.returncode == 0 and "Traceback" not in err
+    assert not uploaded.exists() and not list(tmp_path.glob("minicpm-v-uploads-*"))
+
+
+@pytest.mark.slow
+def test_a_server_that_ends_takes_no_upload_of_another_along(tmp_path: Path):
+    command = ["web_demo_2.6.py", "--backend", "echo", "--port", "{port}"]
+    with serving(command, tmp_path / "log") as url:
+        with serving(command, tmp_path / "other_log") as other:
+            upload(other)
+            file = {"path": upload(url), "meta": {"_type": "gradio.FileData"}}
+        answer = Client(url, verbose=False).predict("What?", [file], [], {}, api_name="/chat")
+    assert "image 1 of 640x480 px" in answer
+
+
+def upload(url: str) -> str:
+    """Send a picture as the page does; gives where the server put it."""
+    with PICTURE.open("rb") as picture:
+        return httpx.post(f"{url}/gradio_api/upload", files={"files": picture}).json()[0]
 
 
 def page_of(url: str, server: subprocess.Popen[str]) -> HTTPResponse:

@@ -79,8 +79,7 @@ def test_every_script_serves_every_member(script: str, model: str, tmp_path: Pat
     command = [script, "--port", "{port}", "--model", str(folder(model)), "--device", "cpu"]
     with serving(command, tmp_path / "log") as url:
         params = {"do_sample": False, "num_beams": 1, "max_new_tokens": 12}
-        answers = Client(url, verbose=False).submit(
-            "What is in the picture?", [handle_file(str(picture))], [], params, api_name="/chat"
-        )
-        assert list(answers)[-1].strip()
+        files = [handle_file(str(picture))]
+        answer = Client(url, verbose=False).predict("What is in the picture?", files, [], params, api_name="/chat")
+        assert answer.strip()
     assert "Traceback" not in (tmp_path / "log").read_text()

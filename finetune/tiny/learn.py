@@ -41,8 +41,6 @@ from finetune.tiny.vocabulary import tokenizer_for
 TOWER_SHARE = 0.25
 # Its dense lessons keep its queries at their places.
 RESAMPLER_SHARE = 0.5
-# Share of steps that teach tower and resampler alone, by packed pictures, so that they go on learning.
-PACKED_SHARE = 0.15
 DENSE_SHARE = 0.2
 WORD_SHARE = 0.1
 POINTING_SHARE = 0.3
@@ -157,10 +155,18 @@ class Stage:
     Args:
         tokenizer: of the run.
         things: names of the things there are labels for.
+        tower_share: how much slower the tower learns than the rest.
         out: folder of the run; it holds the first stage's checkpoint. If it holds this stage's, the run goes on.
     """
 
-    def __init__(self, tokenizer: Tokenizer, things: Sequence[str], out: Path, start: Path | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        things: Sequence[str],
+        out: Path,
+        start: Path | None = None,
+        tower_share: float = TOWER_SHARE,
+    ) -> None:
         self.tokenizer, self.out, self.path = tokenizer, out, out / "model.pt"
         self.done, self.seconds, self.step, self.began = 0, 0.0, 0, 0
         self.model = new_model(tokenizer)
@@ -170,7 +176,7 @@ class Stage:
         self.parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "readers": self.readers})
         named = [(name.removeprefix("model."), parameter) for name, parameter in self.parts.named_parameters()]
         self.optimizers = Optimizers(
-            named, slow={"vpm.": TOWER_SHARE, "heads.": TOWER_SHARE, "resampler.": RESAMPLER_SHARE}
+            named, slow={"vpm.": tower_share, "heads.": tower_share, "resampler.": RESAMPLER_SHARE}
         )
         self.earlier: list[record.Stage] = []
         if self.path.exists():
@@ -257,6 +263,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
     made.add_argument("--early", type=int, default=150_000, help="pictures until most are no longer single whole ones")
     made.add_argument("--few", type=int, default=0, help="pictures until two or three shapes come no more often (0)")
+    made.add_argument("--packed", type=float, default=0.15, help="share of steps that teach tower and resampler (0.15)")
+    made.add_argument("--tower", type=float, default=TOWER_SHARE, help="how much slower the tower learns (0.25)")
     made.add_argument("--seed", type=int, default=2, help="of weights and pictures (2)")
     made.add_argument("--threads", type=int, default=2, help="if it is the only process (2)")
     made.add_argument("--compile", action="store_true", help="a quarter faster after a minute; needs a C++ compiler")
@@ -271,7 +279,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     if arguments.published and not (arguments.out / "model.pt").exists():
         own.write_bytes((arguments.published / own.name).read_bytes())  # so that the run goes on without naming it
     tokenizer = tokenizer_for(supplies, own)
-    stage = Stage(tokenizer, supplies.words, arguments.out, arguments.published)
+    stage = Stage(tokenizer, supplies.words, arguments.out, arguments.published, arguments.tower)
     team.agree(stage.optimizers.parameters)
     if arguments.compile:
         stage.compile()
@@ -280,7 +288,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     clock = Clock(stage.seconds)
     answers, denses, missings = [], [], []
     while stage.done < arguments.pictures:
-        if Random(f"packed {seed} {stage.step}").random() < PACKED_SHARE:
+        if Random(f"packed {seed} {stage.step}").random() < arguments.packed:
             total = stage.packed_loss(*packed_pictures.batch(stage.step * team.size + team.rank))
             denses.append(total.item())
         else:

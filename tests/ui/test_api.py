@@ -21,7 +21,14 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    # Of its own, as a server's is: another one that ends would delete the same picture from a shared folder.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+        yield from served()
+
+
+def served() -> Iterator[Client]:
     demo = build_demo(EchoBackend(delay=0.001, adapters=["menu"]), Settings(model="none", port=8000, backend="echo"))
     demo.queue(default_concurrency_limit=CONCURRENT)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_port=None)

@@ -114,7 +114,6 @@ def train(
     monkeypatch.setattr(learn, "SLICES", 4)
     monkeypatch.setattr(curriculum, "SLICES", 4)
     monkeypatch.setattr(curriculum, "GRIDS", GRIDS[:1])
-    monkeypatch.setattr(learn, "PACKED_SHARE", 0.2)
 
     def run(out: str, pictures: int, start: str = "") -> dict[str, Any]:
         folder = tmp_path / out
@@ -126,7 +125,7 @@ def train(
             stage = towers.Stage(len(supplies.words), folder / "tower.pt")
             stage.done, stage.seconds = 100, 7200.0
             stage.save()
-        flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0 --easy 10".split()
+        flags = f"--cache none --pictures {pictures} --threads 1 --cooling 0 --easy 10 --packed 0.2".split()
         begin = ["--published", str(tmp_path / start)] if start else []
         monkeypatch.setattr(sys, "argv", ["learn", *flags, "--out", str(folder), *begin])
         learn.main()
