@@ -10,7 +10,7 @@ import re
 from itertools import pairwise
 
 # Characters after which a part may end, and after which it need not wait for the end of its paragraph.
-LONG = 4_000
+LONG = 2_000
 LONGEST = 12_000
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _FORMULA = re.compile(r"\$\$|\\\[|\\\]")

@@ -12,15 +12,27 @@ window.page = (() => {
     return element;
   }
 
-  /** Call a function now and, at most once per frame, whenever the page's elements have changed. */
+  // Looking takes a while where a long answer is on the page, which changes ten times a second while it is written.
+  const REST = 5; // times as long as looking took, until the next look
+  const LONGEST = 500; // ms
   const watchers = [];
-  let scheduled = false;
-  const refresh = () => { scheduled = false; watchers.forEach((watcher) => watcher()); };
+  let planned = false, rest = 0;
+  function look() {
+    const began = performance.now();
+    planned = false;
+    for (const watcher of watchers) {
+      try { watcher(); } catch (error) { reportError(error); } // the others look all the same
+    }
+    rest = Math.min(LONGEST, REST * (performance.now() - began));
+  }
   new MutationObserver(() => {
-    if (!scheduled) { scheduled = true; requestAnimationFrame(refresh); }
+    if (planned) return;
+    planned = true;
+    setTimeout(() => requestAnimationFrame(look), rest);
   }).observe(document.documentElement, {
     childList: true, subtree: true, attributes: true, attributeFilter: ["class", "data-number"],
   });
+  /** Call a function now and, at most once per frame, whenever the page's elements have changed. */
   const watch = (watcher) => { watchers.push(watcher); watcher(); };
 
   async function copy(words) {

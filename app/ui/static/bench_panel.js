@@ -97,6 +97,5 @@
     seek(...JSON.parse(found.dataset.seek));
     found.removeAttribute("data-seek");
   }
-  new MutationObserver(() => { look(); link(); jump(); })
-    .observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+  window.page.watch(() => { look(); link(); jump(); });
 })();

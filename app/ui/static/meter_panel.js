@@ -20,11 +20,11 @@
   }, true);
   window.addEventListener("pagelanguage", () => { if (document.querySelector(".meter-host .meter")) ask(true); });
   let files = 0;
-  new MutationObserver(() => {
+  window.page.watch(() => {
     if (cards() === files) return;
     files = cards();
     ask(false);
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+  });
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("button.fix");

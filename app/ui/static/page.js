@@ -28,9 +28,9 @@
   };
 
   function nameButtons() {
-    document.querySelectorAll(".conversation, .message-box, .ms-gr-pro-chatbot, .ms-gr-pro-multimodal-input")
-      .forEach((root) => root.querySelectorAll("button, a[role=button], a.ms-gr-ant-btn, .ms-gr-ant-file-card-list-remove")
-        .forEach(nameButton));
+    // Rendered Markdown names its own, and a long answer with code has thousands of them.
+    document.querySelectorAll(":is(.conversation, .message-box, .ms-gr-pro-chatbot, .ms-gr-pro-multimodal-input) "
+      + ":is(button, a[role=button], a.ms-gr-ant-btn, .ms-gr-ant-file-card-list-remove):not(.prose *)").forEach(nameButton);
     document.querySelectorAll(".ms-gr-pro-multimodal-input .ms-gr-ant-sender-header-close button")
       .forEach((button) => name(button, say("close")));
     document.querySelectorAll(".ms-gr-pro-multimodal-input textarea")
@@ -319,9 +319,7 @@
     event.preventDefault();
   });
 
-  let scheduled = false;
-  const refresh = () => {
-    scheduled = false;
+  function refresh() {
     nameButtons();
     nameSliders();
     numberCards();
@@ -329,8 +327,6 @@
     closePanelAfterSend();
     restoreTyped();
     sendWanted();
-  };
-  new MutationObserver(() => {
-    if (!scheduled) { scheduled = true; requestAnimationFrame(refresh); }
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+  }
+  window.page.watch(refresh);
 })();

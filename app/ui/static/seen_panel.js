@@ -50,6 +50,5 @@
     dialog.showModal();
   }
 
-  new MutationObserver(() => { addButtons(); openDialog(); })
-    .observe(document.documentElement, { childList: true, subtree: true });
+  window.page.watch(() => { addButtons(); openDialog(); });
 })();

@@ -205,5 +205,5 @@
     buildToggle(bar);
     build(root);
   };
-  new MutationObserver(ready).observe(document.documentElement, { childList: true, subtree: true });
+  window.page.watch(ready);
 })();

@@ -36,10 +36,5 @@
 
   window.turnTools = []; // further buttons: functions from {key, number, total} to an element
   window.turnToolsRenew = () => document.querySelectorAll(".turn-tools").forEach((old) => old.remove());
-  let planned = false;
-  new MutationObserver(() => {
-    if (planned) return;
-    planned = true;
-    requestAnimationFrame(() => { planned = false; decorate(); });
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+  window.page.watch(decorate);
 })();
