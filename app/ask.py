@@ -128,13 +128,17 @@ def build_parser(locale: Locale = "en") -> argparse.ArgumentParser:
 
 
 def _stream(question: Question, backend: Backend, out: TextIO, locale: Locale) -> None:
+    remote = question.settings.backend == "openai"
+    if remote:  # what it takes, its servers tell once they are looked at
+        backend.start()
     params = SamplingParams.of({**question.options, "adapter": question.adapter}, backend.capabilities.defaults)
     session = Session()
     updates = session.send(question.parts, params, backend)
     next(updates)  # says at once what this model cannot take, before the weights are loaded
     if backend.capabilities.random_weights:
         say(Phrase("random_weights"), locale)
-    backend.start()
+    if not remote:
+        backend.start()
     last = None
     try:
         for last in updates:

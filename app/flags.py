@@ -29,8 +29,7 @@ class _AddAdapter(argparse.Action):
     """Collects folders by name."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        before = [f"{name}={folder}" for name, folder in getattr(namespace, self.dest).items()]
-        setattr(namespace, self.dest, parse_adapters([*before, values]))
+        setattr(namespace, self.dest, parse_adapters([values], getattr(namespace, self.dest)))
 
 
 def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -206,13 +207,16 @@ def parse_max_memory(text: str) -> dict[int | str, int]:
     return budgets
 
 
-def parse_adapters(texts: Iterable[str]) -> dict[str, str]:
+def parse_adapters(texts: Iterable[str], before: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """Folders by name from "NAME=DIR", or from "DIR", whose last part is the name.
+
+    Args:
+        before: those there are already.
 
     Raises:
         SettingsError: two have one name.
     """
-    folders: dict[str, str] = {}
+    folders = dict(before)
     for text in texts:
         name, mark, folder = text.partition("=")
         # A folder's own name may have the mark, such as runs/lr=1e-4.
@@ -231,8 +235,13 @@ def _check_api(settings: Settings) -> None:
         raise SettingsError(Phrase("flag_page_only", flag=flag), Phrase("do_ask_key"))
     if settings.api and settings.auth and not settings.api_key_env:
         raise SettingsError(Phrase("auth_gap"), Phrase("do_add_key"))
-    if settings.allow_url_hosts and not (settings.api or settings.api_only):
+    if settings.api_only and settings.feedback:
+        raise SettingsError(Phrase("flag_page_only", flag="feedback"))
+    serves = settings.api or settings.api_only
+    if settings.allow_url_hosts and not serves:
         raise SettingsError(Phrase("url_hosts_idle"))
+    if settings.api_key_env and not serves and settings.backend != "openai":
+        raise SettingsError(Phrase("key_idle"), Phrase("do_auth_or_api"))
 
 
 def _require(fine: bool, flag: str, got: Any, allowed: str) -> None:
@@ -295,6 +304,10 @@ def _check_engine(settings: Settings) -> None:
         object.__setattr__(settings, "base_urls", urls)
     here = {"base-url": settings.base_urls, "served-model": settings.served_model}
     there = {
+        "device": settings.device != "auto",
+        "dtype": settings.dtype != "auto",
+        "source": settings.source != SOURCES[0],
+        "cache-size": settings.cache_size is not None,
         "adapter": settings.adapters,
         "multi-gpus": settings.multi_gpus,
         "max-memory": settings.max_memory,

@@ -80,11 +80,13 @@ def _check(arguments: Arguments) -> int:
     from finetune.encoding import Encoder
     from finetune.loading import context_length, find_model
     from finetune.samples import read_samples
+    from finetune.slices import configured_slices
 
     folder, family = find_model(arguments)
     data = arguments.data
     length = min(data.model_max_length, context_length(folder))
-    encoder = Encoder(read_processor(folder, family), family, length, data.max_slice_nums)
+    slices = data.max_slice_nums or configured_slices(folder)
+    encoder = Encoder(read_processor(folder, family), family, length, slices)
     faults = 0
     for path in filter(None, (data.data_path, data.eval_data_path)):
         found = check_samples(read_samples(path, data.media_root), encoder)

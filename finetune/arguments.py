@@ -35,7 +35,7 @@ class DataArguments:
     model_max_length: int = flag(
         2048, "tokens of a sample; longer ones lose their last turns", "--max_length", "--max-length"
     )
-    max_slice_nums: int = flag(9, "cells an image is cut into at most")
+    max_slice_nums: int | None = flag(None, "cells an image is cut into at most; by default as the model is configured")
     eval_samples: int = flag(8, "evaluation samples that the model answers, for a page in OUT/samples.html")
     check: bool = flag(False, "read all samples, say what is wrong with them, and train nothing")
 

@@ -3,7 +3,8 @@
     {"image": path | {"<image_00>": path, ...}, "conversations": [{"role": "user", "content": "<image>\\n..."}, ...]}
     {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": ...}}, ...]}, ...]}
 
-`conversations` and `messages` mean the same, and so do "from", "human" and "gpt" of older data. Pictures stand beside
+`conversations` and `messages` mean the same, and so do "from", "human" and "gpt" of older data, and "system" beside
+them is a system message in front. Pictures stand beside
 the messages ("image", "images", "video", "videos") and are placed by marks in the user's texts, or stand in the
 content. Whatever an assistant says is text.
 """
@@ -114,7 +115,12 @@ class _EntryReader:
         turns = entry.get("conversations", entry.get("messages"))
         if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
             raise self.fault("form", 'The entry has no list of messages in "conversations" or "messages".', FORM)
-        return turns
+        system = entry.get("system")
+        if not system:
+            return turns
+        if not isinstance(system, str):
+            raise self.fault("form", f'The entry has a "system" of type {type(system).__name__}, not a text.', FORM)
+        return [{"role": "system", "content": system}, *turns]
 
     def _collect(self, kind: str, value: Any) -> None:
         """Media that stand beside the messages."""
@@ -139,9 +145,11 @@ class _EntryReader:
         content = turn.get("content", turn.get("value"))
         if ROLES.get(str(turn.get("role", turn.get("from")))) != "user":
             return []
-        if isinstance(content, list):
-            return [str(part) for part in content if isinstance(part, dict) and _is_place(part)]
-        return [mark for mark in self._pattern().findall(str(content)) if self.strict]
+        if not isinstance(content, list):
+            return [mark for mark in self._pattern().findall(str(content)) if self.strict]
+        texts = [_text_of(part) or "" for part in content if self.beside]
+        marks = [mark for text in texts for mark in self._pattern().findall(text)]
+        return marks + [str(part) for part in content if isinstance(part, dict) and _is_place(part)]
 
     def _pattern(self) -> re.Pattern[str]:
         own = sorted(map(re.escape, self.named), key=len, reverse=True)
@@ -149,7 +157,7 @@ class _EntryReader:
 
     def _role(self, turn: Mapping[str, Any], number: int) -> Role:
         given = turn.get("role", turn.get("from"))
-        if given not in ROLES:
+        if not isinstance(given, str) or given not in ROLES:
             raise self.fault(
                 "roles", f"Message {number} has the role {given!r}; allowed are user, assistant and system."
             )
@@ -162,19 +170,24 @@ class _EntryReader:
             return []
         if not isinstance(content, list):
             raise self.fault("form", f"Message {number} has a content of type {type(content).__name__}.", FORM)
-        parts = [self._part(part, number) for part in content]
+        parts = [made for part in content for made in self._parts(part, role, number)]
         if role != "user" and not all(isinstance(part, Text) for part in parts):
             raise self.fault("form", f"Message {number} is the {role}'s and has a picture; only the user's may.")
         return parts
 
-    def _part(self, part: Any, number: int) -> Part:
-        """One part of a content that is a list."""
-        if isinstance(part, str):
-            return Text(part)
+    def _parts(self, part: Any, role: Role, number: int) -> list[Part]:
+        """One part of a content that is a list; a text of the user's may have marks of what stands beside."""
+        text = _text_of(part)
+        if text is None:
+            return [self._medium(part, number)]
+        if role == "user" and self.beside:
+            return self._placed(text)
+        self.literal_marks += len(MARK.findall(text)) if role == "user" else 0
+        return [Text(text)]
+
+    def _medium(self, part: Any, number: int) -> Part:
         if not isinstance(part, dict):
             raise self.fault("form", f"Message {number} has a part of type {type(part).__name__}.", FORM)
-        if isinstance(part.get("text"), str):
-            return Text(part["text"])
         kind = str(part.get("type", next((name for name in ("image", "video") if name in part), ""))).split("_")[0]
         if kind not in ("image", "video"):
             raise self.fault("form", f"Message {number} has a part of the type {part.get('type')!r}; allowed are text, "
@@ -252,6 +265,12 @@ class _EntryReader:
                 raise self.fault("empty", f"Message {first + index}, a question, is empty.")
         if len(turns) < 2 or turns[-1].role != "assistant":
             raise self.fault("roles", "The conversation does not end with an answer.", "The last message must be one.")
+
+
+def _text_of(part: Any) -> str | None:
+    """The text of a part of a content, None if it is another one."""
+    text = part.get("text") if isinstance(part, dict) else part
+    return text if isinstance(text, str) else None
 
 
 def _is_place(part: Mapping[str, Any]) -> bool:

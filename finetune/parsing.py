@@ -97,6 +97,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     notes = [f"--{name} is accepted and not used: {reason}." for name, reason in IGNORED.items() if name in values]
     _choose_precision(values, notes)
     _choose_reporters(values, notes)
+    _name_idle(values, notes)
     values["deepspeed"] = choose_deepspeed(values["deepspeed"], notes)
     values |= FIXED | {
         "activation_checkpointing": values["activation_checkpointing"] or values["gradient_checkpointing"]
@@ -145,6 +146,17 @@ def _choose_reporters(values: dict[str, Any], notes: list[str]) -> None:
     values["report_to"] = [name for name in wanted if name not in missing] or "none"
     for name in missing:
         notes.append(f"--report_to {name}: it is not installed, so the curve is in the output folder alone.")
+
+
+def _name_idle(values: dict[str, Any], notes: list[str]) -> None:
+    """Flags of a new adapter, where one goes on learning."""
+    if not values["lora_weight_path"]:
+        return
+    usual = vars(LoraArguments())
+    own = [name for name in usual if name not in ("use_lora", "q_lora", "lora_weight_path")]
+    idle = [name for name in own if (values[name] or None) != usual[name]]
+    idle += [name for name in ("tune_vision", "tune_llm") if values[name]]
+    notes += [f"--{name} is not used: the adapter of --lora_weight_path has its own." for name in idle]
 
 
 def _checked(arguments: Arguments) -> Arguments:

@@ -107,6 +107,8 @@ def _list_entries(text: str) -> Iterator[tuple[int, Any]]:
                 at = _skip(text, at + 1)
             elif text[at : at + 1] != "]":
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+        if (behind := _skip(text, at + 1)) < len(text):
+            raise json.JSONDecodeError("Extra data", text, behind)
     except json.JSONDecodeError as error:
         raise DataError(
             f"The data file is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.",

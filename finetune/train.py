@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,7 @@ from finetune.parsing import Arguments
 from finetune.progress import Progress
 from finetune.report import write_page
 from finetune.samples import Sample, read_samples
+from finetune.slices import configured_slices, write_slices
 
 PAGE = "samples.html"
 Say = Callable[[str], None]
@@ -38,12 +40,14 @@ class FineTuner(Trainer):
     Args:
         source: the folder the model was loaded from.
         fixed: names of weights that never learn.
+        slices: cells of an image at most.
     """
 
-    def __init__(self, *args: Any, source: Path, fixed: set[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, source: Path, fixed: set[str], slices: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.source = source
         self.fixed = fixed
+        self.slices = slices
         smoother: Any = self.label_smoother  # type: ignore[has-type]
         if smoother is not None:
             # The library does this for its own language models, which it knows by name.
@@ -60,6 +64,7 @@ class FineTuner(Trainer):
             # Checkpoints are exact, so that the run can go on from them; the result is as the model was published.
             final = target == Path(self.args.output_dir)
             save_model(model, self.source, target, stored_dtype(self.source) if final else None, state_dict)
+            write_slices(target, self.slices)
             torch.save(self.args, target / "training_args.bin")
 
     def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
@@ -126,7 +131,12 @@ def build_trainer(
         say(f"Skipped: {error}")
 
     length = min(data.model_max_length, learner.context)
-    encoder = Encoder(learner.processor, learner.family, length, data.max_slice_nums)
+    usual = configured_slices(learner.folder)
+    slices = data.max_slice_nums or usual
+    if slices != usual and arguments.lora.use_lora:
+        say(f"An image is cut into at most {slices} cells; on the page set Max Slices to {slices} too, for the model"
+            f" itself says {usual}.")  # fmt: skip
+    encoder = Encoder(learner.processor, learner.family, length, slices)
     train_data = SampleDataset(samples, encoder, on_skip)
     eval_data = SampleDataset(judged, encoder, on_skip) if judged else None
     fixed = fixed_weights(learner.model)
@@ -143,7 +153,7 @@ def build_trainer(
         training.ddp_find_unused_parameters = True
     callbacks: list[TrainerCallback] = [Progress()]
     if judged and data.eval_samples > 0 and not shares_weights(training):
-        answerer = Answerer(learner, data.max_slice_nums, compute_dtype(training))
+        answerer = Answerer(learner, slices, compute_dtype(training))
         callbacks.append(Pages(answerer, judged[: data.eval_samples]))
     trainer = FineTuner(
         model,
@@ -154,6 +164,7 @@ def build_trainer(
         callbacks=callbacks,
         source=learner.folder,
         fixed=fixed,
+        slices=slices,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -174,6 +185,8 @@ def checkpoint_to_resume(arguments: Arguments) -> str | None:
                 "Go on with --resume_from_checkpoint true, start anew with --overwrite_output_dir, or choose another"
                 " --output_dir.",
             )
+        if arguments.training.process_index == 0:
+            _put_aside(output)
         return None
     folder = last if re.fullmatch("(?i)true|yes|last", asked) else asked
     if folder is None:
@@ -181,6 +194,14 @@ def checkpoint_to_resume(arguments: Arguments) -> str | None:
     if not (Path(folder) / "trainer_state.json").is_file():
         raise SettingsError(f"--resume_from_checkpoint: {folder} is no checkpoint.", "Name a checkpoint-N folder.")
     return folder
+
+
+def _put_aside(output: Path) -> None:
+    """Rename the checkpoints of an earlier run: the last of a folder is that with the highest number."""
+    for folder in output.glob("checkpoint-*") if output.is_dir() else []:
+        other = folder.with_name(f"replaced-{folder.name}")
+        shutil.rmtree(other, ignore_errors=True)
+        folder.rename(other)
 
 
 def _evaluation_samples(arguments: Arguments) -> list[Sample]:

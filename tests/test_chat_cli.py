@@ -23,6 +23,7 @@ from app.sampling import OPTIONS, SamplingParams
 from app.settings import Settings
 from tests.adapters import make
 from tests.checkpoints import CHECKPOINTS, family_of, folder, untrained
+from tests.remote.fake_engine import FakeEngine, serve
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -295,3 +296,13 @@ def test_a_folder_without_an_adapter_is_said_before_the_model_loads(tmp_path: Pa
     assert main(["--model", str(folder("minicpm-v-2_6")), "--adapter", str(tmp_path), "Why?"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "adapter_config.json is missing" in error
+
+
+def test_another_engine_is_looked_at_before_its_options_are_taken(capsys: Capture) -> None:
+    """By name and by itself it gets the same request."""
+    with serve(FakeEngine("vllm")) as server:
+        for engine in ("vllm", "auto"):
+            assert main(["--backend", "openai", "--base-url", server.url, "--engine", engine, "--seed", "1", "hi"]) == 0
+        named, found = server.requests
+    assert found == named and found["top_k"] == 100
+    assert capsys.readouterr().out == "one two three four\n" * 2

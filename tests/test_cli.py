@@ -74,11 +74,11 @@ def test_every_flag_arrives():
 
 def test_the_api_key_comes_from_the_variable_that_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ENGINE_KEY", " sk-123\n")
-    assert parse("--api-key-env", "ENGINE_KEY").read_api_key() == "sk-123"
+    assert parse("--api", "--api-key-env", "ENGINE_KEY").read_api_key() == "sk-123"
     assert parse().read_api_key() is None
     monkeypatch.setenv("ENGINE_KEY", " ")
     with pytest.raises(SettingsError, match="--api-key-env: the variable of this name is not set"):
-        parse("--api-key-env", "ENGINE_KEY").read_api_key()
+        parse("--api", "--api-key-env", "ENGINE_KEY").read_api_key()
 
 
 def test_a_key_on_the_command_line_is_refused_and_not_repeated():
@@ -121,6 +121,8 @@ def test_without_a_page_a_key_is_what_keeps_others_out(monkeypatch: pytest.Monke
 def test_adapters_are_given_one_by_one():
     assert parse().adapters == {}
     assert parse("--adapter", "out/menu", "--adapter", "b=c").adapters == {"menu": "out/menu", "b": "c"}
+    # A folder's own name may have the mark.
+    assert parse("--adapter", "runs/lr=1", "--adapter", "b=c").adapters == {"lr=1": "runs/lr=1", "b": "c"}
     assert parse().adapters == {}
 
 

@@ -78,6 +78,12 @@ def test_engines_of_other_servers(engine: str):
         ({**REMOTE, "base_urls": ["http://me:geheim@gpu"]}, ["--base-url", "--api-key-env"]),
         ({**REMOTE, "multi_gpus": True}, ["--multi-gpus", "no effect"]),
         ({**REMOTE, "adapters": {"a": "x"}}, ["--adapter", "no effect"]),
+        ({**REMOTE, "device": "cuda:3"}, ["--device", "no effect"]),
+        ({**REMOTE, "dtype": "int4"}, ["--dtype", "no effect"]),
+        ({**REMOTE, "source": "modelscope"}, ["--source", "no effect"]),
+        ({**REMOTE, "cache_size": 0}, ["--cache-size", "no effect"]),
+        ({"api_key_env": "KEY", "host": "0.0.0.0"}, ["--api-key-env", "no effect", "--auth", "--api"]),
+        ({"api_only": True, "feedback": "likes.jsonl"}, ["--feedback", "page"]),
     ],
 )
 def test_what_does_not_go_together_is_said(changes: dict[str, Any], words: list[str]):

@@ -81,7 +81,10 @@ class Fetcher:
             found = self._ask(target, most, deadline)
             if isinstance(found, bytes):
                 return found
-            url = urljoin(url, found)
+            try:
+                url = urljoin(url, found)
+            except ValueError:
+                raise refused("The URL is redirected to one that is malformed.") from None
         raise refused(f"The URL is redirected more than {MAX_REDIRECTS} times.")
 
     def _check(self, url: str) -> _Target:
@@ -170,4 +173,6 @@ def _read(response: http.client.HTTPResponse, most: int, deadline: float) -> byt
             raise too_large(most)
         if monotonic() > deadline:
             raise refused(f"The file takes more than {DEADLINE:.0f} s.")
+    if response.length:
+        raise refused("The host ends before the file does.")
     return bytes(data)

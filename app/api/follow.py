@@ -62,7 +62,9 @@ class Follower:
             self._queues.add(events)
             while running:
                 try:
-                    event = await asyncio.wait_for(events.get(), SILENCE)
+                    # No `wait_for`: a hang-up that comes just behind a chunk would be lost in it.
+                    async with asyncio.timeout(SILENCE):
+                        event = await events.get()
                 except TimeoutError:
                     yield None
                     continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -106,19 +106,23 @@ def make_api(backend: Backend, settings: Settings, metrics: Metrics, store: Medi
     )
     api.add_middleware(CountReplies, metrics=metrics)
     catalogue = Catalogue(backend, settings)
-    api.include_router(_open_routes(backend))
+    api.include_router(_open_routes(backend, locked=key is not None))
     service = ChatService(backend, settings, catalogue, store)
     locks = [Depends(BearerKey(key))] if key else []
     api.include_router(_routes(service, catalogue, metrics), dependencies=locks, responses=LOCKED if key else {})
     api.state.end_answers = service.end
     for error, handler in HANDLERS.items():
         api.add_exception_handler(error, handler)
-    api.openapi = lambda: _schema(api, catalogue)  # type: ignore[method-assign]
+    api.openapi = lambda: _schema(api, () if key else catalogue.cards().data)  # type: ignore[method-assign]
     return api
 
 
-def _open_routes(backend: Backend) -> APIRouter:
-    """What is told without a key: nothing of it is worth one."""
+def _open_routes(backend: Backend, *, locked: bool) -> APIRouter:
+    """What is told without a key: nothing of it is worth one.
+
+    Args:
+        locked: all else asks for one; addresses and folders, which errors name, are not told then.
+    """
     router = APIRouter()
 
     @router.get("/health", responses={503: {"model": Health, "description": "No answers can be had now."}})
@@ -126,7 +130,7 @@ def _open_routes(backend: Backend) -> APIRouter:
         """Whether answers can be had."""
         status = backend.status()
         response.status_code = 200 if status.state == "ready" else 503
-        return Health(status="ok" if status.state == "ready" else status.state, detail=status.detail)
+        return Health(status="ok" if status.state == "ready" else status.state, detail="" if locked else status.detail)
 
     @router.get("/version")
     async def version() -> Version:
@@ -169,12 +173,13 @@ def _routes(service: ChatService, catalogue: Catalogue, metrics: Metrics) -> API
     return router
 
 
-def _schema(api: FastAPI, catalogue: Catalogue) -> dict[str, Any]:
-    """The schema, with that of the request that FastAPI does not see, and the names of the models."""
+def _schema(api: FastAPI, cards: Sequence[ModelCard]) -> dict[str, Any]:
+    """The schema, with that of the request that FastAPI does not see, and the names of the models, if they are told."""
     if api.openapi_schema is None:
         schema = FastAPI.openapi(api)
         request = ChatRequest.model_json_schema(ref_template=REFERENCE)
-        request["properties"]["model"] = {"enum": [*(card.id for card in catalogue.cards().data), None]}
+        if cards:
+            request["properties"]["model"] = {"enum": [*(card.id for card in cards), None]}
         chunk = CompletionChunk.model_json_schema(ref_template=REFERENCE)
         schema["components"]["schemas"] |= {**request.pop("$defs"), "ChatRequest": request}
         schema["components"]["schemas"] |= {**chunk.pop("$defs"), "CompletionChunk": chunk}

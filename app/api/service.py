@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,7 +96,7 @@ class ChatService:
 
         streaming = False
         try:
-            asked = await to_thread.run_sync(self._read, body, media, host, limiter=self._readers)
+            asked = await self._read_in_turn(body, media, host)
             head = Head(asked.model)
             steps = self._follower.follow(self._answers(asked))
             if not asked.stream:
@@ -119,6 +120,12 @@ class ChatService:
                 f"model_{status.state}",
                 headers=wait,
             )
+
+    async def _read_in_turn(self, body: bytes, media: RequestMedia, host: str) -> Asked:
+        """See `_read`. A thread that goes on for a client who has hung up keeps its place: it holds the memory."""
+        reading = asyncio.ensure_future(to_thread.run_sync(self._read, body, media, host, limiter=self._readers))
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(reading)
 
     def _read(self, body: bytes, media: RequestMedia, host: str) -> Asked:
         """Check a request and get its media; in a thread, for both may take long."""

@@ -106,7 +106,8 @@ class OpenAIBackend(Backend):
         self, messages: Sequence[Message], params: SamplingParams, user: str = ""
     ) -> Generator[Chunk, None, None]:
         """See `Backend.stream`."""
-        conversation = user or _mark(messages, params)
+        # Of one user, a program for example, there may be many, and each has a cache of its own.
+        conversation = f"{user} {_mark(messages, params)}"
         request, meter = _Request(messages, params), Meter()
         tried: list[Server] = []
         failure: Failure | None = None
@@ -293,7 +294,7 @@ def _merged_defaults(profiles: Sequence[Profile]) -> dict[str, Any]:
 
 
 def _mark(messages: Sequence[Message], params: SamplingParams) -> str:
-    """What tells a conversation of which nobody says whose it is: how it begins."""
+    """What tells a conversation from another one: how it begins."""
     digest = hashlib.sha256(params.system_prompt.encode())
     for part in messages[0].content:
         digest.update(repr(part.text if isinstance(part, Text) else part.source).encode())

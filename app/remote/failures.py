@@ -126,7 +126,8 @@ def _refused(cause: openai.APIStatusError, url: str) -> Failure:
     if _CONTEXT.search(f"{words} {body.get('type')} {body.get('code')}"):
         return _too_long(said)
     if status == 404 or re.search(r"model\b.*(not (found|exist)|does not exist)|is pinned to", words, re.IGNORECASE):
-        return Failure(RequestError(said, Phrase("do_name_model")))
+        # It may have been started anew with another model: counted as down, it is looked at again.
+        return Failure(RequestError(said, Phrase("do_name_model")), server_down=True, elsewhere=True)
     return Failure(RequestError(said, Phrase("do_change_message")))
 
 

@@ -13,6 +13,7 @@ from app.errors import SettingsError
 from app.flags import add_decoding_flags, add_model_flags, option_defaults, pop_decoding_flags
 from app.parsing import Parser
 from app.replicas.plan import ROUTINGS, Plan
+from app.sampling import OPTIONS
 from app.settings import Settings, parse_hosts, parse_size
 from app.texts import Phrase
 from app.texts.languages import Locale, command_locale
@@ -94,6 +95,9 @@ def plan_of(arguments: Mapping[str, Any]) -> Plan:
     return parse_plan([word for name, value in arguments.items() for word in _words(name, value)])
 
 
+SWITCHES = frozenset(option.name for option in OPTIONS if option.type is bool)
+
+
 def _words(name: str, value: Any) -> Iterator[str]:
     flag = f"--{name.replace('_', '-')}"
     for one in value if isinstance(value, list) else [value]:
@@ -101,3 +105,5 @@ def _words(name: str, value: Any) -> Iterator[str]:
             yield flag
         elif str(one).lower() != "false":
             yield from (flag, str(one))
+        elif name.replace("-", "_") in SWITCHES:  # the others are off unless they are given
+            yield f"--no-{flag[2:]}"

@@ -128,6 +128,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "--allow-url-hosts has no effect without --api or --api-only.",
         "没有 --api 或 --api-only 时，--allow-url-hosts 不起作用。",
     ),
+    "key_idle": (
+        "--api-key-env has no effect without --api, --api-only or --backend openai: the page asks for no key.",
+        "没有 --api、--api-only 或 --backend openai 时，--api-key-env 不起作用：页面不要求密钥。",
+    ),
+    "do_auth_or_api": (
+        "Use --auth USER:PASS for the page, or add --api.",
+        "页面请用 --auth USER:PASS，或添加 --api。",
+    ),
     "option_unknown_one": ("Unknown option {name}. Known options: {known}.", "未知选项 {name}。已知选项：{known}。"),
     "flag_wrong": ("--{message}", "--{message}"),
     "base_url_wrong": (

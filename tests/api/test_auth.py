@@ -12,6 +12,8 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from app.api.auth import BearerKey
 from app.api.errors import ApiError
+from app.backends.base import LoadStatus
+from app.backends.echo import EchoBackend
 from tests.api.conftest import Server, asked
 
 LOCKED = ("/v1/models", "/v1/models/Echo", "/metrics")
@@ -56,6 +58,18 @@ def test_the_body_of_a_stranger_is_not_read(locked: Server) -> None:
 def test_whether_it_lives_is_told_to_everybody(locked: Server) -> None:
     for path in ("/health", "/version", "/openapi.json"):
         assert httpx.get(locked.url + path).status_code == 200
+
+
+def test_names_addresses_and_folders_are_told_to_those_with_the_key_alone(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = EchoBackend(adapters=["secret-customer"])
+    monkeypatch.setattr(backend, "status", lambda: LoadStatus("failed", "http://10.1.2.3:8000 does not answer"))
+    monkeypatch.setenv("MY_KEY", "sekret")
+    for variable, told in (("", True), ("MY_KEY", False)):
+        server = serve(backend, api_key_env=variable)
+        said = httpx.get(f"{server.url}/openapi.json").text + httpx.get(f"{server.url}/health").text
+        assert ("secret-customer" in said) is told and ("10.1.2.3" in said) is told
 
 
 def test_without_a_key_nothing_is_asked_for(echo: Server) -> None:

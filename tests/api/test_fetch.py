@@ -20,7 +20,7 @@ MOST = 10_000
 
 
 class Handler(BaseHTTPRequestHandler):
-    """/a.png is a file, /to/URL redirects there, /large is too large, /gone is not there."""
+    """/a.png is a file, /to/URL redirects there, /large is too large, /cut ends too early, /gone is not there."""
 
     def do_GET(self) -> None:
         server: Any = self.server
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = b"x" * (MOST + 1) if self.path == "/large" else picture()
         self.send_response(404 if self.path == "/gone" else 200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) + (self.path == "/cut")))
         self.end_headers()
         self.wfile.write(body)
 
@@ -227,3 +227,13 @@ def test_a_request_may_not_name_this_machine(serve: Any, host: Any) -> None:
     reply = httpx.post(f"{server.url}/v1/chat/completions", json=body)
     assert reply.status_code == 400 and "not on the public internet" in reply.text
     assert host.asked == []
+
+
+def test_a_file_that_ends_too_early_is_none(host: Any) -> None:
+    port = host.server_address[1]
+    assert "ends before the file" in refusal(anywhere([f"127.0.0.1:{port}"]), f"http://127.0.0.1:{port}/cut")
+
+
+def test_a_redirect_to_what_is_no_url_is_refused(host: Any) -> None:
+    port = host.server_address[1]
+    assert "malformed" in refusal(anywhere([f"127.0.0.1:{port}"]), f"http://127.0.0.1:{port}/to/http://[")

@@ -516,7 +516,8 @@ def test_a_conversation_stays_on_its_server_and_others_go_to_the_least_loaded(fa
     first.answer = second.answer = "word"
     homes = [len(first.requests), len(second.requests)]
     for _ in range(3):
-        list(backend.stream([Message.of("user", "more")], options(backend), "b"))
+        turns = [Message.of("user", "tell"), Message.of("assistant", "word"), Message.of("user", "more")]
+        list(backend.stream(turns, options(backend), "b"))
     assert [len(first.requests), len(second.requests)] in ([homes[0] + 3, homes[1]], [homes[0], homes[1] + 3])
 
 
@@ -636,3 +637,30 @@ backend.close()
     output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     said, imported = output.splitlines()
     assert "does not answer" in said and url in said and imported == ""
+
+
+def test_the_conversations_of_one_client_are_shared_out(fake: Serve, start: Start) -> None:
+    """A program, or a page for many, asks as one user."""
+    first, second = fake("vllm"), fake("vllm")
+    first.answer = second.answer = "word " * 2000
+    first.delay = second.delay = 0.01
+    backend = start(first, second)
+    running = []
+    for text in ("one", "two", "three", "four"):
+        stream = backend.stream([Message.of("user", text)], options(backend), "api 127.0.0.1")
+        next(chunk for chunk in stream if chunk.text)
+        running.append(stream)
+    assert first.running == second.running == 2
+    for stream in running:
+        stream.close()
+
+
+def test_a_server_that_was_started_with_another_model_is_looked_at_again(fake: Serve, start: Start) -> None:
+    server = fake("vllm")
+    backend = start(server)
+    assert backend.capabilities.model.startswith("minicpm-v")
+    server.model = "minicpm-o"
+    with pytest.raises(RequestError):
+        chunks_of(backend)
+    assert text_of(chunks_of(backend)) == "one two three four"
+    assert backend.capabilities.model.startswith("minicpm-o")

@@ -144,3 +144,11 @@ def test_help_names_the_flags_that_matter() -> None:
                  "--help-all", "merge"):  # fmt: skip
         assert name in text
     assert max(map(len, text.splitlines())) < 120
+
+
+def test_flags_of_a_new_adapter_are_named_where_one_goes_on() -> None:
+    base = ["--data_path", "x", "--use_cpu", "true", "--use_lora", "true", "--lora_weight_path", "out"]
+    notes = parse_arguments([*base, "--lora_r", "8", "--tune_vision", "true", "--lora_modules_to_save", ""]).notes
+    idle = [note.split()[0] for note in notes if "has its own" in note]
+    assert idle == ["--lora_r", "--tune_vision"]
+    assert not any("has its own" in note for note in parse_arguments(base).notes)

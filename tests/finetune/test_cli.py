@@ -87,7 +87,16 @@ def test_a_folder_of_another_run_is_not_mixed_up(
     argv[argv.index("--output_dir") + 1] = str(tmp_path / "new")
     assert main([*argv, "--resume_from_checkpoint", "true"]) == 2
     assert "has no checkpoint" in capsys.readouterr().err
-    run("minicpm-v-2_6", data, tmp_path / "out", **flags, overwrite_output_dir="true")
+    # A run that starts anew and stops early has the lower number, and is the one to go on from all the same.
+    (tmp_path / "out" / "checkpoint-1").rename(tmp_path / "out" / "checkpoint-1000")
+    run("minicpm-v-2_6", data, tmp_path / "out", **flags, overwrite_output_dir="true",
+        save_strategy="steps", save_steps=1)  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "out").glob("*checkpoint*")) == [
+        "checkpoint-1",
+        "replaced-checkpoint-1000",
+    ]
+    rows = run("minicpm-v-2_6", data, tmp_path / "out", **flags | {"max_steps": 2}, resume_from_checkpoint="true")
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2]
 
 
 def test_merge_by_the_command_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

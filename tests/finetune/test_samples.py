@@ -231,3 +231,44 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b'["\xff"]')
     with pytest.raises(DataError, match="UTF-8"):
         read_samples(path)
+
+
+def test_what_stands_behind_a_list_is_said(tmp_path: Path) -> None:
+    """Two files put one behind the other."""
+    path = tmp_path / "data.json"
+    entry = json.dumps([talk("What?", "A dog.")])
+    path.write_text(f"{entry}\n{entry}\n", "utf-8")
+    with pytest.raises(DataError, match="Extra data in line 2"):
+        read_samples(path)
+    path.write_text(f"{entry}\n\n", "utf-8")
+    assert only(path).fault is None
+
+
+def test_a_system_text_beside_the_messages_goes_first(write_data: Write) -> None:
+    sample = only(write_data(talk("What?", "A dog.", system="Be brief.")))
+    assert sample.messages[0] == Message("system", (Text("Be brief."),))
+    assert [message.role for message in sample.messages] == ["system", "user", "assistant"]
+    assert fault_of(write_data(talk("What?", "A dog.", system=["Be brief."]))).kind == "form"
+
+
+def test_texts_among_parts_have_marks_too(write_data: Write, tmp_path: Path) -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Look at <image> here"}]},
+        {"role": "assistant", "content": "A dog."},
+    ]
+    picture = Image(tmp_path / "a.jpg")
+    assert first(write_data({"images": ["a.jpg"], "messages": messages})) == (
+        Text("Look at"),
+        picture,
+        Text("here"),
+    )
+    inline = [{"type": "image", "image": "a.jpg"}, *messages[0]["content"]]
+    path = write_data({"messages": [{"role": "user", "content": inline}, messages[1]]})
+    assert first(path) == (picture, Text("Look at <image> here"))
+    assert only(path).notes == ("1 marks in the text have no picture and are read as text.",)
+
+
+def test_a_role_of_another_type_spoils_its_line_alone(write_data: Write) -> None:
+    broken = {"messages": [{"role": ["user"], "content": "What?"}, {"role": "assistant", "content": "A dog."}]}
+    samples = read_samples(write_data(broken, talk("What?", "A dog.")))
+    assert [sample.fault and sample.fault.kind for sample in samples] == ["roles", None]

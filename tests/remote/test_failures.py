@@ -47,7 +47,7 @@ def test_long_words_and_data_are_cut() -> None:
     [
         (401, GenerationError, False, False, "--api-key-env"),
         (403, GenerationError, False, False, "--api-key-env"),
-        (404, RequestError, False, False, "--served-model"),
+        (404, RequestError, True, True, "--served-model"),
         (422, RequestError, False, False, "options"),
         (429, BackendBusyError, False, True, "Wait"),
         (500, GenerationError, True, True, "log"),

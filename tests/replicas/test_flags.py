@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_the_arguments_of_serve_run_are_the_same_flags() -> None:
     assert plan_of(given) == parse_plan(words)
     # `serve run KEY=VALUE` gives texts.
     assert plan_of({"model": "m", "device": "cpu", "replicas": "3", "multi-gpus": "true"}).replicas == 3
+
+
+@pytest.mark.parametrize("value", [False, "false", "False"])
+def test_a_switch_of_decoding_can_be_off(value: Any) -> None:
+    plan = plan_of({"model": "m", "device": "cpu", "do_sample": value, "enable-thinking": value})
+    options = plan.settings.option_defaults
+    assert options["do_sample"] is False and options["enable_thinking"] is False
 
 
 def test_help_is_light() -> None:

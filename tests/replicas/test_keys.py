@@ -55,3 +55,8 @@ def test_what_cannot_be_read_has_no_key(body: bytes) -> None:
 
 def test_half_a_character_is_no_error() -> None:
     assert conversation_key(b'{"messages": [{"role": "user", "content": "\\ud800"}]}')
+
+
+def test_what_no_json_reader_can_take_has_none() -> None:
+    deep = 100_000
+    assert conversation_key(b'{"messages": ' + b"[" * deep + b"]" * deep + b"}") == ""
