@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ MAX_PIXELS = 150_000_000  # above the largest common camera (108 megapixels); 45
 ALLOWED = Phrase("image_kinds")
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_BAND = 1 << 20  # pixels of a picture with wide values that are converted at once
 _WHITES = {"F": (1, 255, 65535), "I": (255, 65535)}
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -123,10 +125,20 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _wide_to_grey(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0).clip(min=0)
-    peak = float(values.max())
+    peak = max(float(values.max()) for _, values in _bands(image))
     white = next((white for white in _WHITES.get(image.mode, (65535,)) if peak <= white), peak)
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top, values in _bands(image):
+        grey[top : top + len(values)] = np.rint(values * (255 / white))
+    return Image.fromarray(grey)
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    """First rows, and finite float64 values from 0, (rows, width): all at once they take gigabytes."""
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, np.nan_to_num(np.asarray(band, dtype=np.float64), posinf=0, neginf=0).clip(min=0)
 
 
 def shrunk_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:

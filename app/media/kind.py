@@ -33,11 +33,9 @@ _SIGNATURES: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", FileType(Phrase("kind_png"), "image")),
     (0, b"GIF87a", FileType(Phrase("kind_gif"), "image")),
     (0, b"GIF89a", FileType(Phrase("kind_gif"), "image")),
-    (8, b"WEBP", FileType(Phrase("kind_webp"), "image")),
     (0, b"II*\0", FileType(Phrase("kind_tiff"), "image")),
     (0, b"MM\0*", FileType(Phrase("kind_tiff"), "image")),
     (0, b"\x1a\x45\xdf\xa3", FileType(Phrase("kind_matroska"), "video")),
-    (8, b"AVI ", FileType(Phrase("kind_avi"), "video")),
     (0, b"FLV\x01", FileType(Phrase("kind_flash"), "video")),
     (0, b"OggS", FileType(Phrase("kind_ogg"), "video")),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", FileType(Phrase("kind_wmv"), "video")),
@@ -51,11 +49,15 @@ _SIGNATURES: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\0\0\0\x0cjP  ", FileType(Phrase("kind_jpeg2000"))),
     (0, b"\0\0\0\x0cJXL ", FileType(Phrase("kind_jpegxl"))),
     (0, b"\xff\x0a", FileType(Phrase("kind_jpegxl"))),
-    (8, b"WAVE", FileType(Phrase("kind_wav"))),
     (0, b"ID3", FileType(Phrase("kind_mp3"))),
     (0, b"\xff\xfb", FileType(Phrase("kind_mp3"))),
     (0, b"fLaC", FileType(Phrase("kind_flac"))),
 )
+_RIFF = {
+    b"WEBP": FileType(Phrase("kind_webp"), "image"),
+    b"AVI ": FileType(Phrase("kind_avi"), "video"),
+    b"WAVE": FileType(Phrase("kind_wav")),
+}
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
@@ -68,6 +70,8 @@ def file_type(head: bytes) -> FileType:
     for offset, signature, found in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return found
+    if head[:4] == b"RIFF" and head[8:12] in _RIFF:
+        return _RIFF[head[8:12]]
     return _iso_type(head) or _weakly_signed_type(head) or _text_type(head) or FileType(Phrase("kind_unknown"))
 
 
@@ -120,7 +124,9 @@ def _weakly_signed_type(head: bytes) -> FileType | None:
     """Formats whose signature is a byte or two, so that more than the signature is checked."""
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return FileType(Phrase("kind_bmp"), "image")
-    for start, step in ((0, 188), (4, 192)):  # transport stream; with 4-byte time codes on discs and in cameras
+    # A text with a letter G in the right places may be a playlist, which makes a decoder read what it names.
+    for start, step in ((0, 188), (4, 192)) if not _is_text(head) else ():
+        # Transport stream; with 4-byte time codes on discs and in cameras.
         if len(head) > start + 2 * step and all(head[start + step * packet] == 0x47 for packet in range(3)):
             return FileType(Phrase("kind_ts"), "video")
     return None
@@ -133,7 +139,11 @@ def _text_type(head: bytes) -> FileType | None:
         return FileType(Phrase("kind_svg"))
     if text.startswith((b"<!doctype html", b"<html")):
         return FileType(Phrase("kind_html"))
-    return FileType(Phrase("kind_text")) if b"\0" not in head and _is_utf8(head) else None
+    return FileType(Phrase("kind_text")) if _is_text(head) else None
+
+
+def _is_text(head: bytes) -> bool:
+    return b"\0" not in head and _is_utf8(head)
 
 
 def _is_utf8(head: bytes) -> bool:

@@ -18,6 +18,11 @@ from app.media.frames import fit_pixels
 from app.media.timeline import Stamp, Timeline
 from app.texts import Phrase
 
+# Containers that hold a video themselves. A playlist names other files, of this machine too, and may never end.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,ogg,asf,mpeg,mpegts,mpegvideo,gif"
+_OPTIONS = {"fflags": "+genpts", "format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+# Twice those of 8K. A decoder holds several frames at once.
+MAX_CODED_PIXELS = 67_000_000
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 # What PyAV raises on a damaged file; IndexError when a track begins that the header did not announce.
@@ -42,7 +47,7 @@ class PyAVClip:
 
     def __init__(self, source: Path, check: Check) -> None:
         try:  # "file:" keeps a name from being taken for a protocol; errors drop their cause, which holds the name
-            self._container = av.open(f"file:{source}", options={"fflags": "+genpts"})
+            self._container = av.open(f"file:{source}", options=_OPTIONS)
         except _FAILURES:
             raise _broken() from None
         try:
@@ -180,6 +185,10 @@ def _picture_stream(streams: Sequence[VideoStream]) -> VideoStream:
         raise VideoError(Phrase("video_audio_only"), Phrase("do_attach_track"))
     if moving[0].codec_context is None:
         raise VideoError(Phrase("video_codec"), Phrase("do_convert_h264"))
+    width, height = moving[0].codec_context.width, moving[0].codec_context.height
+    if width * height > MAX_CODED_PIXELS:
+        size = Phrase("pixels", width=width, height=height)
+        raise VideoError(Phrase("video_large", size=size, limit=MAX_CODED_PIXELS / 1e6), Phrase("do_smaller_copy"))
     return moving[0]
 
 

@@ -35,6 +35,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "The image has {size}; allowed are {limit:,.0f} million pixels.",
         "图片有{size}；最多允许 {limit:,.0f} 百万像素。",
     ),
+    "video_large": (
+        "The video's frames have {size}; allowed are {limit:,.0f} million pixels.",
+        "视频的帧有{size}；最多允许 {limit:,.0f} 百万像素。",
+    ),
     "do_smaller_copy": ("Attach a smaller copy.", "请添加较小的副本。"),
     "file_other": (
         "The file is {name}; only images and videos can be attached.",

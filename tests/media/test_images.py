@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from app.errors import ImageError
 from app.media import images
-from app.media.images import read_image
+from app.media.images import read_image, to_rgb
 
 
 def encoded(image: Image.Image, image_format: str, **options: object) -> io.BytesIO:
@@ -176,3 +177,18 @@ def test_other_files_are_refused_with_what_is_allowed(tmp_path: Path, content: b
 def test_a_missing_file_is_an_image_error(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="cannot be read"):
         read_image(tmp_path / "missing.png")
+
+
+def test_wide_values_are_converted_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them at once would take 24 bytes for each pixel."""
+    values = np.random.default_rng(0).integers(0, 65535, (37, 20)).astype(np.uint16)
+    values[-1, -1] = 65535
+    whole = np.asarray(to_rgb(Image.fromarray(values)))
+    monkeypatch.setattr("app.media.images._BAND", 20 * 5)
+    assert np.array_equal(np.asarray(to_rgb(Image.fromarray(values))), whole)
+    assert np.array_equal(whole[..., 0], np.rint(values / 257.0).astype(np.uint8))
+    tracemalloc.start()
+    to_rgb(Image.new("I;16", (1000, 1000), 7))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000

@@ -265,3 +265,26 @@ def test_random_damage_gives_frames_or_a_video_error(tmp_path: Path, name: str) 
         except VideoError as error:
             outcomes.add(bool(error.hint))
     assert outcomes == {True}
+
+
+def test_a_playlist_is_no_video_and_what_it_names_is_not_read(tmp_path: Path) -> None:
+    """Whatever a file's beginning was taken for; without its end mark it would be waited for, for ever."""
+    secret = write_clip(tmp_path / "secret.ts", 20, "libx264", fps=25, options=SHORT_GROUPS)
+    path = tmp_path / "clip.m3u8"
+    for words in (f"#EXTM3U\n#EXTINF:5,\n{secret}\n#EXT-X-ENDLIST\n", f"#EXTM3U\n#EXTINF:5,\n{secret}\n"):
+        path.write_text(words)
+        with pytest.raises(VideoError):
+            PyAVClip(path, lambda: None)
+    listing = tmp_path / "clip.ffconcat"
+    listing.write_text(f"ffconcat version 1.0\nfile {secret.name}\n")
+    with pytest.raises(VideoError):
+        PyAVClip(listing, lambda: None)
+
+
+def test_frames_of_more_pixels_than_memory_is_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "a.mp4", 5, "libx264", fps=25, options=SHORT_GROUPS)
+    monkeypatch.setattr("app.media.video_pyav.MAX_CODED_PIXELS", WIDTH * HEIGHT - 1)
+    with pytest.raises(VideoError, match=rf"{WIDTH} x {HEIGHT} px"):
+        PyAVClip(path, lambda: None)
+    monkeypatch.setattr("app.media.video_pyav.MAX_CODED_PIXELS", WIDTH * HEIGHT)
+    PyAVClip(path, lambda: None).close()
