@@ -65,6 +65,7 @@ class MiniCPMVChat:
         # Checked first: what follows imports PyTorch, which takes seconds.
         settings |= {"multi_gpus": multi_gpus, "adapters": _folders(adapters)}
         chosen = Settings(model=str(model_path), device=str(device), dtype=dtype, **settings)
+        from app.engine.library_chat import LibraryChat
         from app.engine.loader import load_model
 
         loaded = load_model(chosen, lambda fraction, detail: None)
@@ -74,7 +75,8 @@ class MiniCPMVChat:
         self.tokenizer = loaded.processor.tokenizer
         self._family = loaded.family
         self._adapters = loaded.adapters
-        self._parameters = inspect.signature(self.model.chat).parameters
+        self._asked = self.model if hasattr(self.model, "chat") else LibraryChat(loaded)
+        self._parameters = inspect.signature(self._asked.chat).parameters
 
     def chat(self, input: Mapping[str, Any]) -> str:
         """Answer a conversation.
@@ -92,7 +94,7 @@ class MiniCPMVChat:
             ImageError: an image is not base64 or no picture.
             OptionError: the model's `chat` takes no such key, or not this value, or there is no such adapter.
         """
-        return _text(self.model.chat(**self._arguments(input)))
+        return _text(self._asked.chat(**self._arguments(input)))
 
     def stream(self, input: Mapping[str, Any]) -> Iterator[str]:
         """Answer a conversation in pieces as they are generated; closing the iterator ends the generation.
@@ -108,8 +110,8 @@ class MiniCPMVChat:
         """
         arguments = self._arguments(input)
         if "stream" not in self._parameters:
-            return iter([_text(self.model.chat(**arguments))])
-        return filter(None, self.model.chat(**arguments, stream=True))
+            return iter([_text(self._asked.chat(**arguments))])
+        return filter(None, self._asked.chat(**arguments, stream=True))
 
     def _arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         request = parse_request(given)

@@ -1,15 +1,32 @@
-"""What users think of answers, kept in a file of this machine: one line of JSON per rating."""
+"""What users think of answers, kept in a file of this machine: one line of JSON per rating.
+
+All lines of an answer that was rated on one page have the same `id`; the last `liked` holds, and null takes it back.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from app.errors import SettingsError
 from app.texts import Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a user thinks of an answer.
+
+    Attributes:
+        id: of the lines in the file.
+        liked: None once it was taken back.
+    """
+
+    id: str
+    liked: bool | None
 
 
 class FeedbackFile:

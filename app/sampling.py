@@ -78,9 +78,9 @@ class Option:
 
     def _check_number(self, value: Any) -> int | float:
         allowed = Phrase("number_range", type=self.type.__name__, minimum=self.minimum, maximum=self.maximum)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise OptionError(Phrase("option_range", name=self.name, value=value, allowed=allowed))
-        if self.type is int and value != int(value):
+        if isinstance(value, float) and (not isfinite(value) or (self.type is int and value != int(value))):
             raise OptionError(Phrase("option_range", name=self.name, value=value, allowed=allowed))
         assert self.minimum is not None and self.maximum is not None
         if not self.minimum <= value <= self.maximum:

@@ -22,6 +22,7 @@ from app.errors import AppError, ImageError, ModelNotFoundError, OptionError, Re
 from chat import MiniCPMVChat, OmniLMMChat, img2base64
 from tests.adapters import make
 from tests.checkpoints import CHECKPOINTS, family_of, folder
+from tests.families.tiny_native import build
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -384,3 +385,17 @@ def test_adapters_in_other_forms(tmp_path: Path, form: Any) -> None:
     path = make("minicpm-v-2_6", "ours", tmp_path)
     model = MiniCPMVChat(folder("minicpm-v-2_6"), device="cpu", dtype="fp32", adapters=form(path))
     assert model._adapters.names in ((path.name,), ("mine",))
+
+
+@pytest.mark.parametrize("version", ["4.6", "4.7"])
+def test_members_whose_classes_are_the_librarys(version: str, tmp_path: Path) -> None:
+    """They have no `chat` of their own."""
+    model = MiniCPMVChat(build(tmp_path, version), device="cpu", dtype="fp32")
+    given = {"question": json.dumps([say("user", 0, "What is it?")]), **GREEDY}
+    answer = model.chat(given)
+    assert answer and "".join(model.stream({**given, "sampling": True, "top_k": 1})) == model.chat(
+        {**given, "sampling": True, "top_k": 1}
+    )
+    assert model.chat({**given, "image": encoded(1)}) is not None
+    with pytest.raises(OptionError, match="heat"):
+        model.chat({**given, "heat": 1})

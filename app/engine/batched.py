@@ -75,7 +75,11 @@ class BatchedEngine(Queued):
         self._reused: dict[str, int] = {}
         self._decoder = loaded.runner.batched_model()
         self._table = VisionTable(self._decoder.get_input_embeddings(), step_tokens(loaded.device))
-        self._manager = self._make_manager()
+        try:
+            self._manager = self._make_manager()
+        except BaseException:  # another engine may take the model
+            self._decoder.set_input_embeddings(self._table.own)
+            raise
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for work, name in ((self._prepare_all, "batched-prepare"), (self._deliver_all, "batched-deliver"))

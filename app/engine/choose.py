@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from app.engine.compiling import compile_layers
+from app.engine.failures import free_device, is_out_of_memory
 from app.engine.lent import LentEngine, Measure
 from app.engine.loader import LoadedModel, OnStatus
 from app.engine.plain import PlainEngine
 from app.engine.tickets import Place, Ticket
-from app.errors import SettingsError
+from app.errors import OutOfMemoryError, SettingsError
 from app.messages import Message
 from app.sampling import SamplingParams
 from app.texts import Phrase
 
 if TYPE_CHECKING:
     from app.settings import Settings
+
+
+log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
@@ -58,6 +63,7 @@ def make_engine(
 
     Raises:
         SettingsError: what is asked for cannot serve this model here; says why.
+        OutOfMemoryError: the engine that is asked for has no room for its cache.
     """
     obstacle = Phrase("unbatched_lent") if settings.lent_gpu else why_not_batched(loaded)
     if settings.engine == "batched" and obstacle:
@@ -76,13 +82,25 @@ def make_engine(
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
 
-    return BatchedEngine(loaded, settings.video_reader, settings.cache_size, record=record)
+    try:
+        return BatchedEngine(loaded, settings.video_reader, settings.cache_size, record=record)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # Its cache holds one whole context at least; what the plain engine keeps grows with the conversation.
+    free_device()
+    if settings.engine == "batched" or record:
+        raise OutOfMemoryError(Phrase("no_room_for_batches"), Phrase("do_engine_plain_memory"))
+    log.warning(Phrase("note_plain_for_memory"))
+    return PlainEngine(loaded, settings.video_reader, settings.cache_size)
 
 
 def _why_not_compiled(loaded: LoadedModel, plain: bool, obstacle: str) -> str:
     """What keeps a model from being compiled; empty if nothing does."""
     if loaded.adapters.names:
         return Phrase("uncompiled_adapters")
+    if loaded.device.type == "cuda" and getattr(loaded.model, "is_loaded_in_8bit", False):
+        return Phrase("uncompiled_int8")
     if loaded.device.type == "cuda" and plain:
         return Phrase("uncompiled_plain", obstacle=obstacle or Phrase("plain_was_asked"))
     return ""

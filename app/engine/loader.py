@@ -32,6 +32,10 @@ from app.texts import Phrase
 if TYPE_CHECKING:
     from app.settings import Settings
 
+log = logging.getLogger(__name__)
+
+BITSANDBYTES = "bitsandbytes"
+INT4_BLOCK = 64  # weights of an int4 layer with one scale
 OnStatus = Callable[[float | None, str], None]
 
 
@@ -80,8 +84,10 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     device, choice = place(settings, config)
     on_status(0.0, Phrase("loading_model", name=family.name, how=describe(choice, device)))
     with _weight_progress(on_status), readable_errors():
-        arguments = _placement(settings, folder, device, choice, family)
+        arguments = _placement(settings, folder, device, choice, family, published=bool(quantization_of(config)))
         model, processor = runner_class(family).load(folder, family.model_class, **arguments)
+        if choice.quantization == "int4":
+            settle_int4(model, choice.torch_dtype)
         if settings.lent_gpu:
             model.to(device)
         adapters = Adapters(model, settings.adapters)
@@ -105,15 +111,25 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
 
     Raises:
         DeviceError: the settings ask for what this machine cannot do.
+        ModelError: the weights are quantised in a way that is not run here.
         SettingsError: they ask to compile, which it cannot.
     """
     device = choose_device(settings.device)
     if settings.compile:
         require_compiler(device)
-    choice = choose_dtype(settings.dtype, device, "quantization_config" in config)
+    method = quantization_of(config)
+    if method not in ("", BITSANDBYTES):
+        raise ModelError(Phrase("quantization_unknown", method=method), Phrase("do_full_or_engine"))
+    choice = choose_dtype(settings.dtype, device, bool(method))
     if settings.lent_gpu and choice.quantization:
         raise DeviceError(Phrase("lent_quantized", kind=choice.quantization), Phrase("do_name_full"))
     return device, choice
+
+
+def quantization_of(config: Mapping[str, Any]) -> str:
+    """How the weights beside this config.json are quantised already: a method's name, empty if they are not."""
+    quantized = config.get("quantization_config")
+    return str(quantized.get("quant_method", BITSANDBYTES)) if isinstance(quantized, Mapping) else ""
 
 
 def describe(choice: DtypeChoice, device: torch.device) -> str:
@@ -122,33 +138,64 @@ def describe(choice: DtypeChoice, device: torch.device) -> str:
     return Phrase("loading_on", dtype=dtype, device=str(device))
 
 
+def settle_int4(model: Any, dtype: torch.dtype) -> None:
+    """Have a loaded model with int4 layers compute in `dtype`, and by kernels that take the layers' shapes.
+
+    Of a checkpoint that is quantised already the library keeps the precision it was published in. The kernels for CPUs
+    with AVX512-BF16 want outputs in 32s and inputs in whole blocks, which the published int4 towers do not have.
+    """
+    import bitsandbytes
+
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    for layer in model.modules():
+        if isinstance(layer, bitsandbytes.nn.Linear4bit):
+            layer.compute_dtype, layer.compute_type_is_set = dtype, True
+            block = getattr(getattr(layer.weight, "quant_state", None), "blocksize", None) or INT4_BLOCK
+            if layer.out_features % 32 or layer.in_features % block:
+                layer.support_avx512bf16_for_cpu = False
+
+
 def _placement(
-    settings: Settings, folder: Path, device: torch.device, choice: DtypeChoice, family: Family
+    settings: Settings, folder: Path, device: torch.device, choice: DtypeChoice, family: Family, *, published: bool
 ) -> dict[str, Any]:
-    """Arguments of `from_pretrained`: dtype, place and quantisation."""
+    """Arguments of `from_pretrained`: dtype, place and quantisation.
+
+    Args:
+        published: the weights are quantised already, and their config.json says how.
+    """
     several = device.type == "cuda" and (settings.multi_gpus or settings.cpu_offload or settings.max_memory)
     # A GPU that is lent is not there yet; only this thread can pretend it is, and the library loads in several.
     whole = torch.device("cpu") if settings.lent_gpu else device
-    device_map = _device_map(settings, folder, choice, family) if several else {"": whole}
+    device_map = _device_map(settings, folder, device, choice, family) if several else {"": whole}
     arguments: dict[str, Any] = {"dtype": choice.torch_dtype, "device_map": device_map}
     attention = choose_attention(device, choice.torch_dtype)
     if attention != PYTORCHS:
         arguments["attn_implementation"] = attention
-    if choice.quantization:
+    if choice.quantization and not published:
         arguments["quantization_config"] = quantization_config(choice, family)
     return arguments
 
 
-def _device_map(settings: Settings, folder: Path, choice: DtypeChoice, family: Family) -> dict[str, int | str]:
+def _device_map(
+    settings: Settings, folder: Path, device: torch.device, choice: DtypeChoice, family: Family
+) -> dict[str, int | str]:
     """Where each part goes when one GPU is not all there is."""
-    budgets = dict(settings.max_memory) or measure_budgets(settings.cpu_offload)
-    if not settings.multi_gpus:
-        budgets = {device: size for device, size in budgets.items() if device in (0, "cpu")}
-    if not settings.cpu_offload:
-        budgets.pop("cpu", None)
+    home = device.index or 0
+    budgets = dict(settings.max_memory) or measure_budgets(settings.cpu_offload, home)
+    # The library quantises on GPUs alone.
+    spills = settings.cpu_offload and not choice.quantization
+    others = [one for one in budgets if isinstance(one, int) and one != home] if settings.multi_gpus else []
+    order = [home, *others, *(["cpu"] if spills else [])]
+    if home not in budgets:
+        raise DeviceError(Phrase("no_memory_for_first", number=home), Phrase("do_name_first", number=home))
+    budgets = {one: budgets[one] for one in order if one in budgets}
     config = AutoConfig.from_pretrained(folder)
     with torch.device("meta"):
         empty = family.model_class._from_config(config, dtype=choice.torch_dtype)
+    if settings.cpu_offload and not spills:
+        log.warning(Phrase("note_not_offloaded", kind=choice.quantization))
     return spread(empty, empty.get_decoder(), budgets, choice.torch_dtype, choice.quantization)
 
 

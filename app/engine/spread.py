@@ -26,12 +26,16 @@ WORKING_BYTES = int(1.5 * GIB)
 Budgets = Mapping[int | str, int]
 
 
-def measure_budgets(cpu_offload: bool) -> dict[int | str, int]:
-    """Bytes for weights on each visible GPU, from what is free now, and on the CPU if allowed."""
+def measure_budgets(cpu_offload: bool, home: int = 0) -> dict[int | str, int]:
+    """Bytes for weights on each visible GPU, from what is free now, and on the CPU if allowed.
+
+    Args:
+        home: the GPU that has the first part.
+    """
     budgets: dict[int | str, int] = {}
     for index in range(torch.cuda.device_count()):
         free, _ = torch.cuda.mem_get_info(index)
-        budgets[index] = max(0, int(free * USABLE) - (WORKING_BYTES if index == 0 else 0))
+        budgets[index] = max(0, int(free * USABLE) - (WORKING_BYTES if index == home else 0))
     if cpu_offload:
         import psutil
 

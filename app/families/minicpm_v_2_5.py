@@ -111,7 +111,13 @@ class MiniCPMV25(MiniCPMVModel):
 
 def recognises(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is of this family."""
-    return config.get("model_type") == "minicpmv" and str(config.get("version")) == "2.5"
+    if config.get("model_type") != "minicpmv":
+        return False
+    # The first config.json of the model, and the int4 one to this day, give no version; 2.0, which neither does, has
+    # no tower of this kind.
+    tower = config.get("vision_config")
+    unnamed = config.get("version") is None and isinstance(tower, Mapping) and tower.get("model_type") == "idefics2"
+    return unnamed or str(config.get("version")) == "2.5"
 
 
 FAMILY = Family(

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from tokenizers import normalizers
 from torch import Tensor, nn
-from transformers import MistralConfig, MistralForCausalLM, MistralModel
+from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM, MistralModel, PreTrainedTokenizerBase
 from transformers.configuration_utils import SubConfigSpec
 
 from app.errors import CheckpointError, RequestError
@@ -26,6 +27,7 @@ from app.modeling.tower_shape import TowerFromWeights, require
 from app.modeling.vision import Size, encode_pictures
 from app.texts import Phrase
 
+SPACE = "\u2581"  # SentencePiece's sign of one
 TERMINATORS = ("</s>",)
 # Special tokens, none of which shows in an answer.
 HIDDEN = (
@@ -56,6 +58,19 @@ def image_text(grid: Grid | None, query_num: int, image_index: int | None) -> st
 
 class OmniLMMProcessor(SingleImageProcessor):
     """Prompt and image to the model's inputs."""
+
+    @classmethod
+    def read_tokenizer(cls, checkpoint: Any, **hub: Any) -> PreTrainedTokenizerBase:
+        """The tokenizer of a folder or hub id.
+
+        The published repository has no tokenizer.json, and what the library makes of its tokenizer.model lacks the
+        space that every text begins with there.
+        """
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, **hub)
+        if not tokenizer.tokenize("a")[0].startswith(SPACE):
+            spaces = [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
+            tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(spaces)
+        return tokenizer
 
     def cut(self, ids: list[int], max_length: int | None) -> list[int]:
         """As many tokens of a prompt as are kept: the first one and the last ones.

@@ -146,7 +146,9 @@ class NativeRunner(Runner):
         self.prefill(prompt, embeds, cache.get_seq_length(), embeds.shape[1] - 1, cache)
         widen(cache, options.get("num_beams", 1))
         options = {"eos_token_id": self.terminators(), "pad_token_id": 0} | options
-        return self.model.generate(inputs_embeds=embeds, past_key_values=cache, **penalised(options))
+        # A value in the checkpoint's generation_config.json would count too, or again.
+        options = penalised(options) | {"repetition_penalty": 1.0}
+        return self.model.generate(inputs_embeds=embeds, past_key_values=cache, **options)
 
 
 class CanvasRunner(NativeRunner):

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image as PILImage
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer, BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BatchFeature,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    ProcessorMixin,
+)
+from transformers.utils import IMAGE_PROCESSOR_NAME
 
 from app.errors import RequestError
 from app.media.slicing import SlicePlan
 from app.modeling.image_processing import MiniCPMVImageProcessor, as_batch, tgt_sizes_of, to_rgb
 from app.modeling.layout import ImageLayout
 from app.modeling.prompt import IMAGE_PLACEHOLDER, PromptEncoder
+from app.modeling.tokenization import MiniCPMVTokenizerFast
 from app.texts import Phrase
 
 
@@ -74,13 +84,35 @@ class MiniCPMVProcessor(ProcessorMixin):
         # A family that reads images in another way names its own class on its config.
         member: type[MiniCPMVProcessor] = getattr(config, "own_processor", cls)
         image_processor = member.read_image_processor(config, pretrained_model_name_or_path, **hub)
-        tokenizer = tokenizer or AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub)
+        tokenizer = tokenizer or member.read_tokenizer(pretrained_model_name_or_path, **hub)
         return member(image_processor, tokenizer, config.layout)
 
     @classmethod
+    def read_tokenizer(cls, checkpoint: Any, **hub: Any) -> PreTrainedTokenizerBase:
+        """The tokenizer of a folder or hub id, of our class whatever class its tokenizer_config.json names."""
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, **hub)
+        if isinstance(tokenizer, MiniCPMVTokenizerFast):
+            return tokenizer
+        return MiniCPMVTokenizerFast.from_pretrained(checkpoint, **hub)
+
+    @classmethod
     def read_image_processor(cls, config: Any, checkpoint: Any, **hub: Any) -> MiniCPMVImageProcessor:
-        """The image processor of a folder or hub id."""
-        return MiniCPMVImageProcessor.from_pretrained(checkpoint, **hub)
+        """The image processor of a folder or hub id; by the config where the folder has no file for it, as 2.5 in int4.
+
+        Raises:
+            OSError: a hub id, or a folder with a broken file.
+        """
+        folder = Path(str(checkpoint))
+        if not folder.is_dir() or (folder / IMAGE_PROCESSOR_NAME).is_file():
+            return MiniCPMVImageProcessor.from_pretrained(checkpoint, **hub)
+        return MiniCPMVImageProcessor(
+            max_slice_nums=(config.slice_config or {}).get("max_slice_nums", 9),
+            scale_resolution=(config.slice_config or {}).get("scale_resolution", config.image_size),
+            patch_size=config.vision_config.patch_size,
+            image_feature_size=config.query_num,
+            slice_mode=config.slice_mode,
+            use_image_id=getattr(config, "use_image_id", False),
+        )
 
     def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
         """Write `preprocessor_config.json` and the tokenizer files, as published repositories have them."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from app.errors import RequestError
 from app.media.slicing import SlicePlan
@@ -57,6 +58,11 @@ class SingleImageProcessor(MiniCPMVProcessor):
     def read_image_processor(cls, config: Any, checkpoint: Any, **hub: Any) -> MiniCPMVImageProcessor:
         """What the config's fields describe; these repositories have no preprocessor_config.json of their own."""
         return config.image_processor()
+
+    @classmethod
+    def read_tokenizer(cls, checkpoint: Any, **hub: Any) -> PreTrainedTokenizerBase:
+        """The tokenizer of a folder or hub id."""
+        return AutoTokenizer.from_pretrained(checkpoint, **hub)
 
     def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
         """Write the tokenizer files; the model's config.json holds the rest."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,12 +24,19 @@ MESSAGES = "messages.json"
 MAX_ENTRIES = 2100
 MAX_TOTAL = 2 * 1024**3  # bytes of all media
 
+# What a .zip that is none, or a damaged one, makes the library raise.
+UNREAD = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError,
+    OSError, NotImplementedError, EOFError, ValueError,
+)  # fmt: skip
+
 Store = Callable[[bytes], "Image | Video"]  # checks a medium and puts it where media are
 
 
 def write_archive(tree: Tree, title: str, media_id: MediaId, target: BinaryIO) -> None:
     """Write a conversation; what is seen now is in "messages", every version in "conversation"."""
-    names = {path: f"media/{name}" for path, name in named_files(list(tree.turns.values())).items()}
+    # What is shown comes first: Markdown and code, which have nothing else, name the files as they are here.
+    names = {path: f"media/{name}" for path, name in named_files([*tree.path(), *tree.turns.values()]).items()}
     content = {
         "title": title,
         "messages": completion_messages(tree.path(), lambda path: names.get(path, "")),
@@ -57,43 +66,52 @@ def read_archive(source: Path, store: Store, max_file_size: int) -> tuple[str, T
             content = load_json(_read(archive, MESSAGES, MAX_JSON).decode("utf-8", "replace"))
             reader = _Media(archive, store, max_file_size)
             return clean(content.get("title", ""), 1000), _tree(content, reader)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, NotImplementedError, EOFError, ValueError) as error:
+    except UNREAD as error:
         raise RequestError(Phrase("zip_unread"), Phrase("do_choose_made")) from error
     except RuntimeError as error:  # encrypted
         raise RequestError(Phrase("zip_password"), Phrase("do_no_password")) from error
 
 
 class _Media:
-    """Media of an archive by name, each stored once, within what is allowed in all."""
+    """Media of an archive by name, each read once, within what is allowed in all."""
 
     def __init__(self, archive: zipfile.ZipFile, store: Store, limit: int) -> None:
         self._archive, self._store, self._limit, self._left = archive, store, limit, MAX_TOTAL
-        self._known: dict[str, Image | Video] = {}
+        self._known: dict[str, Image | Video | None] = {}
 
     def get(self, name: Any) -> Image | Video | None:
         """The medium of a name; None if it is not there, or is no picture and no clip."""
         if not isinstance(name, str):
             return None
         if name not in self._known:
-            try:
-                data = _read(self._archive, name, min(self._limit, self._left))
-                self._left -= len(data)
-                self._known[name] = self._store(data)
-            except AppError:
-                return None
+            self._known[name] = self._stored(name)
         return self._known[name]
+
+    def _stored(self, name: str) -> Image | Video | None:
+        limit = min(self._limit, self._left)
+        try:
+            data = _begin(self._archive, name, limit + 1)
+            self._left -= min(len(data), limit)  # unpacked is unpacked, of use or not
+            return self._store(data) if len(data) <= limit else None
+        except AppError:
+            return None
 
 
 def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """What an entry holds, whatever size it claims."""
-    try:
-        with archive.open(name) as entry:
-            data = entry.read(limit + 1)
-    except KeyError:
-        raise RequestError(Phrase("zip_lacks", file=MESSAGES), Phrase("do_choose_made")) from None
+    data = _begin(archive, name, limit + 1)
     if len(data) > limit:
         raise RequestError(Phrase("zip_large"), Phrase("do_leave_out"))
     return data
+
+
+def _begin(archive: zipfile.ZipFile, name: str, count: int) -> bytes:
+    """The first so many bytes of an entry."""
+    try:
+        with archive.open(name) as entry:
+            return entry.read(count)
+    except KeyError:
+        raise RequestError(Phrase("zip_lacks", file=MESSAGES), Phrase("do_choose_made")) from None
 
 
 def _tree(content: Json, reader: _Media) -> Tree:
@@ -102,7 +120,10 @@ def _tree(content: Json, reader: _Media) -> Tree:
         return _from_messages(content.get("messages"), reader)
     names = content.get("media")
     listed: Mapping[str, Any] = names if isinstance(names, dict) else {}
-    media: Media = {key: found for key in media_ids(talk) if (found := reader.get(listed.get(key)))}
+    ids = media_ids(talk)
+    if len(ids) > MAX_ENTRIES:
+        raise RequestError(Phrase("zip_many", limit=MAX_ENTRIES), Phrase("do_import_one"))
+    media: Media = {key: found for key in ids if (found := reader.get(listed.get(key)))}
     return read_tree(talk, media)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +24,9 @@ TITLE = 60  # characters
 def to_json(tree: Tree, media_id: MediaId) -> Json:
     """All versions of a conversation; media by their ids alone."""
     turns = [_turn(turn, tree.parents[key], media_id) for key, turn in tree.turns.items()]
-    return {"format": FORMAT, "turns": turns, "chosen": dict(tree.chosen)}
+    # In the order of the turns, as reading has it: what is read and told again is the same text.
+    chosen = {parent: tree.chosen[parent] for parent in tree.parents.values() if parent in tree.chosen}
+    return {"format": FORMAT, "turns": turns, "chosen": chosen}
 
 
 def title_of(tree: Tree) -> str:
@@ -55,11 +57,14 @@ def _turn(turn: Turn, parent: str, media_id: MediaId) -> Json:
     if turn.error:
         form["error"] = {"message": turn.error.message, "hint": turn.error.hint}
     if turn.usage:
-        form["usage"] = {name: value for name, value in asdict(turn.usage).items() if value is not None}
+        usage = asdict(replace(turn.usage, estimate=None))  # what was expected is of no use later
+        form["usage"] = {name: value for name, value in usage.items() if value is not None}
     if turn.notices:
         form["notices"] = [{"kind": notice.kind, "count": notice.count} for notice in turn.notices]
     if turn.params:
         form["params"] = params_json(turn.params)
+    if turn.left_out:
+        form["left_out"] = True
     return form
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeAlias, cast, get_args
 
 from app.errors import AppError, GenerationError, RequestError
@@ -105,6 +105,7 @@ def _turn(item: Any, media: Media) -> tuple[Turn, str]:
         key,
         clean(item.get("thinking", "")),
         read_params(item.get("params")),
+        left_out=item.get("left_out") is True,
     )
     return turn, parent
 
@@ -151,8 +152,9 @@ def _error(error: Any) -> AppError | None:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
-    known = {item.name for item in fields(Usage)}
-    return Usage(**{name: value for name, value in usage.items() if name in known and _is_amount(value)})
+    known = {item.name for item in fields(Usage)} - {"estimate"}
+    amounts = {name: value for name, value in usage.items() if name in known and _is_amount(value)}
+    return replace(Usage(vision_tokens=None), **amounts)  # what is unknown is not written
 
 
 def _is_amount(value: Any) -> bool:

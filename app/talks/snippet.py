@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.backends.base import Capabilities
-from app.messages import FrameChoice, Message, Part, Text, Video
+from app.messages import FrameChoice, Image, Message, Part, Text, Video
 from app.sampling import SamplingParams
 from app.talks.files import file_of, named_files, type_of
 from app.turn import Turn
@@ -29,13 +29,15 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
     chosen = any(
         isinstance(part, Video) and part.choice != FrameChoice() for turn in turns for part in turn.user.content
     )
+    pictures = any(isinstance(part, Image) for turn in turns for part in turn.user.content)
     image = next((_picture(path, names) for path in names), "None") if single else "None"
     lines = [
         "import app.modeling  # of this repository: the Auto classes know the models then",
-        *(["from pathlib import Path", "", "from app.media.video import read_frames"] if clips else []),
+        *(["from pathlib import Path", ""] if names else []),
+        *(["from app.media.images import read_image"] if pictures else []),
+        *(["from app.media.video import read_frames"] if clips else []),
         *(["from app.messages import FrameChoice"] if chosen else []),
         "import torch",
-        "from PIL import Image",
         "from transformers import AutoModel, AutoTokenizer",
         "",
         f'model = AutoModel.from_pretrained({model!r}, dtype="auto", device_map="auto").eval()',
@@ -59,7 +61,9 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
 def openai_code(turns: Sequence[Turn], capabilities: Capabilities, base_url: str) -> str:
     """Code that asks the last turn of a server started with --api."""
     params, names = turns[-1].params or SamplingParams(), named_files(turns)
-    clips = any(isinstance(part, Video) for turn in turns for part in turn.user.content)
+    clips = [part for turn in turns for part in turn.user.content if isinstance(part, Video)]
+    frames = {part.max_frames or params.max_frames for part in clips}
+    chosen = len(frames) > 1 or any(part.choice != FrameChoice() for part in clips)
     model = repr(params.adapter) if params.adapter else "client.models.list().data[0].id"
     system = params.system_prompt.strip()
     lines = [
@@ -72,16 +76,21 @@ def openai_code(turns: Sequence[Turn], capabilities: Capabilities, base_url: str
         *([f'    {{"role": "system", "content": {system!r}}},'] if system else []),
         *(_api_message(message, names) for message in asked(turns)),
         "]",
+        *([_FRAMES] if chosen else []),
         "answer = client.chat.completions.create(",
         f"    model={model},",
         "    messages=messages,",
-        *(f"    {name}={value!r}," for name, value in _api_options(params, capabilities, clips).items()),
+        *(
+            f"    {name}={value!r},"
+            for name, value in _api_options(params, capabilities, max(frames, default=0)).items()
+        ),
         ")",
         "print(answer.choices[0].message.content)",
     ]
     return "\n".join(lines) + "\n"
 
 
+_FRAMES = "# The frames chosen of the clips are not repeated: the API takes one max_frames for all."
 _DATA_URL = ('    return f"data:{kind};base64," + base64.b64encode(Path(file).read_bytes()).decode()',)
 
 
@@ -106,7 +115,7 @@ def _chat_part(part: Part, names: dict[Path, str], params: SamplingParams) -> st
 
 
 def _picture(path: Path, names: dict[Path, str]) -> str:
-    return f'Image.open({names[path]!r}).convert("RGB")'
+    return f"read_image(Path({names[path]!r}))"
 
 
 def _chat_options(params: SamplingParams, capabilities: Capabilities, clips: bool) -> dict[str, object]:
@@ -140,7 +149,12 @@ def _api_part(part: Part, names: dict[Path, str]) -> str:
     return f'{{"type": "{kind}", "{kind}": {{"url": data_url({names[path]!r}, {type_of(path)[1]!r})}}}}'
 
 
-def _api_options(params: SamplingParams, capabilities: Capabilities, clips: bool) -> dict[str, object]:
+def _api_options(params: SamplingParams, capabilities: Capabilities, frames: int) -> dict[str, object]:
+    """Fields of the request.
+
+    Args:
+        frames: the most of one clip; 0 is no clip.
+    """
     options: dict[str, object] = {"max_tokens": params.max_new_tokens}
     extra: dict[str, object] = {"repetition_penalty": params.repetition_penalty}
     if params.do_sample:
@@ -151,9 +165,11 @@ def _api_options(params: SamplingParams, capabilities: Capabilities, clips: bool
         extra["num_beams"] = params.num_beams
     else:
         options["temperature"] = 0
-    media: dict[str, object] = {"max_slice_nums": params.max_slice_nums}
-    if clips:
-        media["max_frames"] = params.max_frames
-    extra["mm_processor_kwargs"] = {k: v for k, v in media.items() if k not in capabilities.hidden_options}
+    media: dict[str, object] = {"max_slice_nums": params.max_slice_nums, "downsample_mode": params.downsample_mode}
+    if frames:
+        media["max_frames"] = frames
+    template: dict[str, object] = {"enable_thinking": params.enable_thinking}
+    for name, options_of in (("mm_processor_kwargs", media), ("chat_template_kwargs", template)):
+        extra[name] = {k: v for k, v in options_of.items() if k not in capabilities.hidden_options}
     kept = {name: value for name, value in extra.items() if value != {} and name not in capabilities.hidden_options}
     return {**options, "extra_body": kept}

@@ -98,6 +98,39 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "--source modelscope 需要软件包 modelscope-hub，但尚未安装。",
     ),
     "do_install_modelscope": ("Install it with: pip install modelscope-hub", "请安装：pip install modelscope-hub"),
+    "quantization_unknown": (
+        "The weights are quantised by {method}, which is not run here; bitsandbytes int4 is.",
+        "权重由 {method} 量化，此处不支持；支持 bitsandbytes int4。",
+    ),
+    "do_full_or_engine": (
+        "Name the full model, with --dtype int4 if need be, or serve this one by vLLM and use --backend openai.",
+        "请指定完整模型（需要时加 --dtype int4），或用 vLLM 提供此模型并使用 --backend openai。",
+    ),
+    "no_memory_for_first": (
+        "--max-memory says nothing of GPU {number}, which takes the first part of the model.",
+        "--max-memory 未说明 GPU {number}，而模型的第一部分在其上。",
+    ),
+    "do_name_first": ("Add {number}=SIZE, or choose another --device.", "请添加 {number}=SIZE，或选择其他 --device。"),
+    "note_not_offloaded": (
+        "--cpu-offload is not used: in {kind} the weights stay on GPUs.",
+        "未使用 --cpu-offload：{kind} 权重只能在 GPU 上。",
+    ),
+    "no_room_for_batches": (
+        "Beside the weights there is no room for a cache of one whole context.",
+        "除权重外，内存放不下一整个上下文的缓存。",
+    ),
+    "do_engine_plain_memory": (
+        "Use --engine plain, whose cache grows with the conversation, or --dtype int4.",
+        "请使用 --engine plain（其缓存随对话增长），或 --dtype int4。",
+    ),
+    "note_plain_for_memory": (
+        "There is no room for many answers at once: they are written one after another (--engine plain).",
+        "内存不足以同时回答多个请求：将逐个回答（--engine plain）。",
+    ),
+    "uncompiled_int8": (
+        "int8 decides on the host which numbers are outliers, which cannot be recorded",
+        "int8 需在主机端判断离群值，无法录制",
+    ),
     "weights_too_large": (
         "The weights need {needed:.2f} GiB, {pinned:.2f} GiB of it on the first device; for weights there is: {have}.",
         "权重需要 {needed:.2f} GiB，其中 {pinned:.2f} GiB 须在第一个设备上；可用于权重的有：{have}。",

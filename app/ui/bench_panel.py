@@ -15,20 +15,23 @@ import gradio as gr
 from app.errors import AppError, OptionError
 from app.media.kind import sniff_kind
 from app.media.video import choose, probe, read_frames
-from app.messages import FrameChoice, Part, Video
+from app.messages import FrameChoice, Video
 from app.sampling import BY_NAME
 from app.talks.choice import LONGEST, RATES, is_within, read_dropped
 from app.texts import Phrase
+from app.turn import Turn
 from app.ui import answering, payloads
 from app.ui.bench_html import bench_html
 from app.ui.bridge import Bridge, add_bridge, not_understood, read_call, whole_number
 from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
+from app.ui.decoding_panel import CONTROLS
 from app.ui.page_state import Page
 from app.ui.transcript import turn_at
 
 THUMBNAIL_PIXELS = 160 * 120
 DRAFTED = "() => { window.talks.redraft(); }"  # the choices are kept with what stands in the message box
+LIMITED = "() => { window.dispatchEvent(new Event('pageframes')); }"  # by hand, by a button or with other options
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,12 @@ def connect_bench(context: Context, bench: Bench, chat: Chat) -> None:
 
     def show(page: Page, text: str, box: Any, *values: Any) -> Any:
         try:
-            call = read_call(text)
-            clips = _clips(payloads.read_draft(box).files)
-            if "clip" in call:
-                clip = clips[whole_number(call, "clip") : whole_number(call, "clip") + 1]
-                for path in clip:
-                    page.choices[path] = changed(page.choices.get(path, FrameChoice()), call)
             most = panel.params(values).max_frames
-            return "".join(_strip(page, path, number, most) for number, path in enumerate(clips))
+            clips = _clips(payloads.read_draft(box).files)
+            refused = _take(page, clips, text, most)
+            strips = "".join(_strip(page, path, number, most) for number, path in enumerate(clips))
+            # The controls show what was refused: the script sets them back. It looks where a class has changed.
+            return strips + (f'<span class="bench-refused at-{monotonic_ns()}"></span>' if refused else "")
         except AppError as error:
             answering.toast(page, error)
             return gr.skip()
@@ -74,16 +75,13 @@ def connect_bench(context: Context, bench: Bench, chat: Chat) -> None:
             call = read_call(text)
             turn, _ = turn_at(page.session, whole_number(call, "index"))
             params = turn.params or panel.params(values)
-            found = frame_time(
-                [part for other in page.session.turns for part in other.user.content if other is turn],
-                whole_number(call, "frame"),
-                params.max_frames,
-            )
+            turns = page.session.turns
+            found = frame_place(turns[: turns.index(turn) + 1], whole_number(call, "frame"), params.max_frames)
             if found is None:
                 return ""
             # The same again would be no change for Gradio.
-            target = escape(json.dumps([call["index"], found]))
-            return f'<span data-at="{monotonic_ns()}" data-seek="{target}"></span>'
+            target = escape(json.dumps(found))
+            return f'<span class="at-{monotonic_ns()}" data-seek="{target}"></span>'
         except AppError as error:
             answering.toast(page, error)
             return gr.skip()
@@ -91,21 +89,33 @@ def connect_bench(context: Context, bench: Bench, chat: Chat) -> None:
     shown = bench.call.connect(context.page, show, [chat.box, *panel.inputs], bench.strips)
     shown.then(None, None, None, js=DRAFTED, **PRIVATE)
     bench.find.connect(context.page, find, panel.inputs, bench.seek)
+    limit = panel.inputs[1 + [option.name for option in CONTROLS].index("max_frames")]
+    limit.change(None, None, None, js=LIMITED, **PRIVATE)
 
 
-def frame_time(parts: Sequence[Part], frame: int, max_frames: int) -> float | None:
-    """Seconds at which frame number `frame`, from 1, of the clips of a message appears; None if there is none."""
-    for part in parts:
-        if isinstance(part, Video):
-            times = choose(part.source, part.max_frames or max_frames, part.choice).times
+def frame_place(turns: Sequence[Turn], frame: int, max_frames: int) -> tuple[int, int, float] | None:
+    """Where frame number `frame`, from 1, of the clips of the last of these turns that has any is seen.
+
+    Returns:
+        The message of `transcript`, the clip in it, both from 0, and seconds in the clip; None if there is none.
+    """
+    for index, turn in reversed(list(enumerate(turns))):
+        clips = [part for part in turn.user.content if isinstance(part, Video)]
+        for number, clip in enumerate(clips):
+            times = choose(clip.source, clip.max_frames or max_frames, clip.choice).times
             if 1 <= frame <= len(times):
-                return times[frame - 1]
+                return 2 * index, number, times[frame - 1]
             frame -= len(times)
+        if clips:
+            break
     return None
 
 
-def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
+def changed(choice: FrameChoice, call: Mapping[str, Any], usual: int) -> FrameChoice:
     """A choice as the strip's controls stand, or with these frames dropped.
+
+    Args:
+        usual: as many frames are taken where the call has no number, which belonged to another mode; or one a second.
 
     Raises:
         RequestError: no such thing. OptionError: a number out of range.
@@ -113,7 +123,8 @@ def changed(choice: FrameChoice, call: Mapping[str, Any]) -> FrameChoice:
     if "dropped" in call:
         return replace(choice, dropped=read_dropped(call["dropped"]))
     start, end = (_seconds(call.get(name)) for name in ("start", "end"))
-    mode, value = call.get("mode"), _seconds(call.get("value"))
+    mode = call.get("mode")
+    value = _seconds(call.get("value", 1 if mode == "fps" else usual))
     if end <= start:
         raise OptionError(Phrase("range_backwards"), Phrase("do_move_end"))
     if mode == "fps":
@@ -134,6 +145,22 @@ def _seconds(value: Any) -> float:
 
 def _clips(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if file.is_file() and sniff_kind(file) == "video"]
+
+
+def _take(page: Page, clips: Sequence[Path], text: str, most: int) -> bool:
+    """Keep what a call changes of a clip; whether it was refused, which the user is told."""
+    try:
+        call = read_call(text)
+        if "clip" in call:
+            number = whole_number(call, "clip")
+            for path in clips[number : number + 1]:
+                choice = page.choices.get(path, FrameChoice())
+                usual = choice.count or len(choose(path, most, replace(choice, dropped=frozenset())).positions)
+                page.choices[path] = changed(choice, call, usual)
+    except AppError as error:
+        answering.toast(page, error)
+        return True
+    return False
 
 
 def _strip(page: Page, path: Path, number: int, most: int) -> str:

@@ -1,9 +1,10 @@
 """Model text made safe for a page that renders Markdown, and back.
 
-Outside fenced code `&` and `<` become entities, so that no tag of the model's (`<style>`, `<img>`) works and its
-`<box>` and `<ref>` stay visible; `![` loses its power to load a picture from elsewhere; nesting is capped, because
-a browser's renderer recurses and a degenerate answer would take the page down. In code an invisible mark after `<`
-does the same where an entity would be shown as such.
+Outside code `&` and `<` become entities, so that no tag of the model's (`<style>`, `<img>`) works and its `<box>` and
+`<ref>` stay visible; `![` loses its power to load a picture from elsewhere; nesting is capped, because a browser's
+renderer recurses and a degenerate answer would take the page down. In code an invisible mark after `<` does the same
+where an entity would be shown as such; it also does where a parser sees no code. Code named mermaid is marked too, for
+the page's parser would take it for HTML.
 """
 
 from __future__ import annotations
@@ -11,20 +12,30 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 JOINER = "\u2060"  # WORD JOINER: invisible, no whitespace; the page's script removes it from what is copied
 MAX_MARKERS = 6  # list and quote markers at the start of a line
 MAX_INDENT = 24  # columns; deeper indentation nests no further
 MAX_DELIMITERS = 200  # emphasis marks and brackets in one paragraph
+MAX_CODE_DELIMITERS = 800  # the same where code is seen that may be none; code has many
 
-_FENCE = re.compile(r"```[\w+#.-]*\n?")
+Kind: TypeAlias = Literal["prose", "fenced", "indented"]
+
+_FENCE = re.compile(r"(```)[\w+#.-]*\n?")
 _FENCE_LIKE = re.compile(r"```|~~~|\r")
+_OPENING = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t>]+)*(`{3,}(?=[^`]*\Z)|~{3,})[^\n]*\n?")
+_ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]")
+_INDENTED = re.compile(r" {0,3}\t| {4}")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_MATH = re.compile(r"\$\$|\\\(|\\\[|\\begin\{")
-_TAG = re.compile(r"<[A-Za-z/!?]|!\[")
+_UNSURE = re.compile(r"\$\$|\\\(|\\\[|\\begin\{|\]:")
+_ACTIVE = re.compile(r"<(?=[A-Za-z/!?])|!(?=\[)|&(?=#?\w+;)")
+_MERMAID = re.compile(r"```mermaid", re.IGNORECASE)
 _MARKERS = re.compile(rf"(?:[ \t]*(?:[-*+>]|\d{{1,9}}[.)])(?=[ \t>]|$)){{{MAX_MARKERS}}}[ \t]*")
 _INDENT = re.compile(rf"[ \t]{{{MAX_INDENT}}}")
 _DELIMITERS = re.compile(r"[*_~\[\]]")
+_ANY_DELIMITERS = re.compile(r"[*_~\[\]]|&(?:amp;)*#(?:42|91|93|95|126);")  # as many before and after escaping
+_PARAGRAPH = re.compile(r"(?:[^\n]+\n?)+")
 _INLINE_CODE = re.compile(r"(?<![`\\])(`{1,2})(?!`)([^`\n]+)(?<!`)\1(?!`)")
 
 
@@ -41,45 +52,78 @@ def escape(text: str, prose: Callable[[str], str] = escape_prose) -> str:
     """
     text = text.replace(JOINER, "")
     exact = _is_unambiguous(text)
-    return "".join(_code(part, exact) if fenced else _prose(part, prose) for fenced, part in _split(text))
+    pieces: list[str] = []
+    for kind, part in _split(text):
+        if kind == "prose":
+            pieces.append(_prose(part, prose))
+        else:
+            pieces.append(part if exact and kind == "fenced" else _cap_lines(_join(part)))
+    return _MERMAID.sub(lambda found: found[0] + JOINER, "".join(pieces))
 
 
 def unescape(markdown: str) -> str:
     """The text that was escaped, or what a user made of it in an edit box."""
     parts = _split(markdown.replace(JOINER, ""))
-    return "".join(part if fenced else _unescape_prose(part) for fenced, part in parts)
+    return "".join(_unescape_prose(part) if kind == "prose" else part for kind, part in parts)
 
 
 def _is_unambiguous(text: str) -> bool:
-    """Whether the page's parser is sure to see the same fences as `_split`; math may swallow one."""
+    """Whether the page's parser is sure to see the same fences as `_split`; math and names of links may swallow one."""
     lines = [line for line in _LINE.findall(text) if _FENCE_LIKE.search(line)]
-    return not _MATH.search(text) and all(_FENCE.fullmatch(line) for line in lines)
+    return not _UNSURE.search(text) and all(_FENCE.fullmatch(line) for line in lines)
 
 
-def _split(text: str) -> list[tuple[bool, str]]:
-    """Pieces of text, True for fenced code at the left margin. An open fence lasts to the end."""
-    pieces: list[tuple[bool, str]] = []
+def _split(text: str) -> list[tuple[Kind, str]]:
+    """Prose, and what is probably code. An open fence lasts to the end."""
+    crowded = _is_crowded(text)
+    opening = _FENCE if crowded else _OPENING
+    pieces: list[tuple[Kind, str]] = []
+    kind: Kind = "prose"
     piece: list[str] = []
-    inside = False
+    fence = ""
+    empty, listed = True, False
+
+    def begin(other: Kind) -> None:
+        nonlocal kind, piece
+        pieces.append((kind, "".join(piece)))
+        kind, piece = other, []
+
     for line in _LINE.findall(text):
-        if inside and line.strip() == "```":
-            pieces.append((True, "".join([*piece, line])))
-            piece, inside = [], False
-        elif not inside and _FENCE.fullmatch(line):
-            pieces.append((False, "".join(piece)))
-            piece, inside = [line], True
-        else:
+        if fence:
             piece.append(line)
-    pieces.append((inside, "".join(piece)))
+            if _closes(line, fence):
+                begin("prose")
+                fence, empty = "", False
+            continue
+        if found := opening.fullmatch(line):
+            begin("fenced")
+            fence = found[1]
+        elif line.strip():
+            deep = not crowded and bool(_INDENTED.match(line))
+            indented = deep and not listed and (empty or kind == "indented")
+            if indented != (kind == "indented"):
+                begin("indented" if indented else "prose")
+            # What is indented after a list belongs to its last item.
+            listed = bool(_ITEM.match(line)) or (listed and not (empty and not line[0].isspace()))
+        empty = not line.strip()
+        piece.append(line)
+    begin("prose")
     return pieces
 
 
-def _code(part: str, exact: bool) -> str:
-    return part if exact else _join(part)
+def _closes(line: str, fence: str) -> bool:
+    """Whether a line ends the code that began with a fence."""
+    end = line.strip(" \t\r\n>")
+    return len(end) >= len(fence) and not end.strip(fence[0])
+
+
+def _is_crowded(text: str) -> bool:
+    """Whether a paragraph would nest too deep if its code were none; only code at the left margin is seen then."""
+    return any(len(_ANY_DELIMITERS.findall(paragraph)) > MAX_CODE_DELIMITERS for paragraph in _PARAGRAPH.findall(text))
 
 
 def _join(code: str) -> str:
-    return _TAG.sub(lambda match: JOINER.join(match[0]), code)
+    return _ACTIVE.sub(lambda found: found[0] + JOINER, code)
 
 
 def _prose(part: str, prose: Callable[[str], str]) -> str:
@@ -114,7 +158,7 @@ def _cap_line(line: str) -> str:
 
 
 def _cap_delimiters(text: str) -> str:
-    return re.sub(r"(?:[^\n]+\n?)+", lambda paragraph: _cap_paragraph(paragraph[0]), text)
+    return _PARAGRAPH.sub(lambda paragraph: _cap_paragraph(paragraph[0]), text)
 
 
 def _cap_paragraph(paragraph: str) -> str:

@@ -9,8 +9,9 @@ from uuid import uuid4
 import gradio as gr
 
 from app.errors import AppError
-from app.feedback import FeedbackFile
+from app.feedback import FeedbackFile, Rating
 from app.placement import marked_text
+from app.turn import Turn
 from app.ui import answering, payloads
 from app.ui.context import PRIVATE
 from app.ui.labels import Label
@@ -28,7 +29,8 @@ def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile,
         send = gr.Button(label("feedback_send"), size="sm")
     rating = gr.State(None)
     handlers = RatingHandlers(file, model)
-    chatbot.like(handlers.rate, page, [row, reason, rating], **PRIVATE)
+    # The component marks the answer at each click, those that follow fast among them.
+    chatbot.like(handlers.rate, page, [row, reason, rating], trigger_mode="multiple", **PRIVATE)
     for trigger in (send.click, reason.submit):
         trigger(handlers.explain, [page, rating, reason], row, **PRIVATE)
 
@@ -41,17 +43,21 @@ class RatingHandlers:
         self._model = model
 
     def rate(self, page: Page, data: gr.EventData) -> tuple[Any, Any, Any]:
-        """Keep a like or a dislike, and ask why."""
+        """Keep a like or a dislike, and ask why; the same once more takes it back."""
         try:
-            record = self._record(page, data)
-            self._file.add(record)
+            turn, _ = turn_at(page.session, payloads.message_index(data._data))
+            before, liked = page.ratings.get(turn.key), payloads.liked(data._data)
+            again = before is not None and before.liked == liked
+            rating = Rating(before.id if before else uuid4().hex, None if again else liked)
+            self._file.add(self._record(turn, rating))
+            page.ratings[turn.key] = rating
         except AppError as error:
             answering.toast(page, error)
             return gr.skip(), gr.skip(), gr.skip()
-        return gr.update(visible=True), "", record["id"]
+        return gr.update(visible=not again), "", None if again else rating.id
 
     def explain(self, page: Page, rating: str | None, reason: str) -> Any:
-        """Keep the reason: a second record of the same id."""
+        """Keep the reason: another record of the same id."""
         try:
             if rating and reason.strip():
                 self._file.add({"id": rating, "reason": reason.strip()[:LONGEST_REASON]})
@@ -61,13 +67,12 @@ class RatingHandlers:
         gr.Info(say("feedback_thanks", page.locale))
         return gr.update(visible=False)
 
-    def _record(self, page: Page, data: gr.EventData) -> dict[str, Any]:
-        turn, _ = turn_at(page.session, payloads.message_index(data._data))
+    def _record(self, turn: Turn, rating: Rating) -> dict[str, Any]:
         return {
-            "id": uuid4().hex,
+            "id": rating.id,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": self._model,
-            "liked": payloads.liked(data._data),
+            "liked": rating.liked,
             "question": marked_text(turn.user.content),
             "answer": turn.answer,
         }

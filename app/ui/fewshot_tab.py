@@ -64,9 +64,10 @@ def connect_fewshot(context: Context, tab: FewShot, chatbot: Any) -> list[Any]:
     handlers = FewShotHandlers(context)
     page = context.page
     tab.add.click(handlers.add, [page, *tab.fields], [chatbot, *tab.fields], **PRIVATE)
-    inputs = [page, tab.image, tab.user, *context.panel.inputs]
-    asked = tab.generate.click(handlers.generate, inputs, context.outputs, **PRIVATE)
-    asked.then(_emptied, page, [tab.image, tab.user], **PRIVATE)
+    question, kept = [tab.image, tab.user], gr.State((None, ""))
+    inputs = [page, *question, *context.panel.inputs]
+    asked = tab.generate.click(handlers.generate, inputs, [*context.outputs, kept], **PRIVATE)
+    asked.success(_emptied, [page, kept, *question], question, **PRIVATE)
     return [asked]
 
 
@@ -87,21 +88,25 @@ class FewShotHandlers:
         return transcript(page), None, "", ""
 
     def generate(self, page: Page, image: str | None, user: str, *controls: Any) -> Iterator[View]:
-        """Ask the real question."""
+        """Ask the real question; the view ends with what was asked."""
         try:
             parts = self._parts(image, user)
             params = self._context.panel.params(controls)
         except AppError as error:
-            yield answering.reject(page, error)
+            yield (*answering.reject(page, error), gr.skip())
             return
-        yield from answering.answer(page, page.session.send(parts, params, self._context.backend))
+        updates = page.session.send(parts, params, self._context.backend)
+        yield from ((*view, (image, user)) for view in answering.answer(page, updates))
 
     def _parts(self, image: str | None, user: str) -> Sequence[Part]:
         return message_parts(user, [Path(image)] if image else [], self._context.max_file_size)
 
 
-def _emptied(page: Page) -> tuple[Any, Any]:
-    """Empty the question once it is answered."""
+def _emptied(page: Page, asked: Sequence[Any], image: str | None, user: str) -> tuple[Any, Any]:
+    """Empty the question once it is answered, but for what was put there meanwhile."""
     turns = page.session.turns
     done = bool(turns) and turns[-1].state == "done" and page.rejected is None
-    return (None, "") if done else (gr.skip(), gr.skip())
+    return (
+        None if done and image == asked[0] else gr.skip(),
+        "" if done and user == asked[1] else gr.skip(),
+    )

@@ -17,7 +17,7 @@ from app.ui import answering, payloads
 from app.ui.attachments import message_parts, with_choices
 from app.ui.bridge import Bridge, add_bridge, read_call
 from app.ui.chat_tab import Chat
-from app.ui.context import Context
+from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS
 from app.ui.fixes import button, fix_buttons, read_fix
 from app.ui.page_state import Page
@@ -67,7 +67,9 @@ def connect_meter(context: Context, meter: Meter, chat: Chat) -> list[Any]:
             yield (*answering.reject(page, error), gr.skip(), gr.skip())
 
     meter.measure.connect(page, measure, [chat.box, *panel.inputs], meter.line)
-    return [meter.fix.connect(page, fix, panel.inputs, [*context.outputs, *controls])]
+    fixed = meter.fix.connect(page, fix, panel.inputs, [*context.outputs, *controls])
+    fixed.then(measure, [page, meter.fix.call, chat.box, *panel.inputs], meter.line, **PRIVATE)
+    return [fixed]
 
 
 def _apply(page: Page, fix: Fix) -> dict[str, int]:
@@ -82,11 +84,11 @@ def _apply(page: Page, fix: Fix) -> dict[str, int]:
 def _line(context: Context, page: Page, draft: payloads.Draft, params: SamplingParams) -> Any:
     """The line for what stands in the box."""
     session = page.session
-    if session.busy:
-        return gr.skip()
     left_out = sum(turn.left_out for turn in session.turns)
     if not draft.text.strip() and not draft.files:
         return _left_out(left_out, page.locale)
+    if session.busy:
+        return gr.skip()
     parts = with_choices(page.choices, message_parts(draft.text, draft.files, context.max_file_size))
     messages = [*session.messages(), Message("user", parts)]
     measured = context.backend.measure(messages, params)

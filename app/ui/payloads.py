@@ -63,6 +63,11 @@ def liked(data: Mapping[str, Any]) -> bool:
         raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
 
 
+def rated(liked: bool) -> Payload:
+    """What marks a message as liked or disliked."""
+    return {"meta": {"feedback": "like" if liked else "dislike"}}
+
+
 def edited_question(parts: Sequence[Part], texts: Sequence[str]) -> str:
     """The question with other texts, as a text with marks at the places of its attachments."""
     if not any(isinstance(part, Text) for part in parts):

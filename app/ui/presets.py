@@ -31,10 +31,10 @@ def connect_presets(context: Context) -> None:
             if call.get("do") == "keep":
                 kept = {"name": call.get("name"), "values": to_values(panel.params(values)), "at": call.get("at")}
                 return [*(gr.skip() for _ in shown), json.dumps(kept)]
-            return [*panel.restore(_wanted(context, call, values))[: len(shown)], gr.skip()]
+            return [*panel.restore(_wanted(context, call, values))[: len(shown)], ""]
         except AppError as error:
             answering.toast(page, error)
-            return [gr.skip() for _ in (*shown, told)]
+            return [*(gr.skip() for _ in shown), ""]  # what was told before is no answer to this
 
     acted = bridge.connect(context.page, act, panel.inputs, [*shown, told])
     acted.then(None, told, None, js=KEEP, **PRIVATE)

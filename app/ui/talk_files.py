@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -67,8 +68,19 @@ class FileHandlers:
         turns = _until(page.session.turns, clean(asked.get("key"), 64))
         capabilities = self._context.backend.capabilities
         url = f"http://127.0.0.1:{self._settings.port}{self._settings.root_path}/v1"
-        codes = [chat_code(turns, capabilities, self._settings.model), openai_code(turns, capabilities, url)]
+        codes = [openai_code(turns, capabilities, url)]
+        if not self._is_in_library():
+            codes.insert(0, chat_code(turns, capabilities, self._settings.model))
         return json.dumps({"python": codes, "at": time.monotonic()}), gr.skip()
+
+    def _is_in_library(self) -> bool:
+        """Whether the model's class is the library's own, which has no `chat`."""
+        if self._settings.backend != "local":
+            return False
+        from app.families import all_families  # not above: an engine elsewhere needs no PyTorch
+
+        name = self._context.backend.capabilities.model
+        return any(family.in_library for family in all_families() if family.name == name)
 
     def _export(self, page: Page, asked: Json) -> tuple[Any, str]:
         tree = read_tree(asked.get("talk"), uploaded_media(asked.get("media"), self._context.max_file_size))
@@ -106,9 +118,12 @@ class FileHandlers:
 
     def _path(self, name: str) -> Path:
         folder = Path(self._folder.name)
-        for old in folder.glob("*/*"):
-            if time.time() - old.stat().st_mtime > KEPT:
-                old.unlink(missing_ok=True)
+        for old in folder.iterdir():
+            with suppress(OSError):  # another export may be removing the same
+                for file in old.iterdir():
+                    if time.time() - file.stat().st_mtime > KEPT:
+                        file.unlink()
+                        old.rmdir()
         (folder / (fresh := new_id())).mkdir()
         return folder / fresh / name
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,10 +24,11 @@ class MediaIds:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[Path, int, int], str] = {}
+        self._last: dict[Path, str] = {}
         self._lock = Lock()
 
     def of(self, path: Path) -> str:
-        """The SHA-256 of a file in hex; empty if it is gone."""
+        """The SHA-256 of a file in hex; of one that is gone the last one, empty if it was never read."""
         try:
             stat = path.stat()
             key = path, stat.st_size, stat.st_mtime_ns
@@ -34,10 +38,11 @@ class MediaIds:
                 with path.open("rb") as file:
                     known = hashlib.file_digest(file, "sha256").hexdigest()
                 with self._lock:
-                    self._ids[key] = known
+                    self._ids[key] = self._last[path] = known
             return known
-        except OSError:
-            return ""
+        except OSError:  # uploads are removed after a day; the browser has the content under this name
+            with self._lock:
+                return self._last.get(path, "")
 
 
 def uploaded_media(given: Any, max_file_size: int) -> dict[str, Image | Video]:
@@ -51,7 +56,7 @@ def uploaded_media(given: Any, max_file_size: int) -> dict[str, Image | Video]:
     media: dict[str, Image | Video] = {}
     for name, path in items:
         try:
-            media[name] = attachment(uploaded_file(path), max_file_size)
+            media[name] = attachment(_used_again(path), max_file_size)
         except (MediaError, ValueError, OSError):
             continue
     return media
@@ -62,7 +67,20 @@ def uploaded_files(given: Any) -> tuple[Path, ...]:
     files: list[Path] = []
     for path in given[:MAX_FILES] if isinstance(given, list) else []:
         try:
-            files.append(uploaded_file(path))
+            files.append(_used_again(path))
         except (MediaError, ValueError, OSError):
             continue
     return tuple(files)
+
+
+def _used_again(given: Any) -> Path:
+    """The file of an upload, which from now on lives as long as a new one.
+
+    Raises:
+        MediaError: no uploaded file.
+    """
+    path = uploaded_file(given)
+    with suppress(OSError):
+        # Gradio counts from the last change of the file's record, which this is; the time that `MediaIds` knows stays.
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    return path

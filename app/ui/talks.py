@@ -22,7 +22,7 @@ from app.session import Session
 from app.settings import Settings
 from app.talks.choice import read_choice
 from app.talks.form import Json, media_of, title_of, to_json
-from app.talks.reading import clean, load_json, read_tree
+from app.talks.reading import MAX_TEXT, clean, load_json, read_tree
 from app.texts import Phrase
 from app.tree import Tree
 from app.ui import answering
@@ -37,7 +37,6 @@ from app.ui.talk_media import MediaIds, uploaded_files, uploaded_media
 from app.ui.texts import say
 
 SAVE_EVERY = 2.0  # seconds between savings of an answer being written
-DRAFT = 200_000  # characters
 NAME = re.compile("[0-9a-f]{32}")  # of a conversation
 TAKE = "async (page) => [page, await window.talks.take()]"
 START = "async (page) => [page, await window.talks.start()]"
@@ -130,15 +129,17 @@ class TalkHandlers:
     def _open(self, page: Page, asked: Json) -> Answer:
         media = uploaded_media(asked.get("media"), self._context.max_file_size)
         tree = read_tree(asked.get("talk"), media) if asked.get("talk") else Tree()
+        draft = _draft(page, asked)
         told = self._put(page, tree, asked)
         turns = page.session.turns
         params = next((turn.params for turn in reversed(turns) if turn.params), None)
         restored = self._context.panel.restore(params) if params else self._kept()
-        return *self._view(page, _draft(page, asked)), *restored, told
+        return *self._view(page, draft), *restored, told
 
     def _new(self, page: Page, asked: Json) -> Answer:
+        draft = _draft(page, asked)
         told = self._put(page, Tree(), asked)
-        return *self._view(page, _draft(page, asked)), *self._kept(), told
+        return *self._view(page, draft), *self._kept(), told
 
     def _name(self, page: Page, asked: Json) -> Answer:
         """A page just opened gets the name that the browser has for it."""
@@ -185,15 +186,15 @@ class TalkHandlers:
 
 
 def _draft(page: Page, asked: Json) -> Draft:
-    """What is to stand in the message box; the frames chosen of its clips go to the page."""
+    """What is to stand in the message box, cut if too long; the frames chosen of its clips go to the page."""
     draft = asked.get("draft")
     if not isinstance(draft, dict):
         return Draft()
-    choices = draft.get("choices")
+    text, choices = draft.get("text"), draft.get("choices")
     for name, choice in list(choices.items())[:MAX_FILES] if isinstance(choices, dict) else []:
         with suppress(AppError):
             page.choices |= dict.fromkeys(uploaded_files([name]), read_choice(choice))
-    return Draft(clean(draft.get("text", ""), DRAFT), uploaded_files(draft.get("files")))
+    return Draft(clean(text[:MAX_TEXT] if isinstance(text, str) else ""), uploaded_files(draft.get("files")))
 
 
 def _wait(page: Page) -> None:

@@ -119,13 +119,18 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "浏览器空间不足，无法保存此对话。请删除旧对话。",
     ),
     "talks_media_full": (
-        "{count} files are too large to be kept in this browser. Delete older conversations.",
+        "Files too large to be kept in this browser: {count}. Delete older conversations.",
         "有 {count} 个文件太大，无法保存在此浏览器中。请删除旧对话。",
     ),
     "talks_failed": ("This browser could not keep the conversation.", "此浏览器无法保存对话。"),
     "upload_failed": (
         "A file could not be uploaded: it is too large, or the connection broke. Attach it again.",
         "文件上传失败：文件过大或连接中断。请重新添加。",
+    ),
+    "talk_upload_failed": (
+        "A file of the conversation could not be uploaded: it is too large, or the connection broke. Nothing has "
+        "changed; try again.",
+        "对话中的文件上传失败：文件过大或连接中断。没有任何改动，请重试。",
     ),
     "talk_import": ("Import a conversation (.zip)", "导入对话（.zip）"),
     "talk_zip": ("Export as .zip", "导出为 .zip"),

@@ -81,6 +81,9 @@ def _answer(turns: Sequence[Turn], page: Page) -> Payload:
         message["actions"] = ["delete"]
     if turn.error:
         message["elem_classes"] = "answer-failed"
+    rating = page.ratings.get(turn.key)
+    if rating and rating.liked is not None:
+        message |= payloads.rated(rating.liked)
     return message
 
 

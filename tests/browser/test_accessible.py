@@ -257,3 +257,15 @@ def test_a_whole_chat_by_keyboard_alone(chat: ChatPage, examples: Path) -> None:
     keys.press("Enter")
     expect(chat.messages).to_have_count(0)
     tab_to(chat, placeholder, "Shift+Tab")
+
+
+def test_a_toast_is_announced_and_a_copy_is_called_so(open_chat) -> None:
+    chat = open_chat("echo", permissions=["clipboard-read", "clipboard-write"])
+    chat.page.evaluate(HEAR)
+    chat.page.evaluate("window.pageToast('Gone.')")
+    heard(chat, "status", "Gone.")
+    expect(chat.page.locator(".page-toast")).not_to_have_attribute("role", "status")
+    answer = chat.ask("hello")
+    answer.get_by_role("button", name="Copy", exact=True).last.click()
+    expect(answer.get_by_role("button", name="Copied", exact=True)).not_to_have_count(0)
+    expect(answer.get_by_role("button", name="Save", exact=True)).to_have_count(0)

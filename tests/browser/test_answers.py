@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def test_a_table_downloads_as_csv(open_chat) -> None:
         answer.get_by_role("button", name="Download the table as CSV").click()
     text = Path(download.value.path()).read_text("utf-8-sig")
     assert text.splitlines() == ["name,count", '"a, ""b""",1', "图 < x,2"]
+
+
+def test_a_table_with_formulas_is_text_for_a_spreadsheet(open_chat) -> None:
+    chat = open_chat("verbatim")
+    rows = ("\\(x^2\\) m", '=HYPERLINK("http://a","b")', "@SUM(A1)", "-3.5", "+1,000", "-", "-A1", "+1e5 %")
+    answer = chat.ask("| value |\n|---|\n" + "".join(f"| {row} |\n" for row in rows))
+    expect(answer.locator("td .katex")).to_have_count(1)
+    with chat.page.expect_download() as download:
+        answer.get_by_role("button", name="Download the table as CSV").click()
+    text = Path(download.value.path()).read_text("utf-8-sig")
+    shown = ["x^2 m", '"\'=HYPERLINK(""http://a"",""b"")"', "'@SUM(A1)", "-3.5", '"+1,000"', "-", "'-A1", "+1e5 %"]
+    assert text.splitlines()[1:] == shown
 
 
 def test_code_and_formulas_need_no_other_host(open_chat) -> None:
@@ -66,6 +79,25 @@ def test_a_rating_and_its_reason_are_kept(open_chat, tmp_path_factory: pytest.Te
     first, second = map(json.loads, file.read_text("utf-8").splitlines())
     assert first["question"] == "rate me" and first["liked"] is False and first["answer"].startswith("Message 1")
     assert second == {"id": first["id"], "reason": "too long"}
+
+
+def test_a_rating_stays_marked_and_is_taken_back(open_chat, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("feedback") / "likes.jsonl"
+    SERVERS["rated again"] = [*DEMO, "--backend", "echo", "--feedback", str(file)]
+    chat = open_chat("rated again")
+    chat.ask("rate me")
+    like = chat.message(1).get_by_role("button", name="Like", exact=True)
+    marked = re.compile("ms-gr-ant-btn-color-primary")
+    like.click()
+    expect(chat.page.get_by_label("Why? (kept on this server)")).to_be_visible()
+    chat.ask("go on")
+    expect(like).to_have_class(marked)
+    like.click()
+    expect(chat.page.get_by_label("Why? (kept on this server)")).to_be_hidden()
+    chat.ask("and on")
+    expect(like).not_to_have_class(marked)
+    first, second = map(json.loads, file.read_text("utf-8").splitlines())
+    assert (first["liked"], second["liked"]) == (True, None) and first["id"] == second["id"]
 
 
 def test_without_a_file_nothing_is_rated(chat) -> None:

@@ -141,3 +141,30 @@ def test_an_upload_that_fails_says_so_and_blocks_nothing(chat, examples: Path) -
     chat.page.unroute("**/upload*")
     expect(chat.ask("Still there?")).to_contain_text("Still there?")
     chat.errors.clear()  # the browser's own of the 413
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_an_attachment_is_removed_by_keyboard(chat, examples: Path, key: str) -> None:
+    chat.attach(examples / "pair_1.png")
+    chat.page.locator(".message-box").get_by_role("button", name="Remove").press(key)
+    expect(chat.page.locator(".message-box [class*=attachment-list-card-status-done]")).not_to_be_visible()
+    expect(chat.box).to_be_focused()
+    expect(chat.box).to_have_value("")
+
+
+def test_enter_that_ends_a_composition_sends_nothing(chat, examples: Path) -> None:
+    uploads: list[Route] = []
+    chat.page.route(re.compile(r"/upload\b"), lambda route: uploads.append(route))
+    chat.choose(examples / "pair_1.png")
+    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(1)
+    chat.write("你好")
+    for composing in ({"isComposing": True}, {"keyCode": 229}):  # of Chrome, of Safari
+        held = chat.box.evaluate(
+            """(box, init) => !box.dispatchEvent(
+                new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...init }))""",
+            composing,
+        )
+        assert not held, composing
+    uploads[0].continue_()
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
+    expect(chat.box).to_have_value("你好")

@@ -67,6 +67,51 @@ def test_frames_clicked_one_after_another_are_all_left_out(chat: ChatPage, examp
     expect(bench(chat)).to_contain_text("8 frames will be sent")
 
 
+def test_another_mode_begins_with_a_number_of_its_own(chat: ChatPage, examples: Path) -> None:
+    chat.attach(examples / "ball.mp4")
+    frames = bench(chat).get_by_role("button")
+    expect(frames).to_have_count(10)
+    mode = bench(chat).get_by_label("How frames are chosen")
+    mode.select_option("scenes")
+    expect(bench(chat).get_by_label("Scene changes")).to_have_value("10")
+    mode.select_option("count")
+    expect(bench(chat).get_by_label("Number of frames")).to_have_value("10")
+    mode.select_option("fps")
+    expect(bench(chat).get_by_label("Frames per second")).to_have_value("1")
+    expect(frames).to_have_count(10)
+
+
+def test_a_number_that_is_refused_does_not_stay(chat: ChatPage, examples: Path) -> None:
+    chat.attach(examples / "ball.mp4")
+    rate = bench(chat).get_by_label("Frames per second")
+    expect(rate).to_have_value("1")
+    for number in ("5000", "6000"):
+        rate.fill(number)
+        rate.press("Tab")
+        expect(chat.page.get_by_text(f"got {number}")).to_be_visible()
+        expect(rate).to_have_value("1")
+
+
+def test_the_strip_follows_max_frames(chat: ChatPage, examples: Path) -> None:
+    chat.attach(examples / "ball.mp4")
+    expect(bench(chat)).to_contain_text("10 frames will be sent")
+    limit = chat.page.locator(".option-max_frames input[type=number]")
+    limit.fill("8")
+    limit.press("Tab")
+    expect(bench(chat)).to_contain_text("8 frames will be sent")
+
+
+def test_a_frame_is_found_in_the_second_clip_and_by_a_later_answer(open_chat, examples: Path) -> None:
+    chat = open_chat("verbatim")
+    chat.ask("Watch [video 1] [video 2]", examples / "ball.mp4", examples / "ball.mp4")
+    answer = chat.ask("In frame 13 and in frame 2.")
+    times = "[...document.querySelectorAll('.conversation video')].map(video => Math.round(video.currentTime))"
+    answer.get_by_role("button", name="Jump to frame 13").click()
+    chat.page.wait_for_function(f"String({times}) === '0,2'")
+    answer.get_by_role("button", name="Jump to frame 2").click()
+    chat.page.wait_for_function(f"String({times}) === '1,2'")
+
+
 def regenerated(chat: ChatPage) -> Locator:
     """The answer once it has been written again, with another seed than before."""
     expect(chat.footers).to_have_count(1)

@@ -84,7 +84,13 @@ def test_places_are_copied_and_downloaded(open_chat, examples: Path) -> None:
 
     bubble.get_by_role("button", name="Copy places as YOLO").click()
     expect(bubble.get_by_role("button", name="Copy places as YOLO")).to_have_text("Copied")
-    assert clipboard(chat).splitlines()[0] == "0 0.300000 0.400000 0.400000 0.400000"
+    lines = clipboard(chat).splitlines()
+    assert lines[0] == "0 0.300000 0.400000 0.400000 0.400000"
+    assert [line.split()[0] for line in lines] == ["0", "1", "1", "2", "3"] and all(
+        len(line.split()) == 5 for line in lines
+    )
+    names = bubble.get_by_role("button", name="Copy places as YOLO").get_attribute("title")
+    assert names == "0: red circle\n1: stars\n2: place 1\n3: place 2"
 
     with chat.page.expect_download() as download:
         bubble.get_by_role("button", name="Download the drawn picture").click()

@@ -130,3 +130,25 @@ def test_a_pasted_screenshot_is_attached(open_chat, place: str) -> None:
     attached(chat, 1)
     chat.send("pasted")
     expect(chat.messages.last).to_contain_text('image 1 of 321x123 px, text "pasted"')
+
+
+def test_the_shutter_has_the_focus_and_no_photo_stays_in_memory(open_with_camera) -> None:
+    chat = open_with_camera()
+    chat.page.evaluate("""() => {
+        window.urls = new Set();
+        const { createObjectURL, revokeObjectURL } = URL;
+        URL.createObjectURL = (blob) => {
+            const url = createObjectURL.call(URL, blob);
+            window.urls.add(url);
+            return url;
+        };
+        URL.revokeObjectURL = (url) => { window.urls.delete(url); revokeObjectURL.call(URL, url); };
+    }""")
+    opened = dialog(chat)
+    expect(opened.get_by_role("button", name="Take a photo")).to_be_focused()
+    chat.page.keyboard.press("Enter")
+    expect(opened.get_by_role("listitem")).to_have_count(1)
+    assert chat.page.evaluate("window.urls.size") == 1
+    chat.page.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    assert chat.page.evaluate("window.urls.size") == 0

@@ -91,3 +91,53 @@ def test_measuring_takes_nothing_away_from_who_types(open_chat, examples: Path) 
     expect(meter(chat)).to_be_visible()
     expect(chat.box).to_have_value(words)
     expect(chat.send_button).to_be_enabled()
+
+
+def test_it_follows_what_is_sent_and_what_is_typed_during_an_answer(chat: ChatPage, examples: Path) -> None:
+    told = chat.page.get_by_text("not known here")
+    chat.attach(examples / "pair_1.png")
+    chat.write("/long 1")
+    expect(told).to_be_visible()
+    chat.send_button.click()
+    expect(chat.stop_button).to_be_visible()
+    expect(told).to_have_count(0)
+    chat.write("and then?")
+    chat.page.wait_for_timeout(1000)  # longer than its pause
+    chat.stop_button.click()
+    chat.idle()
+    expect(told).to_be_visible()
+
+
+def test_turns_that_are_left_out_go_with_the_conversation(chat: ChatPage) -> None:
+    chat.ask("before")
+    chat.send("/oom now")
+    expect(chat.messages.last).to_contain_text("ran out of memory")
+    chat.idle()
+    expect(chat.box).to_have_value("/oom now")  # put back
+    chat.messages.last.get_by_role("button", name="Leave out the first turns: 1").click()
+    chat.write("")
+    chat.page.keyboard.press("Delete")
+    expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
+    chat.button("Clear history").click()
+    expect(chat.messages).to_have_count(0)
+    expect(chat.page.get_by_text("Turns left out: 1")).to_have_count(0)
+
+
+def test_it_follows_the_frames_that_are_chosen(open_chat, examples: Path) -> None:
+    chat = open_chat("tiny")
+    chat.attach(examples / "ball.mp4")
+    chat.write("Where to?")
+    expect(meter(chat)).to_contain_text("attachments 640")
+    chat.page.locator(".bench-frame").first.click()
+    expect(meter(chat)).to_contain_text("attachments 576")
+
+
+def test_a_slider_asks_nothing_where_there_is_nothing_to_measure(chat: ChatPage) -> None:
+    chat.page.evaluate("""() => {
+        window.asked = [];
+        const call = window.callPage;
+        window.callPage = (name, values) => { window.asked.push(name); call(name, values); };
+    }""")
+    chat.page.get_by_role("slider", name="Temperature").press("ArrowRight")
+    chat.page.wait_for_timeout(1000)  # longer than the meter's pause
+    assert chat.page.evaluate("window.asked") == []

@@ -30,6 +30,10 @@ ACTING = {
     "fence in a list": "- a\n  ```\n  x\n<style>*{visibility:hidden!important}</style>",
     "table": "|a|b|\n|-|-|\n|`x|<style>*{visibility:hidden!important}</style>`|",
     "url and backtick": "http://a/`<style>*{visibility:hidden!important}</style>`",
+    "diagram": f'```mermaid\n<img src="{BEACON}.png"><style>*{{visibility:hidden!important}}</style>\n```',
+    "diagram and space": "```mermaid \n<style>*{visibility:hidden!important}</style>\n```",
+    "diagram in a list": f'- ```mermaid\n  &lt;img src="{BEACON}.png"&gt;\n  ```',
+    "name of a link": "[x]:\n```\n<style>*{visibility:hidden!important}</style>\n```",
     "lists": "- " * 1500 + "x",
     "quotes": "> " * 1500 + "x",
     "indentation": "\n".join("  " * depth + "- x" for depth in range(300)),
@@ -115,6 +119,12 @@ def test_code_and_formatting_are_rendered(verbatim) -> None:
     expect(answer.locator("td").first).to_have_text("1")
 
 
+def test_code_in_a_list_shows_what_was_written(verbatim) -> None:
+    say(verbatim, "1. Do:\n\n   ```cpp\n   #include <vector>\n   if (a && b) x;\n   ```\n\nCode:\n\n    a <b> && c\n")
+    shown = [text.replace("\u2060", "").strip() for text in verbatim.message(1).locator("pre code").all_text_contents()]
+    assert shown == ["#include <vector>\nif (a && b) x;", "a <b> && c"]
+
+
 def test_formulas_are_rendered_and_prices_are_not(verbatim) -> None:
     say(verbatim, "It costs $5, not $6: \\(a < b\\) and $$x^2$$")
     expect(verbatim.message(1).locator(".katex")).to_have_count(2)
@@ -136,10 +146,13 @@ def test_an_answer_saved_unchanged_stays_the_same(verbatim) -> None:
 
 def test_code_is_copied_as_it_was_written(open_chat) -> None:
     chat = open_chat("verbatim", permissions=["clipboard-read", "clipboard-write"])
-    say(chat, "use `<b>`")
-    chat.message(1).get_by_role("button", name="Copy", exact=True).last.click()
-    expect_clipboard = "marker\n\nuse `<b>`"
-    assert chat.page.evaluate("navigator.clipboard.readText()") == expect_clipboard
+    for number, text in enumerate(("use `<b>`", "```mermaid\na --> b\n```\n\n1. x\n   ```\n   <b>\n   ```")):
+        say(chat, text)
+        answer = chat.message(2 * number + 1)
+        answer.get_by_role("button", name="Copy", exact=True).last.click()
+        assert chat.page.evaluate("navigator.clipboard.readText()") == "marker\n\n" + text
+    answer.get_by_role("button", name="Edit").click()
+    expect(answer.locator("textarea")).to_have_value("marker\n\n" + text)
 
 
 def test_a_long_answer_in_parts_is_one_to_copy_and_to_edit(verbatim) -> None:

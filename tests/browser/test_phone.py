@@ -114,3 +114,32 @@ def test_the_page_can_be_installed(phone) -> None:
     assert phone.page.evaluate("navigator.serviceWorker.getRegistrations().then(all => all.length)") == 0
     session = phone.page.context.new_cdp_session(phone.page)
     assert session.send("Page.getAppManifest")["errors"] == []
+
+
+def test_zooming_in_does_not_jump_to_the_box(phone) -> None:
+    phone.box.tap()
+    scrolled = """scale => new Promise((resolve) => {
+        Object.defineProperty(visualViewport, "scale", { get: () => scale, configurable: true });
+        Object.defineProperty(visualViewport, "height", { get: () => 300, configurable: true });
+        let count = 0;
+        Element.prototype.scrollIntoView = () => { count += 1; };
+        visualViewport.dispatchEvent(new Event("resize"));
+        requestAnimationFrame(() => requestAnimationFrame(() => resolve(count)));
+    })"""
+    assert phone.page.evaluate(scrolled, 2) == 0
+    assert phone.page.evaluate(scrolled, 1) == 1
+
+
+def test_what_lies_above_the_page_is_reached_by_thumb(phone) -> None:
+    phone.ask("hello")
+    phone.button("Show conversations").click()
+    expect(phone.page.get_by_role("searchbox")).not_to_be_focused()  # the keyboard would cover the list
+    phone.button("More about hello").click()
+    assert phone.page.evaluate(SMALL, [".talk-menu button", TARGET]) == []
+    phone.shoot("phone_menu")
+    phone.page.get_by_role("menuitem", name="Delete").click()
+    assert phone.page.evaluate(SMALL, [".page-toast button", TARGET]) == []
+    phone.shoot("phone_toast")
+    phone.button("Keyboard shortcuts").click()
+    assert phone.page.evaluate(SMALL, [".page-dialog button", TARGET]) == []
+    phone.shoot("phone_dialog")

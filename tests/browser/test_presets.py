@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Locator, expect
 
@@ -35,6 +37,7 @@ def test_presets_are_used_kept_renamed_overwritten_and_deleted(open_chat) -> Non
     number(chat, "Temperature").fill("0.4")
     number(chat, "Temperature").press("Enter")
     save(chat, "Mine", "Overwrite")
+    expect(presets.locator("option:checked")).to_have_text("Mine")
     chat.reload()
     presets.select_option(label="The model's defaults")
     expect(number(chat, "Temperature")).to_have_value("0.7")
@@ -81,3 +84,50 @@ def save(chat: ChatPage, name: str, confirm: str) -> None:
     box.press("Enter")
     expect(chat.page.get_by_role("dialog")).to_have_count(0)
     expect(opener).to_be_focused()
+
+
+def test_a_preset_that_is_refused_is_not_kept(open_chat) -> None:
+    chat: ChatPage = open_chat("echo", locale="en-US")
+    options = chat.page.get_by_role("combobox", name="Presets", exact=True).locator("option")
+    save(chat, "First", "Save")
+    expect(options.filter(has_text="First")).to_have_count(1)
+    chat.page.get_by_label("Seed").fill("abc")
+    save(chat, "Second", "Save")
+    expect(chat.page.get_by_test_id("toast-body")).to_be_visible()
+    chat.page.get_by_label("Seed").fill("7")
+    save(chat, "Third", "Save")
+    expect(options.filter(has_text="Third")).to_have_count(1)
+    expect(options.filter(has_text="Second")).to_have_count(0)
+    assert chat.page.evaluate("JSON.parse(localStorage.getItem('minicpm-v-presets')).Third.seed") == 7
+
+
+def test_what_changes_the_options_otherwise_ends_the_choice(open_chat, examples: Path) -> None:
+    chat: ChatPage = open_chat("echo", locale="en-US")
+    page, presets = chat.page, chat.page.get_by_role("combobox", name="Presets", exact=True)
+
+    def choose(label: str) -> Locator:
+        presets.select_option(label=label)
+        chosen = presets.locator("option:checked")
+        expect(chosen).to_have_text(label)
+        return chosen
+
+    chat.ask("earlier")
+    chosen = choose("Creative")
+    expect(number(chat, "Temperature")).to_have_value("1")
+    page.locator(".option-temperature .reset-button").click()
+    expect(chosen).to_have_text("Choose a preset")
+    choose("Precise")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    expect(chosen).to_have_text("Precise")
+    page.locator(".talk-open").click()
+    expect(chat.messages).to_have_count(2)
+    expect(chosen).to_have_text("Choose a preset")
+    choose("Precise")
+    expect(page.get_by_role("radio", name="Beam Search")).to_be_checked()
+    chat.attach(examples / "pair_1.png")
+    chat.send("/oom")
+    expect(chat.messages.last).to_contain_text("ran out of memory")
+    chat.idle()
+    chat.messages.last.get_by_role("button", name="4 slices per image").click()
+    expect(chosen).to_have_text("Choose a preset")

@@ -89,3 +89,17 @@ def test_it_opens_again(chat: ChatPage) -> None:
         chat.page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)
         expect(chat.messages.last.get_by_role("button", name="What the model saw")).to_be_focused()
+
+
+def test_it_closes_only_by_a_click_beside_it(chat: ChatPage) -> None:
+    chat.ask("hello")
+    dialog = opened(chat)
+    place, text = dialog.bounding_box(), dialog.get_by_role("heading").first.bounding_box()
+    assert place and text
+    chat.page.mouse.move(text["x"] + 4, text["y"] + 4)
+    chat.page.mouse.down()
+    chat.page.mouse.move(place["x"] - 20, text["y"] + 4)
+    chat.page.mouse.up()
+    expect(dialog).to_be_visible()
+    chat.page.mouse.click(place["x"] - 20, place["y"] + 6)
+    expect(dialog).to_have_count(0)

@@ -153,3 +153,16 @@ def test_noise_is_announced(open_chat) -> None:
     chat = open_chat("untrained")
     expect(chat.page.locator(".status-noise")).to_contain_text("never trained")
     expect(open_chat("tiny").page.locator(".status-noise")).to_have_count(0)
+
+
+def test_what_is_typed_while_few_shot_is_answered_stays(chat, examples: Path) -> None:
+    chat.tab("Few Shot")
+    chat.page.locator(".few-shot input[type=file]").set_input_files(examples / "shot_1.png")
+    expect(chat.page.locator(".few-shot img")).to_be_visible()
+    user = chat.page.get_by_label("User")
+    user.fill("/slow one")
+    chat.button("Generate").click()
+    expect(chat.stop_button).to_be_visible()
+    user.fill("typed meanwhile")
+    expect(chat.page.locator(".few-shot img")).to_have_count(0)  # that was asked
+    expect(user).to_have_value("typed meanwhile")

@@ -305,3 +305,281 @@ def test_python_is_not_shown_once_more_by_an_export(own_chat, tmp_path: Path) ->
     waiting.value.save_as(tmp_path / "talk.md")
     chat.ask("and pears")
     expect(chat.page.get_by_role("dialog")).to_have_count(0)
+
+
+CHANGE = "window.talks.change(window.talks.current(), { pinned: true })"  # the list is made anew, as by an answer
+
+
+def test_a_list_made_anew_leaves_alone_who_uses_it(own_chat) -> None:
+    chat, page = own_chat, own_chat.page
+    chat.ask("first")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.ask("second")
+    expect(entries(chat)).to_have_count(2)
+    menu(chat, "first", "Rename")
+    name = page.get_by_label("Name of the conversation")
+    name.press("ControlOrMeta+a")
+    page.keyboard.type("half")
+    page.evaluate(CHANGE)
+    expect(name).to_be_focused()
+    page.keyboard.type(" done")
+    name.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    expect(name).to_have_value("half done")
+    name.press("Enter")
+    expect(entries(chat)).to_have_text(["second", "half done"])
+    expect(page.get_by_role("button", name="half done", exact=True)).to_be_focused()
+
+    more = chat.button("More about second")
+    more.focus()
+    page.evaluate(CHANGE)
+    expect(more).to_be_focused()
+    more.press("Enter")
+    expect(page.get_by_role("menuitem", name="Rename")).to_be_focused()
+    page.evaluate(CHANGE)
+    page.keyboard.press("Escape")
+    expect(more).to_be_focused()
+
+
+def test_what_is_kept_is_not_counted_with_every_part_of_an_answer(own_chat) -> None:
+    chat = own_chat
+    chat.ask("first")
+    expect(chat.page.locator(".talk-room")).to_contain_text("in this browser")
+    chat.page.evaluate("""() => {
+        window.counted = 0;
+        const used = window.talkStore.used;
+        window.talkStore.used = () => { window.counted += 1; return used(); };
+    }""")
+    chat.send("/long 1")
+    expect(chat.stop_button).to_be_visible()
+    chat.page.evaluate(CHANGE)  # puts off what was planned before
+    chat.page.evaluate("window.counted = 0")
+    chat.page.wait_for_timeout(1000)
+    assert chat.page.evaluate("window.counted") == 0
+    chat.stop_button.click()
+    chat.idle()
+    chat.page.wait_for_function("window.counted > 0")
+
+
+def test_escape_closes_what_is_open_and_lets_the_answer_go_on(own_chat, examples: Path) -> None:
+    chat, page = own_chat, own_chat.page
+    chat.ask("first", examples / "pair_1.png")
+    chat.send("/long 1")
+    expect(chat.stop_button).to_be_visible()
+    chat.message(0).locator("img").first.click()
+    preview = page.locator(".ms-gr-ant-image-preview-mask")
+    expect(preview).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(preview).to_have_count(0)
+    chat.message(0).get_by_role("button", name="Delete").click()
+    asked = page.get_by_text("Delete this question and its answer?")
+    expect(asked).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(asked).not_to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})  # the list is a drawer now
+    expect(page.locator(".talk-list")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".talk-list")).not_to_be_visible()
+    expect(chat.stop_button).to_be_visible()
+    page.keyboard.press("Escape")
+    chat.idle()
+
+
+def test_a_dialog_closes_only_by_a_click_beside_it(own_chat) -> None:
+    page = own_chat.page
+    own_chat.button("Keyboard shortcuts").click()
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    place = dialog.bounding_box()
+    page.mouse.click(place["x"] + 6, place["y"] + 6)
+    text = dialog.get_by_text("Stop the answer").bounding_box()
+    page.mouse.move(text["x"] + 4, text["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(place["x"] - 20, text["y"] + 4)
+    page.mouse.up()
+    expect(dialog).to_be_visible()
+    page.mouse.click(place["x"] - 20, place["y"] + 6)
+    expect(dialog).to_have_count(0)
+
+
+def beside(chat):
+    """Another tab of the same browser."""
+    return type(chat)(chat.page.context.new_page(), chat.url)
+
+
+def holds(chat, *texts: str) -> None:
+    """Wait until the browser keeps these questions, and no others, of the conversation that is open."""
+    chat.page.wait_for_function(
+        """async (texts) => {
+            const turns = (await talkStore.get(talks.current()))?.talk.turns || [];
+            const kept = turns.map((turn) => turn.answer && turn.content.at(-1).text).sort();
+            return String(kept) === texts;
+        }""",
+        arg=",".join(sorted(texts)),
+    )
+
+
+def test_a_tab_left_behind_takes_nothing_from_the_other(own_chat) -> None:
+    chat = own_chat
+    chat.ask("another")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.ask("first")
+    holds(chat, "first")
+    other = beside(chat)
+    entries(other).filter(has_text="first").click()
+    expect(other.messages).to_have_count(2)
+    other.ask("second")
+    holds(other, "first", "second")
+
+    chat.page.evaluate(
+        """() => {
+            const { keep } = talks, left = talks.current();
+            talks.keep = (text) => { keep(text); window.leftIsTold ||= JSON.parse(text).id === left; };
+        }"""
+    )
+    entries(chat).filter(has_text="another").click()
+    chat.page.wait_for_function("window.leftIsTold")
+    kept(chat)
+    holds(other, "first", "second")
+
+    entries(chat).filter(has_text="first").click()
+    expect(chat.messages).to_have_count(4)
+    other.ask("third")
+    holds(other, "first", "second", "third")
+    chat.ask("fourth")  # behind the second one as this tab has it
+    holds(chat, "first", "second", "third", "fourth")
+    chat.reload()
+    expect(chat.messages).to_have_count(6)
+    expect(chat.message(4)).to_contain_text("fourth")
+    expect(chat.message(5)).to_contain_text("1/2")
+    chat.message(4).get_by_role("button", name="Delete", exact=True).click()
+    chat.page.locator(".ms-gr-ant-popover").get_by_role("button", name="Delete").click()
+    expect(chat.message(4)).to_contain_text("third")
+    holds(chat, "first", "second", "third")
+    other.page.close()
+
+
+def test_what_two_tabs_wrote_is_put_together(own_chat) -> None:
+    turn = "(key, parent) => ({ key, parent })"
+    merge = f"""([told, kept, keys]) => {{
+        const turn = {turn}, talk = ([turns, chosen]) => ({{ turns: turns.map((it) => turn(...it)), chosen }});
+        const {{ turns, chosen }} = talkMerge(talk(told), kept && talk(kept), new Set(keys));
+        return [turns.map(({{ key, parent }}) => [key, parent]), chosen];
+    }}"""
+
+    def merged(told: list, kept: list | None, keys: str) -> list:
+        return own_chat.page.evaluate(merge, [told, kept, list(keys)])
+
+    told = [[["a", ""], ["b", "a"]], {"": "a", "a": "b"}]
+    assert merged(told, None, "ab") == told
+    deleted = [[*told[0], ["c", "b"]], {**told[1], "b": "c"}]
+    assert merged(told, deleted, "abc") == told
+    assert merged(told, [[["a", ""], ["x", "a"]], {"": "a", "a": "x"}], "ab") == [[*told[0], ["x", "a"]], told[1]]
+    behind = [[["a", ""], ["c", "a"], ["x", "c"]], {"": "a", "a": "c", "c": "x"}]
+    assert merged(told, behind, "abc") == [[*told[0], ["x", "a"]], told[1]]
+    assert merged([[], {}], behind, "ac") == [[["x", ""]], {"": "x"}]
+    assert merged(told, [[["a", ""], ["b", "a"], ["x", "b"], ["y", "x"]], {}], "ab") == [
+        [*told[0], ["x", "b"], ["y", "x"]],
+        {**told[1], "b": "x", "x": "y"},
+    ]
+
+
+def toast(chat, text: str) -> None:
+    expect(chat.page.locator(".page-toast")).to_contain_text(text)
+
+
+def test_a_conversation_without_its_pictures_is_not_opened(own_chat, examples: Path) -> None:
+    chat, gone = own_chat, "**/gradio_api/file=**"
+    chat.ask("What is it?", examples / "pair_1.png")
+    holds(chat, "What is it?")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    kept(chat)
+    chat.page.route(gone, lambda route: route.fulfill(status=404))
+    chat.page.route("**/gradio_api/upload*", lambda route: route.fulfill(status=503))
+    entries(chat).click()
+    toast(chat, "A file of the conversation could not be uploaded")
+    expect(chat.messages).to_have_count(0)
+    menu(chat, "What is it?", "Export as Markdown")
+    toast(chat, "A file of the conversation could not be uploaded")
+    chat.page.evaluate("sessionStorage.setItem('minicpm-v-open', talks.records()[0].id)")
+    chat.reload()
+    toast(chat, "A file of the conversation could not be uploaded")
+    expect(chat.messages).to_have_count(0)
+
+    chat.page.unroute("**/gradio_api/upload*")
+    chat.page.unroute(gone)
+    entries(chat).click()
+    expect(chat.message(0)).to_contain_text("What is it?")
+    assert width(chat.message(0).locator("img").first) == 480
+    chat.errors.clear()  # of the answers above
+
+
+def test_a_picture_that_was_sent_is_no_draft(own_chat, examples: Path) -> None:
+    chat = own_chat
+    chat.ask("What is it?", examples / "pair_1.png")
+    holds(chat, "What is it?")
+    chat.page.wait_for_function("talks.record(talks.current()).draft === null")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    kept(chat)
+    assert chat.page.evaluate("async () => (await talkStore.all()).map((record) => record.draft)") == [None]
+
+
+def test_an_import_that_fails_is_told_of(own_chat, examples: Path, tmp_path: Path) -> None:
+    chat = own_chat
+    chat.ask("What is it?", examples / "pair_1.png")
+    kept(chat)
+    with chat.page.expect_download() as waiting:
+        menu(chat, "What is it?", "Export as .zip")
+    waiting.value.save_as(tmp_path / "talk.zip")
+
+    def choose() -> None:
+        with chat.page.expect_file_chooser() as chooser:
+            chat.button("Import a conversation (.zip)").click()
+        chooser.value.set_files(tmp_path / "talk.zip")
+
+    for answer in (lambda route: route.fulfill(status=413), lambda route: route.abort()):
+        chat.page.route("**/gradio_api/upload*", answer)
+        choose()
+        toast(chat, "A file of the conversation could not be uploaded")
+        chat.page.unroute("**/gradio_api/upload*")
+        chat.page.evaluate("document.querySelector('.page-toast').remove()")
+    chat.errors.clear()
+
+    chat.page.evaluate(
+        """async () => {
+            const request = indexedDB.open("minicpm-v-talks");
+            await new Promise((done) => { request.onsuccess = done; });
+            request.result.transaction("media", "readwrite").objectStore("media").clear();
+            navigator.storage.estimate = async () => ({ quota: 0 });
+        }"""
+    )
+    choose()
+    expect(entries(chat)).to_have_count(2)
+    toast(chat, "too large to be kept")
+
+
+def test_a_draft_being_kept_does_not_bring_a_deleted_conversation_back(own_chat) -> None:
+    chat = own_chat
+    chat.ask("of no use")
+    kept(chat)
+    chat.page.evaluate(
+        """() => {
+            const keepMedia = talkStore.keepMedia;
+            talkStore.keepMedia = async (paths) => {
+                if (Object.keys(paths).length) { window.keeping = true; await new Promise((go) => { window.go = go }); }
+                return keepMedia({});
+            };
+            talks.drafted({ files: ["somewhere.png"] });
+        }"""
+    )
+    chat.page.wait_for_function("window.keeping")
+    menu(chat, "of no use", "Delete")
+    chat.page.evaluate("() => { talkStore.keepMedia = async () => 0; window.go(); }")
+    expect(entries(chat)).to_have_count(0)
+    kept(chat)
+    assert (
+        chat.page.evaluate("async () => (await talkStore.all()).filter(it => it.talk.turns.length && !it.deleted)")
+        == []
+    )

@@ -33,7 +33,8 @@ BROKEN = """async () => {
     const before = looks;
     broken = true;
     document.body.append(document.createElement("p"));
-    for (let tries = 0; looks === before && tries < 500; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let tries = 0; looks === before && tries < 500; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 20));
     broken = false;
     return looks - before;
 }"""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from app.engine.batched import BatchedEngine
-from app.engine.choose import make_engine, why_not_batched
+from app.engine.choose import _why_not_compiled, make_engine, why_not_batched
 from app.engine.loader import load_model
 from app.engine.plain import PlainEngine
-from app.errors import SettingsError
+from app.errors import OutOfMemoryError, SettingsError
 from app.settings import Settings
 from tests.engine.conftest import loaded_model
 from tests.families.tiny_native import build
@@ -55,3 +56,31 @@ def test_what_cannot_be_batched_is_said() -> None:
         names = ("one", "two")
 
     assert "adapters" in why_not_batched(replace(loaded, adapters=Two()))
+
+
+def test_without_room_for_a_whole_context_answers_are_written_one_by_one(
+    closing: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_room(self: BatchedEngine) -> None:
+        self._decoder.set_input_embeddings(self._table)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(BatchedEngine, "_make_manager", no_room)
+    loaded = replace(loaded_model("minicpm-v-2_6"))
+    before = loaded.model.get_input_embeddings()
+    assert type(closing(make_engine(loaded, SETTINGS))) is PlainEngine
+    assert loaded.model.get_input_embeddings() is before and "one after another" in caplog.text
+    with pytest.raises(OutOfMemoryError, match="--engine plain"):
+        make_engine(loaded, replace(SETTINGS, engine="batched"))
+
+
+def test_int8_is_not_recorded() -> None:
+    loaded = loaded_model("minicpm-v-2_6")
+
+    class Int8:
+        is_loaded_in_8bit = True
+
+    quantised = SimpleNamespace(adapters=loaded.adapters, device=torch.device("cuda"), model=Int8())
+    assert "int8" in _why_not_compiled(quantised, False, "")
+    quantised.model = loaded.model
+    assert _why_not_compiled(quantised, False, "") == ""

@@ -7,13 +7,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import bitsandbytes
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoModel, BitsAndBytesConfig
 
-from app.engine.loader import load_model
+from app.engine.device import DtypeChoice
+from app.engine.loader import _device_map, load_model
 from app.errors import CheckpointError, DeviceError, ModelError, ModelNotFoundError, UnsupportedModelError
+from app.families import all_families
+from app.modeling.auto import find_member
 from app.settings import Settings
-from tests.modeling.golden import MODELS, checkpoint
+from tests.modeling.golden import MODELS, change_config, checkpoint
 
 
 def settings(model: Path | str, **changes: Any) -> Settings:
@@ -81,3 +87,76 @@ def test_damaged_weights_are_a_readable_error(tmp_path: Path, damage: str) -> No
 def test_a_gpu_that_is_not_there() -> None:
     with pytest.raises(DeviceError, match="cuda"):
         load_model(settings(checkpoint(MODELS[0]), device="cuda"), quiet)
+
+
+def published_int4(folder: Path) -> Path:
+    """A checkpoint as the published int4 ones are: the tower is quantised too."""
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float16,
+        llm_int8_skip_modules=["out_proj", "kv_proj", "lm_head"],
+    )
+    full = checkpoint("minicpm-v-2_6")
+    AutoModel.from_pretrained(full, dtype=torch.float16, quantization_config=config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"):
+        shutil.copy(full / name, folder / name)
+    return folder
+
+
+def test_a_published_int4_checkpoint_sees(tmp_path: Path) -> None:
+    """Its tower has layers of shapes that some kernels for CPUs do not take."""
+    loaded = load_model(settings(published_int4(tmp_path), dtype="auto"), quiet)
+    shapes = {(layer.in_features, layer.out_features) for layer in loaded.model.vpm.modules()
+              if isinstance(layer, bitsandbytes.nn.Linear4bit)}  # fmt: skip
+    assert any(outputs % 32 or inputs % 64 for inputs, outputs in shapes)
+    layers = [layer for layer in loaded.model.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)]
+    assert {layer.compute_dtype for layer in layers} == {loaded.model.dtype}
+    question = [{"role": "user", "content": [Image.new("RGB", (100, 60), "red"), "What is this?"]}]
+    tokenizer = loaded.processor.tokenizer
+    assert loaded.model.chat(msgs=question, tokenizer=tokenizer, sampling=False, num_beams=1, max_new_tokens=4)
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "fp8"])
+def test_weights_quantised_in_another_way_are_named_before_they_are_read(tmp_path: Path, method: str) -> None:
+    folder = Path(shutil.copytree(checkpoint("minicpm-v-2_6"), tmp_path / "model"))
+    change_config(folder, quantization_config={"quant_method": method, "bits": 4})
+    with pytest.raises(ModelError, match=f"quantised by {method}") as caught:
+        load_model(settings(folder, dtype="auto"), quiet)
+    assert "vLLM" in str(caught.value)
+    change_config(folder, quantization_config=None)
+    assert load_model(settings(folder), quiet).model.dtype == torch.float32
+
+
+def placed(device: str, **changes: Any) -> dict[str, Any]:
+    """The device map of settings, without a GPU."""
+    folder = checkpoint("minicpm-v-2_6")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    dtype = changes.pop("dtype", "fp32")
+    chosen = settings(folder, device=device, dtype=dtype, **changes)
+    choice = DtypeChoice(torch.float32, "int4" if dtype == "int4" else None, ())
+    return _device_map(chosen, folder, torch.device(device), choice, find_member(all_families(), config))
+
+
+def test_the_gpu_that_is_named_has_the_first_part() -> None:
+    much = 10**9
+    assert set(placed("cuda:1", max_memory={1: much}).values()) == {1}
+    assert set(placed("cuda:1", max_memory={0: much, 1: much, "cpu": much}, cpu_offload=True).values()) == {1}
+    both = placed("cuda:1", max_memory={0: much, 1: much}, multi_gpus=True)
+    assert both["vpm"] == 1
+    for missing in ({"cpu": much}, {0: much}):
+        with pytest.raises(DeviceError, match="nothing of GPU 1"):
+            placed("cuda:1", max_memory=missing, cpu_offload=True)
+
+
+def test_what_is_quantised_stays_on_gpus_and_that_is_said(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = {0: 10**9, "cpu": 10**9}
+    spread_over: list[Any] = []
+    monkeypatch.setattr("app.engine.loader.spread", lambda *given: spread_over.append(list(given[2])))
+    placed("cuda", max_memory=budgets, cpu_offload=True)
+    placed("cuda", max_memory=budgets, cpu_offload=True, dtype="int4")
+    assert spread_over == [[0, "cpu"], [0]]
+    assert "--cpu-offload is not used: in int4" in caplog.text

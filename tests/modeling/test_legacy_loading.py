@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoProcessor, AutoTokenizer, BitsAndBytesConfig
 
 from app.engine.spread import spread
 from app.errors import CheckpointError, UnsupportedModelError
@@ -18,7 +19,7 @@ from app.families import all_families
 from app.modeling.auto import find_member
 from app.modeling.timm_vision import TimmVisionConfig
 from tests.modeling.golden import ROOT, change_config, checkpoint, load
-from tests.modeling.legacy import LEGACY, LegacyCase, answer_of
+from tests.modeling.legacy import LEGACY, LegacyCase, answer_of, legacy_cases
 
 by_model = pytest.mark.parametrize("model", LEGACY)
 NAMES = {"minicpm-v-2": "MiniCPM-V 2.0", "minicpm-v-1": "MiniCPM-V 1.0", "omnilmm-12b": "OmniLMM-12B"}
@@ -349,3 +350,13 @@ def change_tokenizer(folder: Path, name: str) -> Path:
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": name}))
     return folder
+
+
+@pytest.mark.parametrize("case", legacy_cases("omnilmm-12b"), ids=str)
+def test_omnilmm_without_tokenizer_json_as_it_is_published(case: LegacyCase, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint("omnilmm-12b"), tmp_path / "model"))
+    (folder / "tokenizer.json").unlink()
+    processor, expected = (AutoProcessor.from_pretrained(one) for one in (folder, checkpoint("omnilmm-12b")))
+    given = case.conversation()
+    ids, wanted = (one.apply_chat_template([given], tokenize=True) for one in (processor, expected))
+    assert torch.equal(ids["input_ids"], wanted["input_ids"])

@@ -181,3 +181,25 @@ def test_placeholders_must_match_the_images() -> None:
     processor = load("minicpm-v-2_6")[2]
     with pytest.raises(RequestError, match=r"1 image placeholders .* for 0 images"):
         processor("(<image>./</image>)")
+
+
+def test_the_int4_repository_of_2_5_says_less_of_itself(copy: Any) -> None:
+    """No version, no preprocessor_config.json, no code, and so a tokenizer class of the library's."""
+    whole = checkpoint("minicpm-llama3-v-2_5")
+    folder = copy("minicpm-llama3-v-2_5")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    del config["version"]
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "preprocessor_config.json").unlink()
+    names = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    names = {key: value for key, value in names.items() if key != "auto_map"}
+    names |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(names), "utf-8")
+    processor, expected = (AutoProcessor.from_pretrained(one) for one in (folder, whole))
+    assert type(processor.tokenizer) is type(expected.tokenizer)
+    for field in ("max_slice_nums", "scale_resolution", "patch_size", "image_feature_size", "use_image_id"):
+        assert getattr(processor.image_processor, field) == getattr(expected.image_processor, field), field
+    ids = expected.tokenizer("Hello , stop .")["input_ids"]
+    assert processor.tokenizer.decode(ids) == expected.tokenizer.decode(ids)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    assert greedy(model, processor.tokenizer) == greedy(load("minicpm-llama3-v-2_5")[0], expected.tokenizer)

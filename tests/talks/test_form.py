@@ -12,6 +12,7 @@ import pytest
 
 from app.errors import AppError, OutOfMemoryError, RequestError
 from app.messages import FrameChoice, Image, Message, Notice, Text, Usage, Video
+from app.meter import Measured
 from app.sampling import SamplingParams
 from app.talks import reading
 from app.talks.choice import choice_json, read_choice
@@ -59,6 +60,31 @@ def test_everything_comes_back() -> None:
     )
     assert (second.state, str(second.error)) == ("failed", "It is full. Send less.")
     assert len(tree.versions(second.key)) == 2
+
+
+@pytest.mark.parametrize(
+    "usage", [Usage(), Usage(9, None, 1, 3), Usage(9, 4, estimate=Measured(9, 4, (4,), 100, 200), memory=5)]
+)
+def test_what_is_read_is_written_the_same(usage: Usage) -> None:
+    turn = Turn(Message.of("user", "q"), "a", "done", usage=usage)
+    data = json.loads(json.dumps(to_json(Tree.of([turn]), media_id)))
+    assert to_json(read_tree(data, {}), media_id) == data
+
+
+def test_versions_are_written_in_the_order_in_which_they_are_read() -> None:
+    first, second, other, new = (Turn(Message.of("user", str(number)), "a", "done") for number in range(4))
+    tree = Tree.of([first, second]).branched(first.key, other).showing(first.key)
+    tree = tree.appended(new).removed(first.key).showing(other.key)
+    data = to_json(tree, media_id)
+    assert json.dumps(to_json(read_tree(data, {}), media_id)) == json.dumps(data)
+
+
+def test_a_turn_that_is_left_out_stays_so() -> None:
+    tree = Tree.of([Turn(Message.of("user", str(left)), "a", "done", left_out=left) for left in (True, False)])
+    data = json.loads(json.dumps(to_json(tree, media_id)))
+    assert [turn.left_out for turn in read_tree(data, {}).path()] == [True, False]
+    change(data, "turns", 1, "left_out", value="yes")
+    assert [turn.left_out for turn in read_tree(data, {}).path()] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +209,10 @@ def test_a_turn_behind_itself_or_twice_is_refused() -> None:
         (["turns", 0, "params"], {"__class__": "x"}),
         (["turns", 0, "params"], [1]),
         (["turns", 0, "params"], {"seed": {"a": 1}}),
+        (["turns", 0, "params"], {"seed": 10**400}),
+        (["turns", 0, "params"], {"temperature": -(10**400)}),
+        (["turns", 0, "params"], {"seed": float("inf")}),
+        (["turns", 0, "usage"], {"estimate": 1}),
     ],
 )
 def test_what_is_beside_the_point_is_left_out(path: list, value: Any) -> None:
@@ -190,7 +220,7 @@ def test_what_is_beside_the_point_is_left_out(path: list, value: Any) -> None:
     change(data, *path, value=value)
     first = read_tree(data, MEDIA).path()[0]
     assert first.answer == "A cat."
-    assert first.usage is None or first.usage.new_tokens in (0, 3)
+    assert first.usage is None or (first.usage.new_tokens in (0, 3) and first.usage.estimate is None)
     if path[-1] == "params":
         assert first.params is None
 

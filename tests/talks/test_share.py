@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.backends.base import Capabilities
 from app.backends.echo import EchoBackend
 from app.errors import AppError, MediaError, RequestError
 from app.media.kind import sniff_kind
@@ -141,6 +142,67 @@ def test_no_zip_is_refused(tmp_path: Path, data: bytes) -> None:
         read_archive(path, lambda data: Image(path), 10)
 
 
+@pytest.mark.parametrize(
+    ("method", "damage"), [(zipfile.ZIP_DEFLATED, 0), (zipfile.ZIP_LZMA, 9), (zipfile.ZIP_BZIP2, 0)]
+)
+def test_a_damaged_zip_is_refused(tmp_path: Path, method: int, damage: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("messages.json", json.dumps({"messages": [{"role": "user", "content": "q" * 999}]}))
+        start = archive.infolist()[0].header_offset + 30 + len("messages.json") + damage
+    data = bytearray(path.read_bytes())
+    data[start : start + 20] = b"\xff" * 20
+    path.write_bytes(data)
+    with pytest.raises(RequestError, match=r"no \.zip"):
+        read_archive(path, Folder(tmp_path), 10**8)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the entries that are unpacked from now on."""
+    opened: list[str] = []
+    real = zipfile.ZipFile.open
+
+    def open_(archive: zipfile.ZipFile, name: Any, *args: Any, **more: Any) -> Any:
+        opened.append(name)
+        return real(archive, name, *args, **more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", open_)
+    return opened
+
+
+def with_media(names: list[str]) -> dict[str, Any]:
+    """What a .zip says that asks for media of these names, each by an id of its own."""
+    content = [{"type": "image", "media": str(number)} for number in range(len(names))]
+    turns = [
+        {"key": f"{start:032x}", "parent": "", "state": "done", "content": content[start : start + 200]}
+        for start in range(0, len(content), 200)
+    ]
+    media = {str(number): name for number, name in enumerate(names)}
+    return {"conversation": {"format": 1, "turns": turns}, "media": media}
+
+
+def test_a_medium_of_no_use_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = zipped(tmp_path / "a.zip", with_media(["big"] * 50 + ["text"] * 50), big=bytes(2000), text=b"no picture")
+    opened = counted(monkeypatch)
+    assert len(read_archive(file, Folder(tmp_path), 1000)[1].turns) == 1
+    assert opened == ["messages.json", "big", "text"]
+
+
+def test_what_is_unpacked_in_vain_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.talks.archive.MAX_TOTAL", 1500)
+    names = [f"big{number}" for number in range(3)]
+    picture = (EXAMPLES / "pair_1.png").read_bytes()[:600]
+    file = zipped(tmp_path / "a.zip", with_media([*names, "small"]), **dict.fromkeys(names, bytes(2000)), small=picture)
+    (turn,) = read_archive(file, Folder(tmp_path), 1000)[1].path()
+    assert turn.user.content == (Text("[missing image]"),) * 4
+
+
+def test_more_media_than_a_zip_may_have_are_refused(tmp_path: Path) -> None:
+    file = zipped(tmp_path / "a.zip", with_media(["cat"] * 2200), cat=b"")
+    with pytest.raises(RequestError, match="more than 2100 files"):
+        read_archive(file, Folder(tmp_path), 1000)
+
+
 def test_a_broken_medium_is_missing(tmp_path: Path) -> None:
     def refuse(data: bytes) -> Image:
         raise MediaError("Broken.")
@@ -165,6 +227,18 @@ def test_markdown() -> None:
     assert "[video_1.mp4](media/video_1.mp4)" in text
 
 
+def test_files_are_called_in_the_zip_as_in_markdown_and_in_code(tmp_path: Path) -> None:
+    old, shown = (Turn(Message.of("user", Image(EXAMPLES / f"pair_{n}.png"), "q"), "a", "done") for n in (1, 2))
+    tree = Tree.of([old]).branched(old.key, shown)
+    stream = io.BytesIO()
+    write_archive(tree, "", name_of, stream)
+    archive = zipfile.ZipFile(stream)
+    assert archive.read("media/image_1.png") == (EXAMPLES / "pair_2.png").read_bytes()
+    assert archive.read("media/image_2.png") == (EXAMPLES / "pair_1.png").read_bytes()
+    assert "media/image_1.png" in to_markdown(tree.path(), "", "You", "Model")
+    assert "image_1.png" in openai_code(tree.path(), EchoBackend().capabilities, "")
+
+
 def test_names_of_files() -> None:
     assert file_name("What is <this>/..?", "zip") == "What-is-this.zip"
     assert file_name("", "md") == "conversation.md" and file_name("这是什么？", "md") == "这是什么.md"
@@ -185,6 +259,33 @@ def run(code: str, folder: Path, turns: list[Turn]) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip()
+
+
+def test_pictures_are_read_as_the_page_reads_them(tmp_path: Path) -> None:
+    code = chat_code(conversation().path(), EchoBackend().capabilities, "somewhere")
+    assert "read_image(Path('image_1.png'))" in code and "PIL" not in code
+    compile(code, "ask.py", "exec")
+    alone = chat_code([Turn(Message.of("user", "q"), "a", "done")], EchoBackend().capabilities, "somewhere")
+    assert "Path" not in alone and "read_" not in alone
+
+
+def test_the_options_that_few_models_have_are_asked_of_the_api() -> None:
+    turns = conversation(enable_thinking=True, downsample_mode="4x", max_frames=32).path()
+    code = openai_code(turns, Capabilities("x", hidden_options=frozenset()), "")
+    assert "'downsample_mode': '4x'" in code and "'chat_template_kwargs': {'enable_thinking': True}" in code
+    code = openai_code(turns, Capabilities("x"), "")
+    assert "downsample_mode" not in code and "chat_template_kwargs" not in code
+
+
+def test_frames_that_the_api_cannot_choose_are_told_of() -> None:
+    def code(*clips: Video) -> str:
+        turn = Turn(Message.of("user", *clips, "q"), "a", "done", params=SamplingParams(max_frames=32))
+        return openai_code([turn], Capabilities("x"), "")
+
+    assert "not repeated" in code(CLIP) and "not repeated" not in code(Video(CLIP.source))
+    assert "'max_frames': 32" in code(Video(CLIP.source)) and "'max_frames': 8" in code(Video(CLIP.source, 8))
+    both = code(Video(CLIP.source, 8), Video(CLIP.source))
+    assert "'max_frames': 32" in both and "not repeated" in both
 
 
 def test_the_openai_call_repeats_the_answer(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from app.ui.escape import JOINER, MAX_DELIMITERS, MAX_MARKERS, escape, unescape
+from app.ui.escape import JOINER, MAX_CODE_DELIMITERS, MAX_DELIMITERS, MAX_MARKERS, escape, unescape
 
 NASTY = {
     "script": "<script>alert(1)</script>",
@@ -44,6 +44,23 @@ DISAGREEMENTS = {
     "carriage return": "```\nx\n```\r<style>*{}</style>",
     "line separator": "```\u2028```\n<style>*{}</style>",
     "backticks in the info": "``` a`b\n<style>*{}</style>",
+    "name of a link before a fence": "[x]:\n```\n<style>*{}</style>\n```",
+    "name of a link around a fence": "[x\n```\ny]: z\n<style>*{}</style>\n```",
+    "open fence in a list": "1. a\n   ```\n   x\n2. b\n<style>*{}</style>",
+    "indented as code below a list": "- a\n\nb\n\n    <style>*{}</style>",
+    "tilde fence that is none": "a\n    ~~~\n<style>*{}</style>",
+    "fence in a quote": "> ```\n<style>*{}</style>\n> ```\n<style>*{}</style>",
+}
+# What the model wrote as code, not at the left margin or with another sign.
+CODE = {
+    "in a list": "1. Do:\n\n   ```cpp\n   {}\n   ```\n",
+    "behind a list marker": "- ```cpp\n  {}\n  ```\n",
+    "in a quote": "> ```\n> {}\n> ```\n",
+    "tildes": "~~~html\n{}\n~~~\n",
+    "words behind the name": "``` python title=x\n{}\n```\n",
+    "four backticks": "````\n```\n{}\n```\n````\n",
+    "indented": "Code:\n\n    {}\n\n    {}\n",
+    "with carriage returns": "```cpp\r\n{}\r\n```\r\n",
 }
 
 
@@ -65,6 +82,38 @@ def test_no_tag_where_parsers_may_disagree(text: str) -> None:
 def test_plain_fenced_code_is_untouched() -> None:
     text = "Look:\n```html\n<b>bold & ![x](y)</b>\n```\n<b>"
     assert escape(text) == "Look:\n```html\n<b>bold & ![x](y)</b>\n```\n&lt;b>"
+
+
+@pytest.mark.parametrize("frame", CODE.values(), ids=CODE.keys())
+def test_code_shows_no_entities(frame: str) -> None:
+    code = "#include <vector> // a && b < c &lt;"
+    text = frame.replace("{}", code) + "\na & b\n"
+    escaped = escape(text)
+    assert escaped.replace(JOINER, "") == frame.replace("{}", code) + "\na &amp; b\n"
+    assert "<v" not in escaped
+    assert unescape(escaped) == text
+
+
+def test_what_is_indented_in_a_list_is_prose() -> None:
+    text = "- a\n\n    <b>\n"
+    assert escape(text) == "- a\n\n    &lt;b>\n"
+
+
+@pytest.mark.parametrize("fence", ["```mermaid\n", "```mermaid \n", "```Mermaid\n", "- ```mermaid\n", "````mermaid\n"])
+def test_code_named_mermaid_is_ordinary_code(fence: str) -> None:
+    text = f"a\n{fence}<style>*{{}}</style>\n```\n"
+    escaped = escape(text)
+    assert "```mermaid\n" not in escaped.lower() and "```mermaid " not in escaped.lower()
+    assert unescape(escaped) == text
+
+
+def test_nesting_is_capped_where_code_may_be_none() -> None:
+    text = "a\n    ~~~\n" + "*a " * MAX_CODE_DELIMITERS + "a\n    ~~~\n" + "*a " * MAX_DELIMITERS
+    escaped = escape(text)
+    assert escaped.count("*") <= MAX_DELIMITERS + 1
+    assert unescape(escaped) == text
+    text = "~~~\n" + "- " * 1500 + "x"
+    assert escape(text) == "~~~\n" + "- " * MAX_MARKERS + JOINER + "- " * (1500 - MAX_MARKERS) + "x"
 
 
 def test_inline_code_shows_no_entities() -> None:
@@ -123,6 +172,9 @@ def test_any_text_comes_back() -> None:
         "$$",
         "```py\n",
         "\n```\n",
+        "\n\n    ",
+        "~~~\n",
+        "mermaid\n",
         "é",
     ]
     source = random.Random(0)

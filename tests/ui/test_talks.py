@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,16 @@ import gradio as gr
 import pytest
 from gradio.utils import get_upload_folder
 
+from app.backends.base import Capabilities
 from app.backends.echo import EchoBackend
 from app.messages import FrameChoice, Image, Text, Video
 from app.sampling import SamplingParams
+from app.settings import Settings
+from app.ui import talk_files
 from app.ui.context import Context
 from app.ui.decoding_panel import DecodingPanel
 from app.ui.page_state import Page, new_id
+from app.ui.talk_files import FileHandlers
 from app.ui.talk_media import MediaIds, uploaded_files, uploaded_media
 from app.ui.talks import TalkHandlers
 
@@ -132,6 +139,16 @@ def test_the_frames_chosen_of_a_clip_in_a_draft_come_back(handlers: TalkHandlers
     assert view[1]["value"]["files"] == [str(clip)]
 
 
+def test_a_draft_that_is_too_long_is_cut(handlers: TalkHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.ui.talks.MAX_TEXT", 10)
+    page, name = Page(), new_id()
+    draft = {"text": "half a question", "files": []}
+    view = handlers.act(page, json.dumps({"do": "open", "id": name, "draft": draft}))
+    assert (page.talk, view[1]["value"]["text"]) == (name, "half a que")
+    draft["text"] = 7  # type: ignore[assignment]
+    assert handlers.act(page, json.dumps({"do": "new", "id": name, "draft": draft}))[1]["value"] is None
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -168,6 +185,81 @@ def test_nothing_but_uploads_is_opened(uploads: Path, picture: Path, tmp_path: P
 
 def test_a_file_that_is_gone_has_no_name(tmp_path: Path) -> None:
     assert MediaIds().of(tmp_path / "gone.png") == ""
+
+
+def test_a_picture_keeps_its_name_when_the_upload_was_removed(handlers: TalkHandlers, picture: Path) -> None:
+    page = asked_page(picture)
+    kept = told(handlers, page)
+    picture.unlink()
+    assert told(handlers, page) == kept
+    left = json.loads(handlers.act(page, json.dumps({"do": "new", "id": new_id()}))[-1])
+    assert left["talk"] == kept["talk"]
+
+
+def test_an_upload_that_is_opened_again_lives_on(picture: Path) -> None:
+    before = picture.stat()
+    time.sleep(0.05)
+    assert uploaded_media({"a": str(picture)}, 10**7)
+    opened = picture.stat()
+    assert opened.st_ctime_ns > before.st_ctime_ns and opened.st_mtime_ns == before.st_mtime_ns
+    time.sleep(0.05)
+    assert uploaded_files([str(picture)])
+    assert picture.stat().st_ctime_ns > opened.st_ctime_ns
+
+
+class Named(EchoBackend):
+    """A model of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(delay=0)
+        self.name = name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, model=self.name)
+
+
+def file_handlers(backend: EchoBackend, settings: Settings) -> FileHandlers:
+    with gr.Blocks():
+        panel = DecodingPanel(backend.capabilities, {}, lambda key: key)
+        context = Context(backend, gr.State(), panel, (), gr.State(), 10**7)
+        return FileHandlers(context, settings, MediaIds(), gr.File())
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "count"),
+    [("MiniCPM-V 4.6", "local", 1), ("MiniCPM-V 2.6", "local", 2), ("Echo", "echo", 2)],
+)
+def test_a_model_of_the_library_has_no_chat_to_call(picture: Path, name: str, backend: str, count: int) -> None:
+    page = asked_page(picture)
+    handlers = file_handlers(Named(name), Settings(model="x", backend=backend))
+    text, _ = handlers.give(page, json.dumps({"do": "python", "key": page.session.turns[0].key}))
+    codes = json.loads(text)["python"]
+    assert len(codes) == count and "client.chat.completions" in codes[-1]
+    assert ("model.chat" in codes[0]) is (count == 2)
+
+
+def test_exported_files_go_with_their_folders() -> None:
+    handlers = file_handlers(EchoBackend(delay=0), Settings(model="x", backend="echo"))
+    old, new = handlers._path("old.md"), handlers._path("new.md")
+    old.write_text("a")
+    new.write_text("b")
+    os.utime(old, (0, 0))
+    assert handlers._path("next.md").parent.is_dir()
+    assert not old.parent.exists() and new.exists()
+
+
+def test_two_exports_may_clean_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = file_handlers(EchoBackend(delay=0), Settings(model="x", backend="echo"))
+    old = handlers._path("old.md")
+    old.write_text("a")
+
+    def other() -> float:
+        old.unlink(missing_ok=True)
+        return 1e12
+
+    monkeypatch.setattr(talk_files.time, "time", other)
+    assert handlers._path("next.md").parent.is_dir()
 
 
 def test_the_page_that_starts_anew_keeps_nothing(handlers: TalkHandlers) -> None:

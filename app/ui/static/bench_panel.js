@@ -12,21 +12,38 @@
     setTimeout(() => window.callPage("bench", {}), 300); // once the component knows its files
   }
   window.addEventListener("pagelanguage", () => { if (files) setTimeout(() => window.callPage("bench", {}), 300); });
+  let drawing = 0;
+  window.addEventListener("pageframes", () => { // Max Frames has changed
+    clearTimeout(drawing);
+    drawing = setTimeout(() => { if (document.querySelector(".bench")) window.callPage("bench", {}); }, 300);
+  });
   const controls = (bench) => Object.fromEntries([...bench.querySelectorAll("[data-name]")].map((control) =>
     [control.dataset.name, control.tagName === "SELECT" ? control.value : Number(control.value)]));
   document.addEventListener("change", (event) => {
-    const bench = event.target.closest?.(".bench");
-    if (bench && event.target.dataset.name) {
-      window.callPage("bench", { clip: Number(bench.dataset.clip), ...controls(bench) });
-    }
+    const bench = event.target.closest?.(".bench"), name = event.target.dataset.name;
+    if (!bench || !name) return;
+    const call = { clip: Number(bench.dataset.clip), ...controls(bench) };
+    if (name === "mode") delete call.value; // it is the other mode's
+    window.callPage("bench", call);
   });
   document.addEventListener("input", (event) => {
-    if (event.target.type !== "range" || !event.target.closest?.(".bench")) return;
-    const seconds = Math.round(Number(event.target.value) * 10) / 10;
-    const whole = Math.floor(seconds % 60);
-    event.target.parentElement.querySelector("output").textContent =
-      `${Math.floor(seconds / 60)}:${String(whole).padStart(2, "0")}`;
+    if (event.target.type === "range" && event.target.closest?.(".bench")) tell(event.target);
   });
+  function tell(range) {
+    const seconds = Math.round(Number(range.value) * 10) / 10;
+    const whole = Math.floor(seconds % 60);
+    range.parentElement.querySelector("output").textContent =
+      `${Math.floor(seconds / 60)}:${String(whole).padStart(2, "0")}`;
+  }
+  function setBack() { // what was refused does not hold
+    const refused = document.querySelector(".bench-host .bench-refused");
+    if (!refused) return;
+    refused.className = "";
+    for (const control of document.querySelectorAll(".bench [data-name]")) {
+      control.value = (control.querySelector("option[selected]") || control).getAttribute("value");
+      if (control.type === "range") tell(control);
+    }
+  }
   document.addEventListener("click", (event) => {
     const frame = event.target.closest?.(".bench-frame");
     if (frame) {
@@ -39,7 +56,7 @@
     const time = event.target.closest?.("button.seek");
     if (!time) return;
     const index = bubbles().indexOf(time.closest(".ms-gr-pro-chatbot-message"));
-    if (time.dataset.seconds) seek(index, Number(time.dataset.seconds));
+    if (time.dataset.seconds) seek(player(index), Number(time.dataset.seconds));
     else window.callPage("seek", { index, frame: Number(time.dataset.frame) });
   });
 
@@ -50,8 +67,7 @@
     }
     return null;
   }
-  function seek(index, seconds) {
-    const video = player(index);
+  function seek(video, seconds) {
     if (!video) return;
     video.preload = "auto";
     video.currentTime = seconds;
@@ -94,8 +110,9 @@
   function jump() {
     const found = document.querySelector(".seek-host [data-seek]");
     if (!found) return;
-    seek(...JSON.parse(found.dataset.seek));
+    const [message, clip, seconds] = JSON.parse(found.dataset.seek);
+    seek(bubbles()[message]?.querySelectorAll("video")[clip], seconds);
     found.removeAttribute("data-seek");
   }
-  window.page.watch(() => { look(); link(); jump(); });
+  window.page.watch(() => { look(); link(); setBack(); jump(); });
 })();

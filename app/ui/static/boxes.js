@@ -22,17 +22,17 @@
     });
   }
 
-  function pictureOf(message, mark) {
-    const all = messages(), at = all.indexOf(message) - 1 - 2 * Number(classOf(mark, "box-back-"));
+  function pictureOf(all, message, mark) {
+    const at = all.indexOf(message) - 1 - 2 * Number(classOf(mark, "box-back-"));
     const wanted = `image ${classOf(mark, "box-image-")}.`;
     return [...all[at]?.querySelectorAll("img") || []].find((img) => img.alt.startsWith(wanted));
   }
 
-  function groups(message) { // by picture, in the order of the names
+  function groups(all, message) { // by picture, in the order of the names
     const found = new Map();
     marksOf(message).forEach((mark, index) => {
       mark.dataset.mark = index;
-      const picture = pictureOf(message, mark), number = classOf(mark, "box-image-");
+      const picture = pictureOf(all, message, mark), number = classOf(mark, "box-image-");
       if (!picture) return;
       const key = `${picture.src} ${number}`, colour = classOf(mark, "box-colour-");
       if (!found.has(key)) found.set(key, { src: picture.src, number, places: [] });
@@ -44,9 +44,10 @@
   }
 
   watch(() => {
-    for (const room of document.querySelectorAll(".conversation .box-figures")) {
+    const rooms = document.querySelectorAll(".conversation .box-figures"), all = rooms.length ? messages() : [];
+    for (const room of rooms) {
       const message = room.closest(".ms-gr-pro-chatbot-message");
-      const found = message ? groups(message) : new Map();
+      const found = message ? groups(all, message) : new Map();
       const state = JSON.stringify([...found.values()]);
       if (room.state === state) continue;
       room.state = state;
@@ -101,9 +102,11 @@
       made.textContent = text("copied");
       setTimeout(() => { made.textContent = format; }, 1500);
     });
+    const yolo = copying("YOLO", asYolo); // its lines have numbers alone
+    yolo.title = namesOf(group).map((name, at) => `${at}: ${name}`).join("\n");
     return make("figcaption", { class: "box-tools" },
       make("span", {}, `[image ${group.number}]`),
-      copying("JSON", asJson), copying("COCO", asCoco), copying("YOLO", asYolo),
+      copying("JSON", asJson), copying("COCO", asCoco), yolo,
       button("PNG", text("box_download"), () => saveDrawn(group, image)));
   }
 
@@ -151,8 +154,8 @@
     return group.places.map((place) => {
       const { x, y, right, bottom } = bounds(place);
       const shares = [(x + right) / 2, (y + bottom) / 2, right - x, bottom - y].map((v) => (v / SIDE).toFixed(6));
-      return [names.indexOf(place.name), ...shares].join(" ");
-    }).join("\n") + "\n" + names.map((name, at) => `# ${at}: ${name}\n`).join("");
+      return [names.indexOf(place.name), ...shares].join(" ") + "\n";
+    }).join("");
   }
 
   // --- the drawn picture -----------------------------------------------------------------------------------------

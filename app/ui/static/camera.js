@@ -94,8 +94,9 @@
       make("div", { class: "camera-row" }, flip, shutter, fromApp), make("div", { class: "camera-row" }, cancel, attach), app);
 
     function add(photo) { photos.push(photo); refresh(); }
+    const forget = () => list.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
     async function refresh() {
-      list.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
+      forget();
       list.replaceChildren(...photos.map((photo, at) => make("li", {},
         make("img", { src: URL.createObjectURL(photo), alt: text("camera_photo", { number: at + 1 }) }),
         button(text("camera_remove", { number: at + 1 }), "×", () => { photos.splice(at, 1); refresh(); }))));
@@ -110,11 +111,12 @@
       if (taken) window.attachFiles(photos);
       else opener.focus();
     }
-    dialog.addEventListener("close", () => { live.close(); dialog.remove(); });
+    dialog.addEventListener("close", () => { live.close(); forget(); dialog.remove(); });
     (document.querySelector(".gradio-container") || document.body).append(dialog);
     dialog.showModal();
     refresh();
-    live.start({ facingMode: touch() ? "environment" : "user" });
-    shutter.focus();
+    const first = document.activeElement;
+    live.start({ facingMode: touch() ? "environment" : "user" }) // until then it is disabled
+      .then(() => { if (document.activeElement === first) shutter.focus(); });
   }
 })();

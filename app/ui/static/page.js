@@ -23,6 +23,8 @@
     eye: "open",
   };
 
+  const EDITING = ".ms-gr-pro-chatbot-message-footer-editing"; // elsewhere a tick says that something was copied
+
   const name = (element, label) => {
     if (element.getAttribute("aria-label") !== label) element.setAttribute("aria-label", label);
   };
@@ -48,7 +50,8 @@
     if (button.querySelector(":scope > button")) return name(button, say("copy")); // a wrapper of the copy button
     const icon = button.querySelector("[role=img][aria-label]");
     const label = icon && NAMES_BY_ICON[icon.getAttribute("aria-label")];
-    if (label && !button.textContent.trim()) name(button, say(label));
+    const copied = label === "save" && !button.closest(EDITING);
+    if (label && !button.textContent.trim()) name(button, say(copied ? "copied" : label));
     if (button.classList.contains("ms-gr-ant-file-card-list-remove")) {
       button.setAttribute("role", "button");
       button.tabIndex = 0;
@@ -79,6 +82,14 @@
       if (card.dataset.number !== label) card.dataset.number = label;
     }
   }
+
+  document.addEventListener("keydown", (event) => { // the component hears clicks alone
+    const remove = event.target.closest?.(".ms-gr-ant-file-card-list-remove");
+    if (!remove || !["Enter", " "].includes(event.key)) return;
+    event.preventDefault();
+    remove.click();
+    box()?.querySelector("textarea")?.focus();
+  });
 
   const openPanel = () => { if (!isOpen()) attachButton()?.click(); };
   // Once per message: while the panel folds up it still looks open, and a second click would open it again. By the
@@ -183,9 +194,13 @@
 
   // A message sent before its files have arrived would go without them: it waits, and goes when they are here.
   let wanted = false;
+  const isSending = (event) => event.key === "Enter" && !event.shiftKey && event.target.tagName === "TEXTAREA"
+    && !window.pageDom.composing(event);
   const hold = (event) => { event.preventDefault(); event.stopImmediatePropagation(); wanted = true; };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.shiftKey && isUploading() && box()?.contains(event.target)) hold(event);
+    if (event.key !== "Enter" || !box()?.contains(event.target)) return;
+    if (window.pageDom.composing(event)) event.stopImmediatePropagation(); // in Safari the component would send
+    else if (isSending(event) && isUploading()) hold(event);
   }, true);
   document.addEventListener("click", (event) => {
     if (isUploading() && event.target.closest?.(SENDER)) hold(event);
@@ -260,7 +275,7 @@
   // --- editing: the component keeps what was typed by place alone and mixes messages up, so it is told to cancel, and
   // the server gets what stands in the text areas -------------------------------------------------------------------
   document.addEventListener("click", (event) => {
-    const footer = event.target.closest?.(".ms-gr-pro-chatbot-message-footer-editing");
+    const footer = event.target.closest?.(EDITING);
     if (!footer || !event.target.closest("button")?.querySelector(".anticon-check")) return;
     event.stopImmediatePropagation();
     event.preventDefault();
@@ -292,7 +307,7 @@
     recent.delete(latest);
   }, true);
   const forget = () => { recent.clear(); cleared = -Infinity; }; // what comes after a click or Enter is meant
-  document.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) forget(); }, true);
+  document.addEventListener("keydown", (event) => { if (isSending(event)) forget(); }, true);
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.(".page-bridge")) forget(); // our own calls to the server happen while the user types
     if (event.target.closest?.(".clear-history, .talk-act")) cleared = performance.now();
@@ -314,7 +329,7 @@
   }
   document.addEventListener("copy", (event) => {
     const text = String(document.getSelection());
-    if (!JOINER.test(text) || !event.clipboardData) return;
+    if (text.search(JOINER) < 0 || !event.clipboardData) return;
     event.clipboardData.setData("text/plain", text.replace(JOINER, ""));
     event.preventDefault();
   });

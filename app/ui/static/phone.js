@@ -13,9 +13,11 @@
   const LEAST = 80; // pixels; less is a bar of the browser that comes and goes
   const seen = window.visualViewport;
   const root = document.documentElement;
+  const zoomed = () => seen.scale > 1.01;
   function fit() {
-    const hidden = seen.scale > 1.01 ? 0 : Math.round(innerHeight - seen.height); // zoomed in is no keyboard
+    const hidden = zoomed() ? 0 : Math.round(innerHeight - seen.height); // zoomed in is no keyboard
     root.style.setProperty("--keyboard", `${hidden > LEAST ? hidden : 0}px`);
+    if (zoomed()) return; // it would jump from what is looked at
     const box = document.activeElement?.closest?.(".ms-gr-pro-multimodal-input");
     if (box && (seen.height < 600)) requestAnimationFrame(() => box.scrollIntoView({ block: "end" }));
   }

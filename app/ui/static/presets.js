@@ -4,7 +4,9 @@
   const { text } = window.page;
   let make, button, dialog; // of a script that comes later
   const KEY = "minicpm-v-presets", MOST = 100, LONGEST = 60;
-  let chosen = "", after = null; // the value of the list; what happens once the server has told what the panel shows
+  let chosen = ""; // the value of the list
+  let wanted = null; // {at, then}: what happens once the server has told what the panel shows
+  let open = null; // the conversation
 
   // --- what is kept ----------------------------------------------------------------------------------------------
   function own() {
@@ -19,7 +21,10 @@
     choose(select);
   }
   const nameOf = (value) => (value.startsWith("own:") ? value.slice(4) : "");
-  const ask = (call) => window.callPage("preset", { ...call, at: performance.now() });
+  function ask(call, then = null) {
+    wanted = { at: performance.now(), then };
+    window.callPage("preset", { ...call, at: wanted.at });
+  }
 
   // --- the row ---------------------------------------------------------------------------------------------------
   const place = () => document.querySelector(".presets-place");
@@ -81,8 +86,7 @@
   }
   function save(opener) {
     named(text("preset_save"), nameOf(chosen), opener, (name) => {
-      after = (values) => store(own().set(name, values), `own:${name}`);
-      ask({ do: "keep", name });
+      ask({ do: "keep", name }, (values) => store(own().set(name, values), `own:${name}`));
     });
   }
   function rename(opener) {
@@ -102,12 +106,22 @@
     window.pageToast(text("preset_deleted", { name }), { label: text("undo"), undo });
   }
 
-  window.presets = { keep: ({ values }) => { after?.(values); after = null; } };
-  // What the user changes is no preset any more; what the server changes is what was asked for.
+  window.presets = { keep: ({ values, at }) => { if (wanted?.at === at) wanted.then?.(values); } };
+  // What the user changes is no preset any more, nor what a conversation brings that is opened; what else the server
+  // changes is what was asked for.
   document.addEventListener("input", (event) => {
     if (event.isTrusted && chosen && event.target.closest?.(".decoding") && !event.target.closest(".presets")) choose("");
   }, true);
+  document.addEventListener("click", (event) => {
+    if (chosen && event.target.closest?.(".decoding .reset-button, button.fix[class*='fix--max_']")) choose("");
+  }, true);
+  function follow() {
+    const now = window.talks?.current();
+    if (now !== open && chosen && window.talks.record(now)?.talk.turns.some(({ params }) => params)) choose("");
+    open = now;
+  }
+  const look = () => { fill(); follow(); };
   window.addEventListener("storage", (event) => { if (event.key === KEY && list()) choose(chosen); }); // another tab's
-  if (document.body) window.page.watch(fill);
-  else document.addEventListener("DOMContentLoaded", () => window.page.watch(fill));
+  if (document.body) window.page.watch(look);
+  else document.addEventListener("DOMContentLoaded", () => window.page.watch(look));
 })();

@@ -35,7 +35,7 @@
       window.callPage("seen", { index: bubbles().indexOf(button.closest(".ms-gr-pro-chatbot-message")) });
     }
     const dialog = event.target.closest?.("dialog.seen");
-    if (dialog && (event.target.closest(".seen-close") || event.target === dialog)) dialog.close();
+    if (dialog && (event.target.closest(".seen-close") || window.pageDom.beside(dialog, event))) dialog.close();
   });
 
   function openDialog() {

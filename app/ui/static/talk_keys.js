@@ -1,7 +1,7 @@
 "use strict";
 // Keyboard: Esc stops, ↑ in the empty box edits the last question, Ctrl+K searches, ? shows all of them.
 (() => {
-  const { make, dialog, busy } = window.pageDom;
+  const { make, dialog, busy, composing } = window.pageDom;
   const say = window.pageSay;
   const mac = /Mac|iP(hone|ad)/.test(navigator.platform);
   const control = mac ? "⌘" : "Ctrl";
@@ -9,6 +9,7 @@
     ["key_send", ["Enter"]], ["key_line", ["Shift", "Enter"]], ["key_stop", ["Esc"]], ["key_edit", ["↑"]],
     ["key_search", [control, "K"]], ["key_new", [control, "Shift", "O"]], ["key_help", ["?"]],
   ];
+  const OPEN = ".ms-gr-ant-image-preview-mask, .ms-gr-ant-popover:not(.ms-gr-ant-popover-hidden)";
 
   function show() {
     if (document.querySelector("dialog[open]")) return;
@@ -34,14 +35,15 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.isComposing || document.querySelector("dialog[open]")) return;
+    if (composing(event) || document.querySelector("dialog[open]")) return;
     const command = (mac ? event.metaKey : event.ctrlKey) && !event.altKey;
     const key = event.key.toLowerCase();
     let done = true;
     if (command && !event.shiftKey && key === "k") window.talkList.search();
     else if (command && event.shiftKey && key === "o") window.talks.begin();
+    else if (key === "escape" && document.querySelector(OPEN)) done = false; // the component closes it after us
+    else if (key === "escape" && window.talkList.escape()) done = false;
     else if (key === "escape" && busy()) document.querySelector(".ms-gr-ant-sender-actions-btn-loading-button")?.click();
-    else if (key === "escape") { window.talkList.escape(); done = false; }
     else if (key === "arrowup" && event.target === area() && !event.target.value) done = editLast();
     else if (key === "?" && !typing(event.target)) show();
     else done = false;

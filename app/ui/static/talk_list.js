@@ -1,10 +1,12 @@
 "use strict";
 // The list of conversations at the side: new, search, open, rename, pin, delete; by day. A drawer on a phone.
 (() => {
-  const { make, button } = window.pageDom;
+  const { make, button, busy, composing, place } = window.pageDom;
   const say = window.pageSay;
   const FOLDED = "minicpm-v-folded";
+  const COUNTED = 30000; // ms between two looks at what is kept while an answer is written, which reads all of it
   const narrow = () => matchMedia("(max-width: 900px)").matches;
+  const fine = () => matchMedia("(pointer: fine)").matches; // else the search brings up a keyboard
   const titleOf = (record) => record.name || record.title
     || record.draft?.text?.replace(/\s+/g, " ").trim().slice(0, 60) || say("talk_untitled");
   let list = null, search = null, room = null, menu = null, renaming = null;
@@ -36,7 +38,8 @@
     document.body.classList.toggle("talks-folded", folded);
     document.querySelector(".talk-toggle")?.setAttribute("aria-expanded", String(!folded));
     if (keep && !narrow()) localStorage.setItem(FOLDED, folded ? "1" : "0");
-    if (keep) (folded ? document.querySelector(".talk-toggle") : search)?.focus();
+    const open = fine() ? search : document.querySelector(".talk-fold");
+    if (keep) (folded ? document.querySelector(".talk-toggle") : open)?.focus();
   }
 
   async function begin() {
@@ -87,7 +90,7 @@
   }
 
   function render() {
-    if (!list) return;
+    if (!list || (renaming && list.querySelector(".talk-rename"))) return; // what is typed would be lost: `end` does it
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const records = window.talks.records().filter((record) => matches(record, words))
       .sort((a, b) => b.pinned - a.pinned || b.updated - a.updated);
@@ -96,14 +99,20 @@
       const name = groupOf(record);
       groups.set(name, [...(groups.get(name) || []), record]);
     }
-    const focused = list.contains(document.activeElement) && document.activeElement.closest("[data-id]")?.dataset.id;
+    const focused = list.contains(document.activeElement) && document.activeElement;
     list.replaceChildren(...[...groups].map(([name, some]) => make("section", { "aria-label": name },
       make("h3", {}, name), make("ul", {}, ...some.map((record) => item(record, words))))));
     if (!records.length) list.append(make("p", { class: "talk-none" }, say(words.length ? "talk_no_match" : "talk_none")));
     if (renaming) list.querySelector(".talk-rename")?.select();
-    else if (focused) list.querySelector(`[data-id="${focused}"] button`)?.focus();
+    else if (focused) {
+      const id = focused.closest("[data-id]")?.dataset.id;
+      (inRow(id, focused.className) || inRow(id, "talk-open"))?.focus(); // the latter once a name is given
+    }
+    for (const id of texts.keys()) if (!window.talks.record(id)) texts.delete(id);
     showRoom();
   }
+
+  const inRow = (id, kind) => list.querySelector(`[data-id="${id}"] .${kind}`);
 
   function item(record, words) {
     const title = titleOf(record), active = record.id === window.talks.current();
@@ -126,10 +135,11 @@
       if (renaming !== record.id) return;
       renaming = null;
       if (name) window.talks.change(record.id, { name });
-      else render();
+      render();
     };
     input.onkeydown = (event) => {
       event.stopPropagation();
+      if (composing(event)) return;
       if (event.key === "Enter") end(input.value.trim());
       if (event.key === "Escape") end("");
     };
@@ -151,31 +161,34 @@
     const actions = window.talkActions.filter(({ asked }) => !asked || record.talk.turns.length)
       .sort((a, b) => !!a.last - !!b.last);
     menu = make("div", { class: "talk-menu", role: "menu", onkeydown: walkMenu }, ...actions.map(({ key, run }) =>
-      make("button", { type: "button", role: "menuitem", onclick: () => { hideMenu(opener); run(record); } },
+      make("button", { type: "button", role: "menuitem", onclick: () => { hideMenu(true); run(record); } },
         say(typeof key === "function" ? key(record) : key))));
-    document.body.append(menu);
+    place().append(menu);
     const at = opener.getBoundingClientRect(), size = menu.getBoundingClientRect();
     menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - size.width - 8))}px`;
     menu.style.top = `${Math.min(at.bottom + 4, innerHeight - size.height - 8)}px`;
-    menu.opener = opener;
+    menu.of = record.id;
     menu.querySelector("button").focus();
     event.stopPropagation();
   }
-  function hideMenu(focus = null) {
+  function hideMenu(back = false) {
+    const opener = menu && inRow(menu.of, "talk-more"); // another one once the list was made anew
     menu?.remove();
     menu = null;
-    focus?.focus();
+    if (back) opener?.focus();
   }
   function walkMenu(event) {
     const items = [...menu.querySelectorAll("button")], at = items.indexOf(document.activeElement);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) items[(at + step + items.length) % items.length].focus();
-    else if (event.key === "Escape" || event.key === "Tab") hideMenu(menu.opener);
+    else if (event.key === "Escape" || event.key === "Tab") hideMenu(true);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
-  document.addEventListener("click", (event) => { if (menu && !menu.contains(event.target)) hideMenu(); });
+  document.addEventListener("click", (event) => { // the page's own calls to the server are clicks too
+    if (menu && event.isTrusted && !menu.contains(event.target)) hideMenu();
+  });
   document.addEventListener("pointerdown", (event) => { // beside the drawer
     const beside = !event.target.closest?.(".talk-column, .talk-menu, .talk-toggle, .page-toast, dialog");
     if (narrow() && beside && !document.body.classList.contains("talks-folded")) fold(true, false);
@@ -183,19 +196,24 @@
 
   const bytes = (count) => (count < 1e6 ? `${Math.round(count / 1e3)} KB` : count < 1e9 ? `${(count / 1e6).toFixed(1)} MB`
     : `${(count / 1e9).toFixed(1)} GB`);
-  let counting = 0;
+  let counting = 0, counted = -Infinity;
   function showRoom() {
     clearTimeout(counting);
     counting = setTimeout(async () => {
+      counted = performance.now();
       const [used, limit] = [await window.talkStore.used(), await window.talkStore.limit()];
       room.textContent = say("talks_room", { used: bytes(used), limit: bytes(limit) });
       room.classList.toggle("talk-room-short", used > 0.9 * limit);
-    }, 300);
+    }, Math.max(300, busy() ? counted + COUNTED - performance.now() : 0));
   }
 
   window.talkList = {
     search() { fold(false, false); search.focus(); search.select(); },
-    escape() { if (narrow() && !document.body.classList.contains("talks-folded")) fold(true); },
+    escape() { // whether the drawer was open
+      const open = narrow() && !document.body.classList.contains("talks-folded");
+      if (open) fold(true);
+      return open;
+    },
   };
   const ready = () => {
     const root = document.querySelector(".talk-list"), bar = document.querySelector(".talk-bar");

@@ -77,7 +77,8 @@
     return over;
   }
 
-  // Puts kept media back on the server and says where; a file still there is not sent again.
+  // Puts kept media back on the server and says where; a file still there is not sent again. Raises an UploadError: a
+  // conversation without its media must not be opened, it would be kept so.
   async function uploadMedia(ids) {
     const paths = {};
     for (const id of ids) {
@@ -94,12 +95,13 @@
       .catch(() => null);
     return !!answer?.ok;
   }
-  async function upload(blob) {
+  async function upload(blob) { // raises an UploadError
     const form = new FormData();
     const kind = (blob.type || "").split(";")[0];
     form.append("files", blob, "attachment." + (kind.split("/")[1] || "bin").replace(/\W.*/, ""));
-    const answer = await fetch(api("upload"), { method: "POST", body: form });
-    if (!answer.ok) return "";
+    // By the mark behind it, page.js knows that it is none of the message box, whose failures it speaks of.
+    const answer = await fetch(api("upload#talk"), { method: "POST", body: form }).catch(() => null);
+    if (!answer?.ok) throw Object.assign(new Error("upload"), { name: "UploadError" });
     return (await answer.json())[0];
   }
 

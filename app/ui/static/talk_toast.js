@@ -1,12 +1,12 @@
 "use strict";
 // A line at the foot of the page that goes by itself, with a button to take something back.
 (() => {
-  const { make } = window.pageDom;
+  const { make, place } = window.pageDom;
   const STAY = 10000; // ms
   window.pageToast = (text, action = null) => {
     document.querySelectorAll(".page-toast").forEach((old) => old.finish());
     let over = false;
-    const toast = make("div", { class: "page-toast", role: "status" }, make("span", {}, text));
+    const toast = make("div", { class: "page-toast" }, make("span", {}, text));
     const end = (taken) => {
       if (over) return;
       over = true;
@@ -19,6 +19,7 @@
       toast.append(make("button", { type: "button", onclick: () => { action.undo(); end(true); } }, action.label));
     }
     const timer = setTimeout(() => end(false), STAY);
-    document.body.append(toast);
+    place().append(toast);
+    window.pageAnnounce("status", text);
   };
 })();

@@ -18,9 +18,9 @@
   const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
   const inTurn = (work) => (last = last.then(work).catch(failed)); // one write after the other
 
+  const FAILED = { QuotaExceededError: "talks_full", UploadError: "talk_upload_failed" };
   function failed(error) {
-    const full = error?.name === "QuotaExceededError";
-    window.pageToast(window.pageSay(full ? "talks_full" : "talks_failed"));
+    window.pageToast(window.pageSay(FAILED[error?.name] || "talks_failed"));
   }
 
   async function load() {
@@ -49,7 +49,7 @@
     press("talk-give");
   }
 
-  async function opening(record) {
+  async function opening(record) { // raises an UploadError
     const draft = record.draft || {};
     const ids = [...store().mediaOf(record.talk), ...(draft.files || []).map((file) => file.media)];
     const media = await store().uploadMedia([...new Set(ids)]);
@@ -71,7 +71,9 @@
         return JSON.stringify({ do: "name", id: current });
       }
       setCurrent(record.id);
-      return JSON.stringify(await opening(record));
+      const deed = await opening(record).catch(failed);
+      if (!deed) setCurrent(newId()); // what is typed now is no draft of the one that could not be opened
+      return JSON.stringify(deed || { do: "name", id: current });
     } catch (error) {
       failed(error);
       return "";
@@ -88,7 +90,8 @@
     const record = records.get(id);
     if (!record || id === current) return;
     flushDraft();
-    const deed = await opening(record);
+    const deed = await opening(record).catch(failed);
+    if (!deed) return;
     setCurrent(id);
     await send(deed);
   }
@@ -115,7 +118,7 @@
       for (const id of told.cleared || []) {
         if (settledAway.has(id)) continue;
         settledAway.add(id);
-        if (records.has(id)) await drop(id, false);
+        if (records.has(id)) await dropNow(id, false);
         if (id === current) setCurrent(told.open);
       }
       const known = told.talk.turns.length || told.id !== told.open; // else a page that has just been opened
@@ -124,28 +127,45 @@
     });
   }
 
+  // What this page was told of each conversation: {talk: the last, as JSON, keys: of all turns}. Another tab may have
+  // written more since, which the server behind this page knows nothing of.
+  const seen = new Map();
+  function met(id, talk) {
+    const keys = new Set([...(seen.get(id)?.keys || []), ...talk.turns.map((turn) => turn.key)]);
+    seen.set(id, { talk: JSON.stringify(talk), keys });
+  }
+
   async function keepTalk(told) {
     if (dropped.has(told.id)) return;
-    const old = records.get(told.id);
-    if (!told.talk.turns.length) {
+    if (seen.get(told.id)?.talk === JSON.stringify(told.talk)) return; // nothing new here, maybe in another tab
+    if (told.id === current) unbox(told);
+    met(told.id, told.talk);
+    const stored = await store().get(told.id);
+    const old = records.get(told.id), kept = stored?.deleted ? null : stored?.talk;
+    const talk = window.talkMerge(told.talk, kept, seen.get(told.id).keys);
+    if (!talk.turns.length) {
       if (!old?.talk.turns.length) return;
       if (!old.draft) return erase(told.id);
-      const emptied = { ...old, talk: told.talk, title: "", name: "" };
+      const emptied = { ...old, talk, title: "", name: "" };
       records.set(told.id, emptied);
       await store().put(emptied);
       return announce();
     }
-    const same = old && JSON.stringify(old.talk) === JSON.stringify(told.talk);
-    if (same) return;
+    if (kept && JSON.stringify(kept) === JSON.stringify(talk)) return;
     const now = Date.now();
     const fresh = old?.talk.turns.length ? old : { draft: old?.draft };
-    const record = { created: now, pinned: false, ...fresh, id: told.id, talk: told.talk, title: told.title, updated: now };
+    const title = told.talk.turns.length ? told.title : old?.title || "";
+    const record = { created: now, pinned: false, ...fresh, id: told.id, talk, title, updated: now };
     records.set(told.id, record);
     await store().put(record);
-    const over = await store().keepMedia(told.media);
-    if (over) window.pageToast(window.pageSay("talks_media_full", { count: over }));
+    await keepMedia(told.media);
     announce();
     if (told.id === current) planDraft(); // what was sent is no draft any more
+  }
+
+  async function keepMedia(media) {
+    const over = await store().keepMedia(media);
+    if (over) window.pageToast(window.pageSay("talks_media_full", { count: over }));
   }
 
   async function importTalk({ id, name, title, talk, media }) {
@@ -153,7 +173,7 @@
     const record = { id, talk, title, name: name || "", created: now, updated: now, pinned: false };
     records.set(id, record);
     await store().put(record);
-    await store().keepMedia(media);
+    await keepMedia(media);
     announce();
     await open(id);
   }
@@ -165,6 +185,11 @@
   function drafted(box) { // the component tells of its files; of what is typed, the text area itself
     boxFiles = (box?.files || []).map((file) => file?.path || file).filter((path) => typeof path === "string");
     planDraft();
+  }
+  function unbox({ id, talk, media }) { // what was sent is out of the box, which does not tell of it
+    const fresh = talk.turns.filter((turn) => !seen.get(id)?.keys.has(turn.key));
+    const sent = new Set(store().mediaOf({ turns: fresh }).map((name) => media[name]));
+    boxFiles = boxFiles.filter((path) => !sent.has(path));
   }
   function planDraft() {
     if (!started) return;
@@ -187,10 +212,12 @@
     return strip ? JSON.parse(strip.dataset.choice) : known.find((file) => file.media === "draft:" + path)?.choice;
   };
   async function keepDraft(id, text, paths) {
-    const old = records.get(id);
-    if (!id || (!text && !paths.length && !old?.draft)) return;
-    const files = paths.map((path) => ({ media: "draft:" + path, choice: choiceOf(path, old?.draft?.files) }));
+    const known = records.get(id)?.draft;
+    if (!id || (!text && !paths.length && !known)) return;
+    const files = paths.map((path) => ({ media: "draft:" + path, choice: choiceOf(path, known?.files) }));
     await store().keepMedia(Object.fromEntries(paths.map((path) => ["draft:" + path, path])));
+    if (dropped.has(id)) return;
+    const old = records.get(id);
     const record = { talk: { turns: [] }, created: Date.now(), updated: Date.now(), pinned: false, ...old, id };
     record.draft = text || files.length ? { text, files } : null;
     if (!record.draft && !record.talk.turns.length) return erase(id);
@@ -204,7 +231,12 @@
     if (!record) return;
     Object.assign(record, fields);
     changed();
-    return inTurn(async () => { await store().put(record); announce(); });
+    return inTurn(async () => {
+      const now = records.get(id); // another one, if its talk was kept or all were read anew meanwhile
+      if (!now) return;
+      await store().put(Object.assign(now, fields));
+      announce();
+    });
   }
 
   async function erase(id) {
@@ -214,7 +246,8 @@
   }
 
   // Deleted ones stay in the store until Undo is gone.
-  async function drop(id, leave = true) {
+  const drop = (id) => inTurn(() => dropNow(id));
+  async function dropNow(id, leave = true) {
     const record = records.get(id);
     if (!record) return;
     dropped.add(id);
@@ -243,7 +276,7 @@
   others?.addEventListener("message", () => inTurn(load));
 
   window.talks = {
-    start, keep, open, begin, change, drop, send, ask, drafted, redraft: planDraft, newId,
+    start, keep, open, begin, change, drop, send, ask, failed, drafted, redraft: planDraft, newId,
     take: async () => asked,
     takeGiven: async () => wanted,
     // Of those without a question, what was left unsent; the open one has it in the box.

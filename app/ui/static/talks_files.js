@@ -5,8 +5,12 @@
   const say = window.pageSay;
 
   async function give(record, form) {
-    const media = await window.talkStore.uploadMedia(window.talkStore.mediaOf(record.talk));
-    window.talks.ask({ do: "export", form, talk: record.talk, media, title: record.name || record.title || "" });
+    try {
+      const media = await window.talkStore.uploadMedia(window.talkStore.mediaOf(record.talk));
+      window.talks.ask({ do: "export", form, talk: record.talk, media, title: record.name || record.title || "" });
+    } catch (error) {
+      window.talks.failed(error);
+    }
   }
 
   function download(file) {
@@ -22,16 +26,20 @@
   function choose() {
     const input = make("input", { type: "file", accept: ".zip,application/zip", class: "talk-file", hidden: true });
     input.addEventListener("change", async () => {
-      const path = input.files[0] && (await window.talkStore.upload(input.files[0]));
       input.remove();
-      if (path) window.talks.ask({ do: "import", file: path });
+      if (!input.files[0]) return;
+      try {
+        window.talks.ask({ do: "import", file: await window.talkStore.upload(input.files[0]) });
+      } catch (error) {
+        window.talks.failed(error);
+      }
     });
     document.body.append(input);
     input.click();
   }
 
   function showPython(codes) {
-    const names = [say("python_chat"), say("python_openai")];
+    const names = [say("python_chat"), say("python_openai")].slice(-codes.length); // a model may have no chat
     dialog(say("python"), make("p", {}, say("python_help")), ...codes.flatMap((code, at) => {
       const copier = make("button", { type: "button", onclick: async () => {
         await copy(code);

@@ -46,6 +46,7 @@
     return root;
   }
   document.addEventListener("click", (event) => {
+    if (!event.isTrusted) return; // our own calls to the server are clicks too
     document.querySelectorAll(".library[open]").forEach((one) => { if (!one.contains(event.target)) one.open = false; });
   });
 

@@ -1,0 +1,48 @@
+"""The video bench: what a strip's controls ask for, and which clip and time a frame of an answer is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import OptionError
+from app.messages import FrameChoice, Message, Text, Video
+from app.turn import Turn
+from app.ui.bench_panel import changed, frame_place
+
+BALL = Path(__file__).resolve().parents[2] / "assets" / "examples" / "ball.mp4"  # 10 s
+WHOLE = {"clip": 0, "start": 0, "end": 10}
+
+
+def turn(*clips: Video) -> Turn:
+    return Turn(Message("user", (*clips, Text("and?"))))
+
+
+def test_another_mode_takes_its_own_number() -> None:
+    rate = FrameChoice(fps=0.5)
+    assert changed(rate, WHOLE | {"mode": "count"}, 5) == FrameChoice(0, 10, count=5)
+    assert changed(rate, WHOLE | {"mode": "scenes"}, 5) == FrameChoice(0, 10, count=5, scenes=True)
+    assert changed(FrameChoice(count=16), WHOLE | {"mode": "fps"}, 16) == FrameChoice(0, 10, fps=1)
+
+
+def test_a_number_is_taken_as_it_stands() -> None:
+    assert changed(FrameChoice(), WHOLE | {"mode": "count", "value": 4}, 10) == FrameChoice(0, 10, count=4)
+    assert changed(FrameChoice(), WHOLE | {"mode": "fps", "value": 0.5}, 10) == FrameChoice(0, 10, fps=0.5)
+    with pytest.raises(OptionError):
+        changed(FrameChoice(), WHOLE | {"mode": "fps", "value": 5000}, 10)
+
+
+def test_a_frame_belongs_to_the_last_turn_that_has_clips() -> None:
+    turns = [turn(Video(BALL)), turn(Video(BALL), Video(BALL)), turn(), turn()]
+    assert frame_place(turns, 2, 64) == (2, 0, pytest.approx(1, abs=0.1))
+    assert frame_place(turns, 13, 64) == (2, 1, pytest.approx(2, abs=0.1))
+    assert frame_place(turns[:1], 13, 64) is None
+    assert frame_place(turns[2:], 1, 64) is None
+
+
+def test_frames_are_counted_as_they_were_sent() -> None:
+    turns = [turn(Video(BALL, choice=FrameChoice(count=4)), Video(BALL))]
+    place = frame_place(turns, 5, 64)
+    assert place == (0, 1, 0)
+    assert frame_place(turns, 4, 2) == (0, 1, pytest.approx(5, abs=3))
