@@ -6,10 +6,11 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, BitsAndBytesConfig
@@ -20,7 +21,7 @@ from app.engine.adapters import Adapters, no_adapters
 from app.engine.compiling import require_compiler
 from app.engine.device import PYTORCHS, DtypeChoice, choose_attention, choose_device, choose_dtype
 from app.engine.download import resolve_model
-from app.engine.spread import measure_budgets, spread
+from app.engine.spread import GIB, measure_budgets, spread
 from app.errors import AppError, DeviceError, ModelError, OutOfMemoryError
 from app.families import all_families
 from app.families.base import Family
@@ -82,6 +83,8 @@ def load_model(settings: Settings, on_status: OnStatus) -> LoadedModel:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family: Family = find_member(all_families(), config)
     device, choice = place(settings, config)
+    if device.type == "cpu" and not choice.quantization and not settings.lent_gpu:
+        choice = fitting(choice, count_weights(folder, family), settings.dtype)
     on_status(0.0, Phrase("loading_model", name=family.name, how=describe(choice, device)))
     with _weight_progress(on_status), readable_errors():
         arguments = _placement(settings, folder, device, choice, family, published=bool(quantization_of(config)))
@@ -124,6 +127,35 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
     if settings.lent_gpu and choice.quantization:
         raise DeviceError(Phrase("lent_quantized", kind=choice.quantization), Phrase("do_name_full"))
     return device, choice
+
+
+def count_weights(folder: Path, family: Family) -> int:
+    """Numbers in the model of a folder; they are not read."""
+    config = AutoConfig.from_pretrained(folder)
+    with torch.device("meta"):
+        empty = family.model_class._from_config(config)
+    return sum(parameter.numel() for parameter in empty.parameters())
+
+
+def fitting(choice: DtypeChoice, count: int, asked: str) -> DtypeChoice:
+    """The precision in which so many weights fit into main memory; the system would end the process otherwise.
+
+    Args:
+        choice: what is best for this processor. asked: the name of the precision in the settings.
+
+    Raises:
+        OutOfMemoryError: they fit in none that was not ruled out.
+    """
+    free = psutil.virtual_memory().available + psutil.swap_memory().free
+    if count * choice.torch_dtype.itemsize <= free:
+        return choice
+    if asked == "auto" and choice.torch_dtype is torch.float32 and count * torch.bfloat16.itemsize <= free:
+        note = Phrase("note_bf16_for_memory", needed=count * torch.float32.itemsize / GIB, free=free / GIB)
+        return replace(choice, torch_dtype=torch.bfloat16, notes=(*choice.notes, note))
+    needed = count * choice.torch_dtype.itemsize
+    raise OutOfMemoryError(
+        Phrase("memory_too_small", needed=needed / GIB, free=free / GIB), Phrase("do_smaller_weights")
+    )
 
 
 def quantization_of(config: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""OmniLMM-12B: EVA02-E over one square of 448 pixels, 64 queries, Mistral with the Zephyr template.
+"""OmniLMM-12B: EVA02-E over one square of 448 pixels, 256 queries, Mistral with the Zephyr template.
 
-Its config.json and tokenizer files were not at hand: what is marked reconstructed follows its code and Zephyr's files.
+Its tokenizer files were not at hand: what is marked reconstructed follows its code and Zephyr's files.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class OmniLMMConfig(TowerFromWeights, MistralConfig):
         tag="<image>",
     )
 
-    # Reconstructed: 64 queries and 448 pixels, where config.json says nothing.
-    num_query: int = 64
+    # The published numbers.
+    num_query: int = 256
     image_size: int = 448
     vision_config: dict | EvaVisionConfig | None = None
     mm_vision_tower: str | None = "eva02_enormous_patch14_clip_224.laion2b_plus"

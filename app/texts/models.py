@@ -83,6 +83,18 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Try --dtype int4, --multi-gpus or a smaller model.",
         "请尝试 --dtype int4、--multi-gpus 或更小的模型。",
     ),
+    "memory_too_small": (
+        "The weights need {needed:.1f} GiB of main memory; {free:.1f} GiB are free.",
+        "权重需要 {needed:.1f} GiB 主内存；可用 {free:.1f} GiB。",
+    ),
+    "do_smaller_weights": (
+        "Close other programs, or use --dtype int4, --dtype bf16 or a smaller model.",
+        "请关闭其他程序，或使用 --dtype int4、--dtype bf16 或更小的模型。",
+    ),
+    "note_bf16_for_memory": (
+        "In fp32 the weights need {needed:.1f} GiB and {free:.1f} GiB are free; bf16 is used, which is slower here.",
+        "以 fp32 计权重需要 {needed:.1f} GiB，可用 {free:.1f} GiB；改用 bf16，在此机器上较慢。",
+    ),
     "package_missing": ("A package is missing: {name}.", "缺少软件包：{name}。"),
     "do_pip_requirements": ("pip install -r requirements.txt", "pip install -r requirements.txt"),
     "files_not_loaded": (

@@ -70,7 +70,7 @@ def test_without_room_for_a_whole_context_answers_are_written_one_by_one(
     before = loaded.model.get_input_embeddings()
     assert type(closing(make_engine(loaded, SETTINGS))) is PlainEngine
     assert loaded.model.get_input_embeddings() is before and "one after another" in caplog.text
-    with pytest.raises(OutOfMemoryError, match="--engine plain"):
+    with pytest.raises(OutOfMemoryError, match=r"--engine plain"):
         make_engine(loaded, replace(SETTINGS, engine="batched"))
 
 

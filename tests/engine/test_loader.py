@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bitsandbytes
+import psutil
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoModel, BitsAndBytesConfig
 
 from app.engine.device import DtypeChoice
-from app.engine.loader import _device_map, load_model
-from app.errors import CheckpointError, DeviceError, ModelError, ModelNotFoundError, UnsupportedModelError
+from app.engine.loader import _device_map, count_weights, load_model
+from app.errors import (
+    CheckpointError,
+    DeviceError,
+    ModelError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    UnsupportedModelError,
+)
 from app.families import all_families
 from app.modeling.auto import find_member
 from app.settings import Settings
@@ -160,3 +169,31 @@ def test_what_is_quantised_stays_on_gpus_and_that_is_said(
     placed("cuda", max_memory=budgets, cpu_offload=True, dtype="int4")
     assert spread_over == [[0, "cpu"], [0]]
     assert "--cpu-offload is not used: in int4" in caplog.text
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets how many bytes of main memory are free."""
+
+    def have(free: int) -> None:
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+        monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
+
+    return have
+
+
+def test_what_does_not_fit_in_fp32_is_held_in_bf16_and_that_is_said(memory: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("app.engine.device.cpu_flags", lambda: set())
+    folder = checkpoint(MODELS[0])
+    count = count_weights(folder, find_member(all_families(), json.loads((folder / "config.json").read_text("utf-8"))))
+    memory(4 * count)
+    loaded = load_model(settings(folder, dtype="auto"), quiet)
+    assert loaded.model.dtype == torch.float32 and not loaded.notes
+    assert sum(one.numel() for one in loaded.model.parameters()) == count
+    memory(4 * count - 1)
+    loaded = load_model(settings(folder, dtype="auto"), quiet)
+    assert loaded.model.dtype == torch.bfloat16 and "bf16 is used" in loaded.notes[0]
+    for dtype, free in (("auto", 2 * count - 1), ("fp32", 4 * count - 1)):
+        memory(free)
+        with pytest.raises(OutOfMemoryError, match=r"GiB are free.*--dtype int4"):
+            load_model(settings(folder, dtype=dtype), quiet)
