@@ -199,6 +199,8 @@ class BatchedEngine(Queued):
 
         Called with the batch locked.
         """
+        if self._line.closed:  # a scheduler that never ran would take it, and nobody would hand anything out
+            return False
         done = running.tokens.ids
         name = self._manager.add_request(
             running.ids + done,

@@ -216,3 +216,25 @@ def test_reliefs_are_tried_in_order_and_not_once_text_is_out() -> None:
     with pytest.raises(MemoryError):
         with_relief(work, lambda: True, [relief("caches", True)])
     assert tried == ["work"]
+
+
+def test_a_request_that_comes_when_the_engine_has_just_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was prepared before, so the line no longer has it, and a scheduler that was never started takes it."""
+    engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
+    await_scheduler = engine._await_scheduler
+
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def end_first() -> None:
+        await_scheduler()
+        monkeypatch.setattr(ContinuousBatchingManager, "start", fail)
+        engine._manager.stop(block=True, hard_stop=True)
+        engine._restart(RuntimeError("The scheduler has ended."))
+        assert engine.has_ended
+
+    monkeypatch.setattr(engine, "_await_scheduler", end_first)
+    with pytest.raises(GenerationError, match="has ended"):
+        wait(engine.submit(QUESTION, GREEDY), seconds=20)
+    monkeypatch.undo()
+    engine.close()
