@@ -160,7 +160,7 @@ def test_a_long_answer_in_parts_is_one_to_copy_and_to_edit(verbatim) -> None:
     say(verbatim, "\n\n".join(paragraphs))
     answer = verbatim.message(1)
     parts = answer.locator(".ms-gr-ant-flex > .ms-gr-markdown")
-    expect(parts).to_have_count(3)
+    expect(parts).to_have_count(6)
     for number in (0, 5, 11):
         expect(answer.get_by_text(f"Paragraph {number}.")).to_have_count(1)
     verbatim.page.evaluate("document.querySelector('.ms-gr-ant-bubble-list-scroll-box').scrollTop = 0")
@@ -169,4 +169,4 @@ def test_a_long_answer_in_parts_is_one_to_copy_and_to_edit(verbatim) -> None:
     assert answer.locator("textarea").input_value().split() == ["marker", *" ".join(paragraphs).split()]
     answer.get_by_role("button", name="Save").click()
     expect(answer.locator("textarea")).to_have_count(0)
-    expect(parts).to_have_count(3)
+    expect(parts).to_have_count(6)
