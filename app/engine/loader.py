@@ -21,6 +21,7 @@ from app.engine.adapters import Adapters, no_adapters
 from app.engine.compiling import require_compiler
 from app.engine.device import PYTORCHS, DtypeChoice, choose_attention, choose_device, choose_dtype
 from app.engine.download import resolve_model
+from app.engine.memory import empty_model
 from app.engine.spread import GIB, measure_budgets, spread
 from app.errors import AppError, DeviceError, ModelError, OutOfMemoryError
 from app.families import all_families
@@ -131,9 +132,7 @@ def place(settings: Settings, config: Mapping[str, Any]) -> tuple[torch.device, 
 
 def count_weights(folder: Path, family: Family) -> int:
     """Numbers in the model of a folder; they are not read."""
-    config = AutoConfig.from_pretrained(folder)
-    with torch.device("meta"):
-        empty = family.model_class._from_config(config)
+    empty = empty_model(AutoConfig.from_pretrained(folder), family.model_class)
     return sum(parameter.numel() for parameter in empty.parameters())
 
 

@@ -500,16 +500,19 @@ def test_it_is_tried_elsewhere_once(fake: Serve, start: Start) -> None:
     assert sum(len(server.requests) for server in servers) == 2
 
 
+def begun(backend: OpenAIBackend, text: str, user: str) -> Any:
+    """An answer whose first words have come."""
+    stream = backend.stream([Message.of("user", text)], options(backend), user)
+    next(chunk for chunk in stream if chunk.text)
+    return stream
+
+
 def test_a_conversation_stays_on_its_server_and_others_go_to_the_least_loaded(fake: Serve, start: Start) -> None:
     first, second = fake("vllm"), fake("vllm")
     first.answer = second.answer = "word " * 2000
     first.delay = second.delay = 0.01
     backend = start(first, second)
-    running = []
-    for user in "abcd":
-        stream = backend.stream([Message.of("user", "tell")], options(backend), user)
-        next(chunk for chunk in stream if chunk.text)
-        running.append(stream)
+    running = [begun(backend, "tell", user) for user in "abcd"]
     assert first.running == second.running == 2
     for stream in running:
         stream.close()
@@ -645,11 +648,7 @@ def test_the_conversations_of_one_client_are_shared_out(fake: Serve, start: Star
     first.answer = second.answer = "word " * 2000
     first.delay = second.delay = 0.01
     backend = start(first, second)
-    running = []
-    for text in ("one", "two", "three", "four"):
-        stream = backend.stream([Message.of("user", text)], options(backend), "api 127.0.0.1")
-        next(chunk for chunk in stream if chunk.text)
-        running.append(stream)
+    running = [begun(backend, text, "api 127.0.0.1") for text in ("one", "two", "three", "four")]
     assert first.running == second.running == 2
     for stream in running:
         stream.close()

@@ -13,7 +13,6 @@ import psutil
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModel, BitsAndBytesConfig
 
 from app.engine.device import DtypeChoice
 from app.engine.loader import _device_map, count_weights, load_model
@@ -28,7 +27,7 @@ from app.errors import (
 from app.families import all_families
 from app.modeling.auto import find_member
 from app.settings import Settings
-from tests.modeling.golden import MODELS, change_config, checkpoint
+from tests.modeling.golden import MODELS, change_config, checkpoint, write_int4
 
 
 def settings(model: Path | str, **changes: Any) -> Settings:
@@ -98,25 +97,10 @@ def test_a_gpu_that_is_not_there() -> None:
         load_model(settings(checkpoint(MODELS[0]), device="cuda"), quiet)
 
 
-def published_int4(folder: Path) -> Path:
-    """A checkpoint as the published int4 ones are: the tower is quantised too."""
-    config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float16,
-        llm_int8_skip_modules=["out_proj", "kv_proj", "lm_head"],
-    )
-    full = checkpoint("minicpm-v-2_6")
-    AutoModel.from_pretrained(full, dtype=torch.float16, quantization_config=config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"):
-        shutil.copy(full / name, folder / name)
-    return folder
-
-
 def test_a_published_int4_checkpoint_sees(tmp_path: Path) -> None:
     """Its tower has layers of shapes that some kernels for CPUs do not take."""
-    loaded = load_model(settings(published_int4(tmp_path), dtype="auto"), quiet)
+    write_int4("minicpm-v-2_6", tmp_path)
+    loaded = load_model(settings(tmp_path, dtype="auto"), quiet)
     shapes = {(layer.in_features, layer.out_features) for layer in loaded.model.vpm.modules()
               if isinstance(layer, bitsandbytes.nn.Linear4bit)}  # fmt: skip
     assert any(outputs % 32 or inputs % 64 for inputs, outputs in shapes)

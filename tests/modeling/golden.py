@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoProcessor, AutoTokenizer
+from transformers import AutoModel, AutoProcessor, AutoTokenizer, BitsAndBytesConfig
 
 import app.modeling  # noqa: F401  (registers the models)
 
@@ -99,3 +100,19 @@ def load(model: str) -> tuple[Any, Any, Any]:
         AutoTokenizer.from_pretrained(path),
         AutoProcessor.from_pretrained(path),
     )
+
+
+def write_int4(model: str, folder: Path) -> Any:
+    """Write a checkpoint as the published int4 ones are, tower and all; gives the model that was saved."""
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float16,
+        llm_int8_skip_modules=["out_proj", "kv_proj", "lm_head"],
+    )
+    made = AutoModel.from_pretrained(checkpoint(model), dtype=torch.float16, quantization_config=config)
+    made.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"):
+        shutil.copy(checkpoint(model) / name, folder / name)
+    return made

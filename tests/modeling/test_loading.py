@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoProcessor, AutoTokenizer, BitsAndBytesConfig
 
 from app.errors import CheckpointError, RequestError, UnsupportedModelError
-from tests.modeling.golden import MODELS, change_config, checkpoint, load
+from tests.modeling.golden import MODELS, change_config, checkpoint, load, write_int4
 
 by_model = pytest.mark.parametrize("model", MODELS)
 QUESTION = [{"role": "user", "content": "Hello, what is this?"}]
@@ -128,17 +127,7 @@ def test_quantised_on_the_fly(model: str, bits: int) -> None:
 
 @by_model
 def test_a_published_int4_checkpoint_loads_as_it_is(model: str, tmp_path: Path) -> None:
-    config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float16,
-        llm_int8_skip_modules=["out_proj", "kv_proj", "lm_head"],
-    )
-    made = AutoModel.from_pretrained(checkpoint(model), dtype=torch.float16, quantization_config=config)
-    made.save_pretrained(tmp_path)
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"):
-        shutil.copy(checkpoint(model) / name, tmp_path / name)
+    made = write_int4(model, tmp_path)
     assert any(name.endswith("fc1.weight.quant_state.bitsandbytes__nf4") for name in load_file(
         tmp_path / "model.safetensors"))  # fmt: skip
     loaded = AutoModel.from_pretrained(tmp_path)
