@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from time import monotonic_ns
@@ -111,11 +112,12 @@ def frame_place(turns: Sequence[Turn], frame: int, max_frames: int) -> tuple[int
     return None
 
 
-def changed(choice: FrameChoice, call: Mapping[str, Any], usual: int) -> FrameChoice:
+def changed(choice: FrameChoice, call: Mapping[str, Any], usual: Callable[[], int]) -> FrameChoice:
     """A choice as the strip's controls stand, or with these frames dropped.
 
     Args:
-        usual: as many frames are taken where the call has no number, which belonged to another mode; or one a second.
+        usual: asked how many frames are taken where the call has no number, which belonged to another mode; of frames a
+            second it is one.
 
     Raises:
         RequestError: no such thing. OptionError: a number out of range.
@@ -124,7 +126,7 @@ def changed(choice: FrameChoice, call: Mapping[str, Any], usual: int) -> FrameCh
         return replace(choice, dropped=read_dropped(call["dropped"]))
     start, end = (_seconds(call.get(name)) for name in ("start", "end"))
     mode = call.get("mode")
-    value = _seconds(call.get("value", 1 if mode == "fps" else usual))
+    value = _seconds(call["value"] if "value" in call else 1 if mode == "fps" else usual())
     if end <= start:
         raise OptionError(Phrase("range_backwards"), Phrase("do_move_end"))
     if mode == "fps":
@@ -155,12 +157,16 @@ def _take(page: Page, clips: Sequence[Path], text: str, most: int) -> bool:
             number = whole_number(call, "clip")
             for path in clips[number : number + 1]:
                 choice = page.choices.get(path, FrameChoice())
-                usual = choice.count or len(choose(path, most, replace(choice, dropped=frozenset())).positions)
-                page.choices[path] = changed(choice, call, usual)
+                page.choices[path] = changed(choice, call, partial(_count, path, choice, most))
     except AppError as error:
         answering.toast(page, error)
         return True
     return False
+
+
+def _count(path: Path, choice: FrameChoice, most: int) -> int:
+    """Frames of a clip as it is chosen, those that are dropped among them; may read all of its time stamps."""
+    return choice.count or len(choose(path, most, replace(choice, dropped=frozenset())).positions)
 
 
 def _strip(page: Page, path: Path, number: int, most: int) -> str:

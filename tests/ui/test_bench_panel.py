@@ -21,16 +21,16 @@ def turn(*clips: Video) -> Turn:
 
 def test_another_mode_takes_its_own_number() -> None:
     rate = FrameChoice(fps=0.5)
-    assert changed(rate, WHOLE | {"mode": "count"}, 5) == FrameChoice(0, 10, count=5)
-    assert changed(rate, WHOLE | {"mode": "scenes"}, 5) == FrameChoice(0, 10, count=5, scenes=True)
-    assert changed(FrameChoice(count=16), WHOLE | {"mode": "fps"}, 16) == FrameChoice(0, 10, fps=1)
+    assert changed(rate, WHOLE | {"mode": "count"}, lambda: 5) == FrameChoice(0, 10, count=5)
+    assert changed(rate, WHOLE | {"mode": "scenes"}, lambda: 5) == FrameChoice(0, 10, count=5, scenes=True)
+    assert changed(FrameChoice(count=16), WHOLE | {"mode": "fps"}, lambda: 16) == FrameChoice(0, 10, fps=1)
 
 
 def test_a_number_is_taken_as_it_stands() -> None:
-    assert changed(FrameChoice(), WHOLE | {"mode": "count", "value": 4}, 10) == FrameChoice(0, 10, count=4)
-    assert changed(FrameChoice(), WHOLE | {"mode": "fps", "value": 0.5}, 10) == FrameChoice(0, 10, fps=0.5)
+    assert changed(FrameChoice(), WHOLE | {"mode": "count", "value": 4}, lambda: 10) == FrameChoice(0, 10, count=4)
+    assert changed(FrameChoice(), WHOLE | {"mode": "fps", "value": 0.5}, lambda: 10) == FrameChoice(0, 10, fps=0.5)
     with pytest.raises(OptionError):
-        changed(FrameChoice(), WHOLE | {"mode": "fps", "value": 5000}, 10)
+        changed(FrameChoice(), WHOLE | {"mode": "fps", "value": 5000}, lambda: 10)
 
 
 def test_a_frame_belongs_to_the_last_turn_that_has_clips() -> None:
