@@ -219,8 +219,9 @@ class _Started:
             context.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """Not longer than the file: its loop counts as running in this thread, where no other can run meanwhile."""
     with sync_playwright() as started:
         yield started
 
@@ -233,16 +234,16 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
     yield browser
     browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def desktop(browser: Browser) -> BrowserContext:
-    """Shared by all tests that need nothing special: its cache opens a page in a third of the time."""
+    """Shared by all tests of a file that need nothing special: its cache opens a page in a third of the time."""
     return browser.new_context(**DESKTOP)
 
 
