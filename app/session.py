@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from app.backends.base import Backend
 from app.errors import AppError, ContextLengthError, GenerationError, OutOfMemoryError, RequestError
+from app.feedback import Rating
 from app.messages import Chunk, Message, Part
 from app.meter import Fix, way_out
 from app.placement import attachments, place_attachments
@@ -165,6 +166,15 @@ class Session:
             turn = Turn(message, assistant, "example")
             self.tree = self.tree.appended(turn)
             return turn
+
+    def rate(self, key: str, rating: Rating) -> None:
+        """Keep what the user thinks of an answer; at any time, for the turn itself stays what it is.
+
+        Raises:
+            RequestError: no turn has this key.
+        """
+        with self._lock:
+            self._turn(key).rating = rating
 
     def leave_out(self, count: int) -> None:
         """Keep the first so many answered turns from the model, and no others; 0 gives it all of them again.

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from app.backends.base import Capabilities
 from app.errors import AppError, RequestError
+from app.feedback import Rating
 from app.messages import Image, Message, Notice, Text, Usage, Video
 from app.meter import Fix
 from app.sampling import BASE, SamplingParams
@@ -39,6 +40,7 @@ class Turn:
         params: the options that the answer was asked with; None of an example.
         left_out: the user keeps it from the model, for the rest to fit.
         fixes: what to try where there was no room for the answer.
+        rating: what the user thinks of the answer.
         asked: the messages that the answer was written from; empty where there is none, or where they are unknown.
     """
 
@@ -54,6 +56,7 @@ class Turn:
     asked: tuple[Message, ...] = ()
     left_out: bool = False
     fixes: tuple[Fix, ...] = ()
+    rating: Rating | None = None
 
     def messages(self) -> tuple[Message, ...]:
         """What the model sees of it: nothing if it was never answered or left out, the question alone while it is."""

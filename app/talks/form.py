@@ -63,6 +63,8 @@ def _turn(turn: Turn, parent: str, media_id: MediaId) -> Json:
         form["notices"] = [{"kind": notice.kind, "count": notice.count} for notice in turn.notices]
     if turn.params:
         form["params"] = params_json(turn.params)
+    if turn.rating:
+        form["rating"] = {"id": turn.rating.id, "liked": turn.rating.liked}
     if turn.left_out:
         form["left_out"] = True
     return form

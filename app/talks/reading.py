@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeAlias, cast, get_args
 
 from app.errors import AppError, GenerationError, RequestError
+from app.feedback import Rating
 from app.messages import Image, Message, Notice, Part, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
 from app.talks.choice import read_choice
@@ -105,6 +106,7 @@ def _turn(item: Any, media: Media) -> tuple[Turn, str]:
         key,
         clean(item.get("thinking", "")),
         read_params(item.get("params")),
+        rating=_rating(item.get("rating")),
         left_out=item.get("left_out") is True,
     )
     return turn, parent
@@ -147,6 +149,13 @@ def _error(error: Any) -> AppError | None:
     if not isinstance(error, dict):
         return None
     return GenerationError(clean(error.get("message"), MAX_WORDS), clean(error.get("hint", ""), MAX_WORDS))
+
+
+def _rating(rating: Any) -> Rating | None:
+    name, liked = (rating.get("id"), rating.get("liked")) if isinstance(rating, dict) else (None, None)
+    if not isinstance(name, str) or not _KEY.fullmatch(name) or not (liked is None or isinstance(liked, bool)):
+        return None
+    return Rating(name, liked)
 
 
 def _usage(usage: Any) -> Usage | None:

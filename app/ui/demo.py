@@ -64,8 +64,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
             bridge = add_talks()
             with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
                 chatbot = add_chatbot(rated=feedback is not None)
-                if feedback:
-                    add_feedback(page, chatbot, label, feedback, name)
+                rated = add_feedback(page, chatbot, label, feedback, name) if feedback else None
                 with gr.Tabs(elem_classes="page-tabs") as tabs:
                     with gr.Tab(label("chat"), id="chat"):
                         chat = Chat(chatbot, add_box(label))
@@ -94,7 +93,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         answers += connect_meter(context, meter, chat)
         connect_bench(context, bench, chat)
         _connect_stop(context, chat, few_shot, answers)
-        connect_talks(demo, context, bridge, chat, answers, settings)
+        connect_talks(demo, context, bridge, chat, answers, settings, [rated] if rated else [])
         if backend.status().state == "away":  # the page shows little until it is known what answers
             controls = panel.inputs[: 1 + len(CONTROLS)]
             demo.load(lambda: panel.renew(backend.capabilities), None, controls, queue=False, **PRIVATE)

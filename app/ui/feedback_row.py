@@ -22,17 +22,18 @@ from app.ui.transcript import turn_at
 LONGEST_REASON = 2000  # characters
 
 
-def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile, model: str) -> None:
-    """A row for the reason, shown once an answer was rated."""
+def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile, model: str) -> Any:
+    """A row for the reason, shown once an answer was rated; returns the event of a rating."""
     with gr.Row(visible=False, elem_classes="feedback-row") as row:
         reason = gr.Textbox(label=label("feedback_reason"), max_length=LONGEST_REASON, max_lines=3)
         send = gr.Button(label("feedback_send"), size="sm")
     rating = gr.State(None)
     handlers = RatingHandlers(file, model)
     # The component marks the answer at each click, those that follow fast among them.
-    chatbot.like(handlers.rate, page, [row, reason, rating], trigger_mode="multiple", **PRIVATE)
+    rated = chatbot.like(handlers.rate, page, [row, reason, rating], trigger_mode="multiple", **PRIVATE)
     for trigger in (send.click, reason.submit):
         trigger(handlers.explain, [page, rating, reason], row, **PRIVATE)
+    return rated
 
 
 class RatingHandlers:
@@ -46,11 +47,11 @@ class RatingHandlers:
         """Keep a like or a dislike, and ask why; the same once more takes it back."""
         try:
             turn, _ = turn_at(page.session, payloads.message_index(data._data))
-            before, liked = page.ratings.get(turn.key), payloads.liked(data._data)
+            before, liked = turn.rating, payloads.liked(data._data)
             again = before is not None and before.liked == liked
             rating = Rating(before.id if before else uuid4().hex, None if again else liked)
             self._file.add(self._record(turn, rating))
-            page.ratings[turn.key] = rating
+            page.session.rate(turn.key, rating)
         except AppError as error:
             answering.toast(page, error)
             return gr.skip(), gr.skip(), gr.skip()

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 from app.errors import AppError
-from app.feedback import Rating
 from app.messages import FrameChoice, Progress
 from app.session import Session
 from app.ui.payloads import Draft
@@ -33,7 +32,6 @@ class Page:
         unsettled: grows whenever the message box has to be looked at because of `unsent`.
         talk: the name of the conversation in the browser's store.
         cleared: names of conversations that were cleared away here.
-        ratings: of answers, by the key of their turn.
     """
 
     session: Session = field(default_factory=Session)
@@ -46,7 +44,6 @@ class Page:
     choices: dict[Path, FrameChoice] = field(default_factory=dict)
     talk: str = field(default_factory=new_id)
     cleared: list[str] = field(default_factory=list)
-    ratings: dict[str, Rating] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Page:
         # Gradio copies the initial value for every page that is opened.

@@ -74,9 +74,20 @@ def add_talks() -> Bridge:
 
 
 def connect_talks(
-    demo: gr.Blocks, context: Context, bridge: Bridge, chat: Chat, answers: Sequence[Any], settings: Settings
+    demo: gr.Blocks,
+    context: Context,
+    bridge: Bridge,
+    chat: Chat,
+    answers: Sequence[Any],
+    settings: Settings,
+    changes: Sequence[Any] = (),
 ) -> None:
-    """Bind the events; `answers` are those that end when another conversation is opened."""
+    """Bind the events.
+
+    Args:
+        answers: those that end when another conversation is opened.
+        changes: those that change what is kept, but not the messages shown.
+    """
     ids = MediaIds()
     handlers, files = TalkHandlers(context, ids), FileHandlers(context, settings, ids, bridge.file)
     outputs = [*context.outputs, *context.panel.restored, bridge.told]
@@ -90,7 +101,8 @@ def connect_talks(
     )
     bridge.file.change(None, bridge.file, None, js=SAVE_FILE, **PRIVATE)
     chat.box.change(None, chat.box, None, js=DRAFTED, **PRIVATE)
-    for event in (started, acted, saved, given):
+    noted = [event.then(handlers.save, context.page, bridge.told, **PRIVATE) for event in changes]
+    for event in (started, acted, saved, given, *noted):
         event.then(None, bridge.told, None, js=KEEP, **PRIVATE)
 
 

@@ -81,9 +81,8 @@ def _answer(turns: Sequence[Turn], page: Page) -> Payload:
         message["actions"] = ["delete"]
     if turn.error:
         message["elem_classes"] = "answer-failed"
-    rating = page.ratings.get(turn.key)
-    if rating and rating.liked is not None:
-        message |= payloads.rated(rating.liked)
+    if turn.rating and turn.rating.liked is not None:
+        message |= payloads.rated(turn.rating.liked)
     return message
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import AppError, OutOfMemoryError, RequestError
+from app.feedback import Rating
 from app.messages import FrameChoice, Image, Message, Notice, Text, Usage, Video
 from app.meter import Measured
 from app.sampling import SamplingParams
@@ -39,6 +40,7 @@ def conversation() -> Tree:
         notices=(Notice("turns_dropped", 2),),
         thinking="hm",
         params=SamplingParams(seed=7, system_prompt="Be brief.", adapter="news"),
+        rating=Rating("1" * 32, liked=False),
     )
     second = Turn(Message.of("user", BALL, "And this?"), "A b", "failed", OutOfMemoryError("It is full.", "Send less."))
     other = Turn(Message.of("user", "Or this?"), "", "stopped")
@@ -58,6 +60,7 @@ def test_everything_comes_back() -> None:
     assert first.usage == Usage(10, 5, 1, 3, 0.5, 12.5) and first.params == SamplingParams(
         seed=7, system_prompt="Be brief.", adapter="news"
     )
+    assert first.rating == Rating("1" * 32, liked=False) and second.rating is None
     assert (second.state, str(second.error)) == ("failed", "It is full. Send less.")
     assert len(tree.versions(second.key)) == 2
 
@@ -69,6 +72,15 @@ def test_what_is_read_is_written_the_same(usage: Usage) -> None:
     turn = Turn(Message.of("user", "q"), "a", "done", usage=usage)
     data = json.loads(json.dumps(to_json(Tree.of([turn]), media_id)))
     assert to_json(read_tree(data, {}), media_id) == data
+
+
+@pytest.mark.parametrize(
+    "rating", ["like", {"id": "../x", "liked": True}, {"id": "1" * 32, "liked": 1}, {"id": 7}, {"liked": True}]
+)
+def test_a_rating_of_a_stranger_is_none(rating: Any) -> None:
+    data = written()
+    data["turns"][0]["rating"] = rating
+    assert read_tree(data, MEDIA).path()[0].rating is None
 
 
 def test_versions_are_written_in_the_order_in_which_they_are_read() -> None:

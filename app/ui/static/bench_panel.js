@@ -56,14 +56,14 @@
     const time = event.target.closest?.("button.seek");
     if (!time) return;
     const index = bubbles().indexOf(time.closest(".ms-gr-pro-chatbot-message"));
-    if (time.dataset.seconds) seek(player(index), Number(time.dataset.seconds));
+    if (time.dataset.seconds) seek(player(index, Number(time.dataset.clip)), Number(time.dataset.seconds));
     else window.callPage("seek", { index, frame: Number(time.dataset.frame) });
   });
 
-  function player(index) {
+  function player(index, clip = 1) { // of the clips sent last before, numbered as below their thumbnails
     for (const bubble of bubbles().slice(0, index + 1).reverse()) {
-      const video = bubble.querySelector("video");
-      if (video) return video;
+      const videos = bubble.querySelectorAll("video");
+      if (videos.length) return videos[clip - 1] || videos[0];
     }
     return null;
   }
@@ -76,21 +76,31 @@
 
   // [00:12], [1:02:03] and "frame 7" outside of code, once an answer is complete.
   const TIME = /\[(?:(\d{1,2}):)?(\d{1,3}):(\d{2}(?:\.\d+)?)\]|\bframe (\d{1,4})\b|第\s*(\d{1,4})\s*帧/gi;
+  // Which of several clips the times behind it are of: "video 2", "the second clip", 视频 2, 第二段视频.
+  const NAMED = new RegExp("\\b(?:video|clip) ?(\\d{1,2})\\b|\\b(first|second|third|fourth) (?:video|clip)\\b"
+    + "|视频 ?(\\d{1,2})|第 ?([一二三四]|\\d{1,2}) ?[个段]?视频", "gi");
+  const ORDER = { first: 1, second: 2, third: 3, fourth: 4, 一: 1, 二: 2, 三: 3, 四: 4 };
+  const clipNamed = (text) => {
+    const word = [...text.matchAll(NAMED)].pop()?.slice(1).find(Boolean)?.toLowerCase();
+    return word && (ORDER[word] || Number(word));
+  };
   function link() {
     if (!document.querySelector(".conversation video")) return;
+    let last = null, clip = 1;
     document.querySelectorAll(".conversation .ms-gr-ant-bubble-start .ms-gr-markdown .prose:not([data-times])")
       .forEach((text) => {
         const bubble = text.closest(".ms-gr-pro-chatbot-message");
         if (!bubble.querySelector(".ms-gr-pro-chatbot-message-footer") || !player(bubbles().indexOf(bubble))) return;
         text.dataset.times = "";
+        if (bubble !== last) [last, clip] = [bubble, 1];
         const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT), nodes = [];
         while (walker.nextNode()) if (!walker.currentNode.parentElement.closest("code, pre, button, a")) nodes.push(walker.currentNode);
-        nodes.forEach(split);
+        for (const node of nodes) clip = split(node, clip);
       });
   }
-  function split(node) {
-    const found = [...node.data.matchAll(TIME)];
-    if (!found.length) return;
+  function split(node, clip) { // returns the clip that what comes behind is of
+    const found = [...node.data.matchAll(TIME)], after = clipNamed(node.data) || clip;
+    if (!found.length) return after;
     const pieces = [];
     let at = 0;
     for (const match of found) {
@@ -100,12 +110,15 @@
       button.className = "seek";
       button.textContent = match[0];
       button.setAttribute("aria-label", window.pageSay("bench_jump", { place: match[0] }));
-      if (match[3]) button.dataset.seconds = 3600 * (match[1] || 0) + 60 * match[2] + Number(match[3]);
-      else button.dataset.frame = match[4] || match[5];
+      if (match[3]) {
+        button.dataset.seconds = 3600 * (match[1] || 0) + 60 * match[2] + Number(match[3]);
+        button.dataset.clip = clipNamed(node.data.slice(0, match.index)) || clip;
+      } else button.dataset.frame = match[4] || match[5];
       pieces.push(button);
       at = match.index + match[0].length;
     }
     node.replaceWith(...pieces, node.data.slice(at));
+    return after;
   }
   function jump() {
     const found = document.querySelector(".seek-host [data-seek]");
