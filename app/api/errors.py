@@ -89,7 +89,7 @@ def failure_of(error: AppError) -> Failure:
         return _failure(503, error, "out_of_memory")
     if isinstance(error, ModelError):
         return _failure(503, error, "model_not_loaded")
-    return _failure(500, error)
+    return _failure(500, error, "answer_failed" if isinstance(error, GenerationError) else None)
 
 
 def invalid(error: ValidationError) -> ApiError:

@@ -25,6 +25,9 @@ _CONTEXT = re.compile(
 )
 
 
+# Codes of our own endpoint for what ended one answer: the server goes on answering others.
+_ONE_ANSWER = frozenset({"answer_failed", "out_of_memory", "replica_lost"})
+
 # What errors of connections say, and how it is told.
 _REASONS = {
     "connection refused": "connection_refused",
@@ -66,12 +69,8 @@ def failure_of(cause: Exception, url: str) -> Failure:
     if isinstance(cause, openai.APIConnectionError):
         error = GenerationError(Phrase("engine_silent", url=url, reason=reason_of(cause)), Phrase("do_start_engine"))
         return Failure(error, server_down=True, elsewhere=True)
-    if isinstance(cause, openai.APIError):  # an event in the middle of a stream that began well
-        words = words_of(cause)
-        if _CONTEXT.search(words):
-            return _too_long(words)
-        error = GenerationError(Phrase("engine_broke_off_words", url=url, words=words), AGAIN)
-        return Failure(error, server_down=True, elsewhere=True)
+    if isinstance(cause, openai.APIError):
+        return _broken_off(cause, url)
     if isinstance(cause, BrokenOff):
         return Failure(GenerationError(Phrase("engine_broke_off", url=url), AGAIN), elsewhere=True)
     # The cause's own text may quote what was asked.
@@ -120,15 +119,42 @@ def _refused(cause: openai.APIStatusError, url: str) -> Failure:
         return Failure(GenerationError(said, Phrase("do_name_key")))
     if status == 429:
         return Failure(BackendBusyError(said, Phrase("do_wait_little")), elsewhere=True)
+    kind, code = _named(cause)
+    if code in _ONE_ANSWER:
+        return Failure(GenerationError(said, AGAIN), elsewhere=True)
     if status >= 500 or status == 408:
         return Failure(GenerationError(said, Phrase("do_see_log")), server_down=True, elsewhere=True)
-    body = cause.body if isinstance(cause.body, Mapping) else {}
-    if _CONTEXT.search(f"{words} {body.get('type')} {body.get('code')}"):
+    if _CONTEXT.search(f"{words} {kind} {code}"):
         return _too_long(said)
     if status == 404 or re.search(r"model\b.*(not (found|exist)|does not exist)|is pinned to", words, re.IGNORECASE):
         # It may have been started anew with another model: counted as down, it is looked at again.
         return Failure(RequestError(said, Phrase("do_name_model")), server_down=True, elsewhere=True)
     return Failure(RequestError(said, Phrase("do_change_message")))
+
+
+def _broken_off(cause: openai.APIError, url: str) -> Failure:
+    """An event in the middle of a stream that began well.
+
+    It has no status, and some engines end every answer with the same words whatever happened. So it speaks of the server
+    unless it names one of the protocol's own types for what is wrong with the request.
+    """
+    words = words_of(cause)
+    kind, code = _named(cause)
+    if _CONTEXT.search(f"{words} {kind} {code}"):
+        return _too_long(words)
+    if kind == "invalid_request_error":
+        return Failure(RequestError(Phrase("engine_says", url=url, words=words), Phrase("do_change_message")))
+    if kind == "rate_limit_error":
+        busy = BackendBusyError(Phrase("engine_says", url=url, words=words), Phrase("do_wait_little"))
+        return Failure(busy, elsewhere=True)
+    error = GenerationError(Phrase("engine_broke_off_words", url=url, words=words), AGAIN)
+    return Failure(error, server_down=code not in _ONE_ANSWER, elsewhere=True)
+
+
+def _named(cause: openai.APIError) -> tuple[str, str]:
+    """The type and the code of an error, for programs; empty where it has none."""
+    body: Any = cause.body if isinstance(cause.body, Mapping) else {}
+    return str(body.get("type") or ""), str(body.get("code") or "")
 
 
 def _too_long(words: str) -> Failure:

@@ -209,8 +209,8 @@ def test_a_full_queue_is_429_and_says_when_to_come_back(
         (ImageError("The file is damaged."), 400, "invalid_media"),
         (OutOfMemoryError("Full."), 503, "out_of_memory"),
         (ModelError("It could not be loaded."), 503, "model_not_loaded"),
-        (GenerationError("It failed."), 500, None),
-        (ValueError("the prompt was: s3cret"), 500, None),
+        (GenerationError("It failed."), 500, "answer_failed"),
+        (ValueError("the prompt was: s3cret"), 500, "answer_failed"),
     ],
 )
 def test_failures_before_the_first_token_have_their_status(

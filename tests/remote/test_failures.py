@@ -5,7 +5,18 @@ from typing import Any
 import openai
 import pytest
 
-from app.errors import BackendBusyError, GenerationError, RequestError
+from app.api.errors import ApiError
+from app.api.errors import failure_of as api_failure_of
+from app.errors import (
+    AppError,
+    BackendBusyError,
+    ContextLengthError,
+    GenerationError,
+    ImageError,
+    ModelError,
+    OutOfMemoryError,
+    RequestError,
+)
 from app.remote.client import make_client
 from app.remote.failures import MOST_WORDS, BrokenOff, failure_of, words_of
 
@@ -78,3 +89,55 @@ def test_an_answer_that_broke_off_and_one_that_is_not_understood(caplog: pytest.
     failure = failure_of(ValueError("the user's own text"), URL)
     assert failure.server_down and "own text" not in str(failure.error) + caplog.text
     assert "ValueError" in caplog.text
+
+
+def event_error(body: Any) -> openai.APIError:
+    """As the client makes it of an event in the middle of a stream."""
+    import httpx2
+
+    return openai.APIError("words", request=httpx2.Request("POST", f"{URL}/v1/chat/completions"), body=body)
+
+
+ENDING = ApiError("The server is ending.", status=503, code="server_ending")
+LOST = ApiError("The replica has ended.", status=503, code="replica_lost")
+
+
+@pytest.mark.parametrize("in_stream", [False, True])
+@pytest.mark.parametrize(
+    ("error", "kind", "down", "elsewhere"),
+    [
+        (ImageError("The file is damaged."), RequestError, False, False),
+        (OutOfMemoryError("Full."), GenerationError, False, True),
+        (GenerationError("It failed."), GenerationError, False, True),
+        (BackendBusyError("Many wait."), BackendBusyError, False, True),
+        (LOST, GenerationError, False, True),
+        (ENDING, GenerationError, True, True),
+        (ModelError("It could not be loaded."), GenerationError, True, True),
+    ],
+)
+def test_what_ends_one_answer_of_our_endpoint_leaves_the_server_in(
+    error: AppError, kind: type, down: bool, elsewhere: bool, in_stream: bool
+) -> None:
+    told = api_failure_of(error)
+    body = told.reply.model_dump()
+    failure = failure_of(event_error(body["error"]) if in_stream else status_error(told.status, body), URL)
+    assert type(failure.error) is kind and error.message in failure.error.message
+    assert (failure.server_down, failure.elsewhere, failure.too_long) == (down, elsewhere, False)
+
+
+def test_too_long_a_prompt_is_known_in_a_stream_by_its_code() -> None:
+    body = api_failure_of(ContextLengthError(9000, 4000)).reply.model_dump()["error"]
+    assert failure_of(event_error(body | {"message": "No."}), URL).too_long
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "EngineCore died", "type": "BadRequestError", "code": 400},
+        {"message": "EngineCore died", "type": "InternalServerError", "code": 500},
+        "dead",
+    ],
+)
+def test_an_engine_that_dies_in_a_stream_is_left_out(body: Any) -> None:
+    failure = failure_of(event_error(body), URL)
+    assert failure.server_down and failure.elsewhere and "Regenerate" in failure.error.hint
