@@ -135,7 +135,7 @@ def _refused(cause: openai.APIStatusError, url: str) -> Failure:
 def _broken_off(cause: openai.APIError, url: str) -> Failure:
     """An event in the middle of a stream that began well.
 
-    It has no status, and some engines end every answer with the same words whatever happened. So it speaks of the server
+    It has no status, and some engines end every answer in the same way whatever happened. So it speaks of the server
     unless it names one of the protocol's own types for what is wrong with the request.
     """
     words = words_of(cause)
