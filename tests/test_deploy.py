@@ -91,6 +91,18 @@ def test_kuberay_runs_our_application() -> None:
     assert serve["http_options"]["port"] in [port["containerPort"] for port in head["ports"]]
 
 
+def test_the_images_user_may_write_the_weights() -> None:
+    cluster = kubernetes()["RayService"]["spec"]["rayClusterConfig"]
+    user = re.search(r"useradd .*--uid (\d+)", DOCKERFILE)
+    assert user
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        assert pod["containers"][0]["volumeMounts"][0]["mountPath"] == "/weights"
+        # A volume that was just made belongs to root.
+        context = pod["securityContext"]
+        assert {str(context[name]) for name in ("runAsUser", "runAsGroup", "fsGroup")} == {user[1]}
+
+
 def test_kubernetes_puts_the_page_in_front_of_the_replicas() -> None:
     files = kubernetes()
     serve = yaml.safe_load(files["RayService"]["spec"]["serveConfigV2"])
