@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, Queue
@@ -17,7 +17,9 @@ from app.messages import Chunk, Message
 from app.sampling import SamplingParams
 from app.texts import Phrase
 
-MAX_WAITING = 64
+MAX_WAITING = 256
+# Of one user, so that a program with many requests leaves room for others.
+MAX_WAITING_OF_ONE = 64
 REMEMBERED_USERS = 1024
 # Turns whose mean length foretells the next ones.
 PACES = 8
@@ -93,14 +95,13 @@ class Line:
         """Queue a request.
 
         Raises:
-            BackendBusyError: too many wait already; says when to come back.
+            BackendBusyError: too many wait already, of all or of this user; says when to come back.
             GenerationError: no more is served.
         """
         with self._changed:
             if self._closed:
                 raise ended()
-            if len(self._waiting) >= MAX_WAITING:
-                raise self._busy()
+            self._make_room(user)
             ticket = Ticket(messages, params, user)
             self._waiting.append(ticket)
             self._order()
@@ -146,6 +147,24 @@ class Line:
             self._order()
             self._changed.notify_all()
 
+    def _make_room(self, user: str) -> None:
+        """Refuse who has a share of the line already; in a full line, who has most gives up the last of it."""
+        own = self._of(user)
+        if len(own) >= MAX_WAITING_OF_ONE:
+            raise self._busy("queue_own_most", own)
+        if len(self._waiting) < MAX_WAITING:
+            return
+        (other, most), *_ = Counter(ticket.user for ticket in self._waiting).most_common(1)
+        if most <= len(own) + 1:
+            raise self._busy("queue_longest", self._waiting)
+        last = self._of(other)[-1]
+        last.cancel()
+        last.events.put(self._busy("queue_longest", self._waiting))
+        self._waiting.remove(last)
+
+    def _of(self, user: str) -> list[Ticket]:
+        return [ticket for ticket in self._waiting if ticket.user == user]
+
     def _take(self, ticket: Ticket) -> None:
         now = monotonic()
         # Only what waited all the time tells how long a turn takes.
@@ -175,10 +194,10 @@ class Line:
         pace = fmean(self._paces)
         return max(0.0, pace - (monotonic() - self._last)) + (number - 1) * pace
 
-    def _busy(self) -> BackendBusyError:
-        # Half of the line: then there is room again, and not for everybody at the same moment.
-        seconds = self._seconds(len(self._waiting) // 2)
-        message = Phrase("queue_longest", count=len(self._waiting))
+    def _busy(self, reason: str, waiting: Sequence[Ticket]) -> BackendBusyError:
+        # Half of them: then there is room again, and not for everybody at the same moment.
+        seconds = self._seconds(self._numbers[waiting[len(waiting) // 2 - 1]])
+        message = Phrase(reason, count=len(waiting))
         if seconds is None:
             return BackendBusyError(message, Phrase("do_again_later"))
         return BackendBusyError(message, Phrase("do_again_seconds", seconds=max(1, round(seconds))), seconds)
@@ -197,7 +216,7 @@ class Queued:
             user: whose it is; users take turns.
 
         Raises:
-            BackendBusyError: too many wait already; says when to come back.
+            BackendBusyError: too many wait already, of all or of this user; says when to come back.
         """
         return self._line.submit(messages, params, user)
 

@@ -171,7 +171,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{folder}: got an adapter of type {kind}, allowed is LORA.",
         "{folder}：适配器类型为 {kind}，允许的是 LORA。",
     ),
-    "do_merge": ("Merge it into the model.", "请将其合并到模型中。"),
+    "do_merge": (
+        "Merge it into the model with the program that trained it (PEFT: merge_and_unload).",
+        "请用训练它的程序将其合并到模型中（PEFT：merge_and_unload）。",
+    ),
     "adapter_init": (
         "{folder}: init_lora_weights is {start!r}: it fits a changed model, not the model itself.",
         "{folder}：init_lora_weights 为 {start!r}：它适用于改动过的模型，而不是模型本身。",
@@ -185,8 +188,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{folder}：bias 为 {bias!r}，允许的是 'none'：偏置会改变所有人使用的模型。",
     ),
     "do_train_nobias": (
-        "Train it with bias='none', or merge it into the model.",
-        "请用 bias='none' 训练，或将其合并到模型中。",
+        "Train it with bias='none', or merge it into the model with PEFT (merge_and_unload).",
+        "请用 bias='none' 训练，或用 PEFT 将其合并到模型中（merge_and_unload）。",
     ),
     "adapter_features": (
         "{folder}: it uses {odd}; allowed is LoRA with {allowed}.",
@@ -276,6 +279,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "queue_longest": (
         "{count} requests wait already, which is the most allowed.",
         "已有 {count} 个请求在等待，这是允许的上限。",
+    ),
+    "queue_own_most": (
+        "{count} of your requests wait already, which is the most allowed for one user.",
+        "您已有 {count} 个请求在等待，这是单个用户允许的上限。",
     ),
     "do_again_seconds": ("Try again in about {seconds} s.", "请约 {seconds} 秒后再试。"),
     "this_gpu": ("this GPU", "此 GPU"),

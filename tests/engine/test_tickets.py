@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from app.engine import tickets
-from app.engine.tickets import MAX_WAITING, Line, Place
+from app.engine.tickets import MAX_WAITING, MAX_WAITING_OF_ONE, Line, Place, drain
 from app.errors import BackendBusyError
 from app.messages import Message
 from app.sampling import SamplingParams
@@ -103,16 +103,40 @@ def test_the_time_is_foretold_by_turns_that_others_waited_for(clock: list[float]
 
 def test_a_full_line_says_when_to_come_back(clock: list[float]) -> None:
     line = Line()
-    for _ in range(MAX_WAITING):
-        line.submit(QUESTION, PARAMS)
-    with pytest.raises(BackendBusyError, match=r"64 requests wait already.* Try again in a while") as refused:
-        line.submit(QUESTION, PARAMS)
+    for number in range(MAX_WAITING):
+        line.submit(QUESTION, PARAMS, str(number))
+    with pytest.raises(BackendBusyError, match=r"256 requests wait already.* Try again in a while") as refused:
+        line.submit(QUESTION, PARAMS, "late")
     assert refused.value.retry_after is None
     served(line, 1)
     clock[0] += 2
     served(line, 1)
-    for _ in range(2):
-        line.submit(QUESTION, PARAMS)
-    with pytest.raises(BackendBusyError, match="Try again in about 64 s") as refused:
-        line.submit(QUESTION, PARAMS)
-    assert refused.value.retry_after == pytest.approx(64, abs=0.1)
+    for user in ("next", "last"):
+        line.submit(QUESTION, PARAMS, user)
+    with pytest.raises(BackendBusyError, match="Try again in about 256 s") as refused:
+        line.submit(QUESTION, PARAMS, "late")
+    assert refused.value.retry_after == pytest.approx(256, abs=0.1)
+
+
+def test_one_user_has_a_share_of_the_line_and_others_find_room(clock: list[float]) -> None:
+    line = Line()
+    own = [line.submit(QUESTION, PARAMS, "program") for _ in range(MAX_WAITING_OF_ONE)]
+    with pytest.raises(BackendBusyError, match="64 of your requests wait already"):
+        line.submit(QUESTION, PARAMS, "program")
+    assert line.place(line.submit(QUESTION, PARAMS, "page")) == Place(2)
+    assert line.place(own[-1]) == Place(MAX_WAITING_OF_ONE + 1)
+
+
+def test_in_a_full_line_who_has_most_makes_room_for_who_has_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tickets, "MAX_WAITING", 6)
+    line = Line()
+    sent = [line.submit(QUESTION, PARAMS, user) for user in "aaaabb"]
+    newcomer = line.submit(QUESTION, PARAMS, "c")
+    (refusal,) = drain(sent[3], 0)
+    assert isinstance(refusal, BackendBusyError) and sent[3].cancelled and line.place(sent[3]) is None
+    assert line.place(newcomer) == Place(3)
+    line.submit(QUESTION, PARAMS, "c")
+    assert sent[2].cancelled
+    with pytest.raises(BackendBusyError, match="6 requests wait already"):
+        line.submit(QUESTION, PARAMS, "c")
+    assert served(line, 6) == "abcabc"
