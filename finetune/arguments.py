@@ -54,17 +54,17 @@ class LoraArguments:
         "linear layers that get them: a pattern of whole names, or ends of names with commas between; by default all"
         " in the decoder",
     )
-    lora_bias: str = flag("none", "biases that are trained: none, all or lora_only")
+    lora_bias: str = flag("none", "biases that are trained: only none is taken")
     lora_modules_to_save: str | None = flag(None, "further modules trained in full, such as embed_tokens,lm_head")
     lora_layers_to_transform: list[int] | None = flag(None, "decoder layers that get them, such as 0 1")  # noqa: RUF009
     lora_layers_pattern: str | None = flag(None, "name of the list that these layers stand in, such as layers")
-    lora_weight_path: str | None = flag(None, "folder of an adapter to go on training")
+    lora_weight_path: str | None = flag(None, "folder of an adapter to go on training; means --use_lora true")
 
     def __post_init__(self) -> None:
-        self.use_lora = self.use_lora or self.q_lora
         # The official scripts write "" for what is not set.
         for name in ("lora_target_modules", "lora_modules_to_save", "lora_layers_pattern", "lora_weight_path"):
             setattr(self, name, getattr(self, name) or None)
+        self.use_lora = self.use_lora or self.q_lora or self.lora_weight_path is not None
 
 
 OWN = (ModelArguments, DataArguments, LoraArguments)

@@ -34,6 +34,16 @@ IGNORED = {
     "cache_dir": "HF_HOME says where models are kept",
     "save_safetensors": "weights are always saved as safetensors",
 }
+# Fields that the library had once and has no more; a list to tell a user why a flag of an old command line fails.
+GONE = frozenset(
+    """adafactor dispatch_batches fp16_backend fp16_opt_level fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap
+    group_by_length half_precision_backend include_inputs_for_metrics include_tokens_per_second jit_mode_eval
+    mp_parameters past_index push_to_hub_model_id push_to_hub_organization push_to_hub_token ray_scope sharded_ddp
+    split_batches torchdynamo tp_size tpu_metrics_debug tpu_num_cores use_ipex use_legacy_prediction_loop
+    use_mps_device xpu_backend""".split()
+)
+# How much of a word must be right for a guess at it.
+NEAR = 0.8
 # The model takes its inputs whole, the loss is that of its labels, and progress counts tokens. The last is the older
 # name of a field, whose use the library warns of.
 FIXED: dict[str, Any] = {
@@ -116,8 +126,10 @@ def _reject(unknown: Sequence[str], parser: Parser) -> None:
     name = unknown[0].split("=")[0]
     if not name.startswith("--"):
         raise SettingsError(f"{name!r} belongs to no flag.", "Write --flag value; see --help.")
+    if name.removeprefix("--").replace("-", "_") in GONE:
+        raise SettingsError(f"{name} is gone: older versions of transformers had it.", "Leave it out.")
     known = sorted(flag for flag in parser._option_string_actions if flag.startswith("--"))
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
     raise SettingsError(f"{name} is no flag here.", f"Is {near[0]} meant?" if near else "See --help and --help-all.")
 
 
@@ -152,6 +164,8 @@ def _name_idle(values: dict[str, Any], notes: list[str]) -> None:
     """Flags of a new adapter, where one goes on learning."""
     if not values["lora_weight_path"]:
         return
+    if not (values["use_lora"] or values["q_lora"]):
+        notes.append("--lora_weight_path means --use_lora true: an adapter learns, not the whole model.")
     usual = vars(LoraArguments())
     own = [name for name in usual if name not in ("use_lora", "q_lora", "lora_weight_path")]
     idle = [name for name in own if (values[name] or None) != usual[name]]
@@ -180,8 +194,12 @@ def _checked(arguments: Arguments) -> Arguments:
                         ("model_max_length", data.model_max_length)):  # fmt: skip
         if value < 1:
             raise SettingsError(f"--{name}: got {value}, allowed is 1 or more.")
-    if lora.lora_bias not in ("none", "all", "lora_only"):
-        raise SettingsError(f"--lora_bias: got {lora.lora_bias!r}, allowed is none, all or lora_only.")
+    if lora.lora_bias != "none":
+        raise SettingsError(
+            f"--lora_bias: got {lora.lora_bias!r}, allowed is none: biases that were trained change the model's own"
+            " answers too, so the page takes no adapter with them.",
+            "Leave it out.",
+        )
     if arguments.training.do_eval and not data.eval_data_path and arguments.training.eval_strategy != "no":
         raise SettingsError("--eval_strategy needs samples to measure on.", "Give --eval_data_path, or leave it out.")
     # None means: as usual for this kind of training.

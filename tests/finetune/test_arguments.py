@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from app.errors import SettingsError
 from finetune.arguments import COMMON, DEFAULTS
 from finetune.help import help_text
-from finetune.parsing import Arguments, build_parser, parse_arguments
+from finetune.parsing import GONE, Arguments, build_parser, parse_arguments
 
 # The flags of the official finetune_lora.sh and finetune_ds.sh, for a machine without GPUs.
 SHARED = r"""
@@ -97,7 +97,11 @@ def test_other_spellings() -> None:
         ("stray", ["'stray' belongs to no flag"]),
         ("--lora_r three", ["--lora_r", "invalid int value: 'three'"]),
         ("--lora_r 0", ["--lora_r: got 0", "1 or more"]),
-        ("--lora_bias some", ["'some'", "none, all or lora_only"]),
+        ("--lora_bias some", ["got 'some', allowed is none"]),
+        ("--lora_bias lora_only", ["got 'lora_only', allowed is none", "the page takes no adapter"]),
+        ("--group_by_length", ["--group_by_length is gone", "older versions of transformers", "Leave it out"]),
+        ("--push-to-hub-token=x", ["--push-to-hub-token is gone"]),
+        ("--length_of_all_samples 3", ["is no flag here", "--help-all"]),
         ("--use_lora true --tune_llm true", ["exclude each other"]),
         ("--fp16 true", ["needs a GPU", "--bf16"]),
         ("--eval_strategy steps", ["samples to measure on", "--eval_data_path"]),
@@ -144,6 +148,19 @@ def test_help_names_the_flags_that_matter() -> None:
                  "--help-all", "merge"):  # fmt: skip
         assert name in text
     assert max(map(len, text.splitlines())) < 120
+
+
+def test_flags_that_are_gone_are_none_of_todays() -> None:
+    assert not {f"--{name}" for name in GONE} & set(build_parser()._option_string_actions)
+
+
+@pytest.mark.parametrize("switch", [[], ["--use_lora", "false"], ["--use_lora", "true"], ["--q_lora", "true"]])
+def test_an_adapter_to_go_on_with_means_lora(switch: list[str]) -> None:
+    got = parse_arguments(["--data_path", "x", "--use_cpu", "true", "--lora_weight_path", "out", *switch])
+    assert got.lora.use_lora and (got.model.tune_vision, got.model.tune_llm) == (False, False)
+    said = any("--lora_weight_path means --use_lora true" in note for note in got.notes)
+    assert said == ("true" not in switch)
+    assert not parse('--lora_weight_path ""').lora.use_lora
 
 
 def test_flags_of_a_new_adapter_are_named_where_one_goes_on() -> None:
