@@ -10,6 +10,7 @@ import psutil
 import torch
 from cachetools import LRUCache
 
+from app.engine.conversation import Decoded
 from app.engine.prefix_cache import PrefixCache
 from app.modeling.runner import Frames, Runner
 
@@ -33,7 +34,7 @@ class Caches:
         decoded: pictures and frames by file and choice of frames. prefixes: keys and values of conversations.
     """
 
-    decoded: LRUCache[Hashable, PILImage | Frames]
+    decoded: Decoded
     prefixes: PrefixCache
     runner: Runner
 
@@ -46,7 +47,7 @@ class Caches:
         """
         runner.keep_features(int(most * FEATURE_SHARE))
         decoded: LRUCache[Hashable, PILImage | Frames] = LRUCache(MEDIA_BYTES if most else 0, getsizeof=_pixel_bytes)
-        return cls(decoded, PrefixCache(most - int(most * FEATURE_SHARE), runner.new_cache), runner)
+        return cls(Decoded(decoded), PrefixCache(most - int(most * FEATURE_SHARE), runner.new_cache), runner)
 
     def clear_device(self) -> bool:
         """Forget all that lies on the device; tells whether there was anything."""

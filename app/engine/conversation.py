@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, MutableMapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.engine.shared_cache import SharedCache
 from app.errors import ContextLengthError
+from app.media.clip import Cancelled
 from app.messages import Image, Message, Text, Video
 from app.modeling.runner import Frames, Turn
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 OnFrames = Callable[[int, int], None]
 Medium = TypeVar("Medium", "PILImage", Frames)
+Decoded = SharedCache[Any]  # of pictures and frames, by file and choice of frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class MediaReader:
         frame_slices: cells of a frame at most, by the number of frames in the conversation.
         video_reader: the library that decodes videos.
         on_frames: called with frames done and in all.
-        cancelled: asked often while a video is decoded.
+        cancelled: asked often while a video is decoded, by this reader or another one.
         decoded: what files were decoded to before; it is added to.
     """
 
@@ -41,7 +43,7 @@ class MediaReader:
     video_reader: Reader
     on_frames: OnFrames
     cancelled: Callable[[], bool]
-    decoded: MutableMapping[Hashable, PILImage | Frames] = field(default_factory=dict)
+    decoded: Decoded = field(default_factory=Decoded)
 
     def read(self, messages: Sequence[Message]) -> list[Turn]:
         """Decode everything the messages hold.
@@ -90,12 +92,12 @@ class MediaReader:
         except OSError:
             return read()  # which says what is wrong
         key = (str(source), state.st_ino, state.st_size, state.st_mtime_ns, *choice)
-        if key not in self.decoded:
-            medium = read()
-            with suppress(ValueError):  # larger than all that may be kept
-                self.decoded[key] = medium
-            return medium
-        return self.decoded[key]  # type: ignore[return-value]
+        medium: Medium = self.decoded.get(key, read, self._check)
+        return medium
+
+    def _check(self) -> None:
+        if self.cancelled():
+            raise Cancelled
 
     def _turn(self, role: str, content: Sequence[str | PILImage | Frames], per_frame: int) -> Turn:
         limits: list[int] = []
