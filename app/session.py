@@ -41,8 +41,8 @@ class _Run:
     """An answer being written.
 
     Attributes:
-        before: what to bring back if it never gets a word out, or None.
-        of: the key of the turn that this is another version of, or empty.
+        before: what to bring back if it never gets a word out, or None: then what was asked stays.
+        of: the key of the turn in it that has the older answer, or empty.
     """
 
     turn: Turn
@@ -106,8 +106,8 @@ class Session:
     def edit(self, key: str, text: str, params: SamplingParams, backend: Backend) -> Updates:
         """Change a question's text and answer again; the question as it was stays beside it with all that came after.
 
-        Its media stay and are placed by the marks in `text`. Everything comes back if the new answer ends before
-        its first word. An example's question changes in place, without an answer.
+        Its media stay and are placed by the marks in `text`. The new question stays, too, if its answer fails or is
+        stopped before its first word. An example's question changes in place, without an answer.
 
         Raises:
             RequestError: no turn has this key, or nothing would be left of the message.
@@ -116,7 +116,7 @@ class Session:
             yield Update(self._edit_example(key, text), Chunk())
             return
         edited = Turn(_with_text(self._turn(key).user, text))
-        yield from self._answer(lambda tree: tree.branched(key, edited), params, backend, of=key)
+        yield from self._answer(lambda tree: tree.branched(key, edited), params, backend)
 
     def edit_answer(self, key: str, text: str) -> None:
         """Replace an answer; the model sees the new text.
@@ -204,7 +204,7 @@ class Session:
         return copy
 
     def _answer(self, plan: Plan, params: SamplingParams, backend: Backend, *, of: str = "") -> Updates:
-        """Answer the last turn of a plan; where it is a version `of` another turn, a failure brings that back."""
+        """Answer the last turn of a plan; where it asks `of` a turn the same again, a failure brings that back."""
         run = self._begin(plan, params, backend, of)
         try:
             yield Update(run.turn, Chunk())

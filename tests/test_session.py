@@ -465,12 +465,45 @@ def test_edit_keeps_the_media_and_places_them_by_their_marks():
 
 
 @pytest.mark.parametrize("step", [OutOfMemoryError("full"), ValueError("odd")])
-def test_edit_that_fails_at_once_brings_everything_back_with_the_error(step: Exception):
-    session, backend = conversation(["two"], [step])
+def test_an_edit_that_fails_at_once_keeps_both_questions(step: Exception):
+    session, backend = conversation(["two"], [step], ["uno"])
     ask(session, backend, "second")
-    last = list(session.edit(session.turns[0].key, "primo", PARAMS, backend))[-1].turn
-    assert dialogue(session) == [("first", "one"), ("second", "two")]
-    assert last is session.turns[0] and isinstance(last.error, AppError) and last.state == "done"
+    old = session.turns[0].key
+    last = list(session.edit(old, "primo", PARAMS, backend))[-1].turn
+    assert dialogue(session) == [("primo", "")] and session.turns == [last]
+    assert (last.state, isinstance(last.error, AppError)) == ("failed", True)
+    assert session.tree.versions(old) == [old, last.key]
+    session.show(old)
+    assert dialogue(session) == [("first", "one"), ("second", "two")] and session.turns[0].error is None
+
+
+def test_an_edit_that_failed_is_what_is_asked_again():
+    session, backend = conversation([OutOfMemoryError("full")], ["uno"])
+    old = session.turns[0].key
+    list(session.edit(old, "primo", PARAMS, backend))
+    list(session.regenerate(PARAMS, backend))
+    assert seen(backend) == ["primo"] and dialogue(session) == [("primo", "uno")]
+    assert len(session.tree.versions(old)) == 2
+
+
+def test_an_edit_that_fails_again_and_again_leaves_one_version():
+    session, backend = conversation(*[[OutOfMemoryError("full")]] * 3)
+    old = session.turns[0].key
+    list(session.edit(old, "primo", PARAMS, backend))
+    list(session.regenerate(PARAMS, backend))
+    list(session.edit(session.turns[0].key, "primissimo", PARAMS, backend))
+    assert [session.tree.turn(key).user.text for key in session.tree.versions(old)] == ["first", "primissimo"]
+
+
+def test_an_edit_stopped_before_its_first_word_keeps_both_questions():
+    session, backend = conversation([Chunk(), Chunk()])
+    old = session.turns[0].key
+    stream = session.edit(old, "primo", PARAMS, backend)
+    next(stream), next(stream)
+    stream.close()
+    assert [(turn.user.text, turn.state) for turn in session.turns] == [("primo", "stopped")] and not session.busy
+    session.show(old)
+    assert dialogue(session) == [("first", "one")] and session.turns[0].state == "done"
 
 
 def test_edit_refused_by_a_check_changes_nothing():
