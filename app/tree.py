@@ -84,15 +84,19 @@ class Tree:
         return self._with(turn, path[-1].key if path else ROOT)
 
     def branched(self, key: str, turn: Turn) -> Tree:
-        """With another version of a turn, which is shown; a version that was never answered gives way to it.
+        """With another version of a turn, which is shown.
+
+        The version it is made of gives way to it if that was never answered, and so does any that asked the same.
 
         Raises:
             RequestError: no turn has this key.
         """
-        old = self.turn(key)
-        if not old.answer and key not in self.chosen:
-            return self._without(key)._with(turn, self.parents[key])
-        return self._with(turn, self.parents[key])
+        tree, parent = self, self.parents[self.turn(key).key]
+        for other in self.versions(key):
+            old = self.turns[other]
+            if not old.answer and other not in self.chosen and (other == key or old.user == turn.user):
+                tree = tree._without(other, parent)
+        return tree._with(turn, parent)
 
     def replaced(self, turn: Turn) -> Tree:
         """With a turn in place of the one of the same key."""
@@ -100,20 +104,24 @@ class Tree:
         return replace(self, turns={**self.turns, turn.key: turn})
 
     def removed(self, key: str) -> Tree:
-        """Without a turn; what comes behind it stays, and of a last turn the version next to it is shown.
+        """Without a turn; the version next to it is shown then, and takes what came behind.
+
+        Where there is no other version, what came behind moves up. What was shown behind the turn is still shown.
 
         Raises:
             RequestError: no turn has this key.
         """
         parent, versions = self.parents[self.turn(key).key], self.versions(key)
-        if self.chosen.get(parent) != key:
-            return self._without(key)
-        at = versions.index(key)
-        rest = [other for other in versions if other != key]
-        after = self.chosen.get(key) or (rest[min(at, len(rest) - 1)] if rest else None)
-        tree = self._without(key)
-        chosen = {above: child for above, child in tree.chosen.items() if above != parent}
-        return replace(tree, chosen={**chosen, parent: after} if after else chosen)
+        at, rest = versions.index(key), [other for other in versions if other != key]
+        heir = rest[min(at, len(rest) - 1)] if rest else parent
+        shown, after = self.chosen.get(parent) == key, self.chosen.get(key)
+        tree = self._without(key, heir)
+        chosen = dict(tree.chosen)
+        if shown and rest:
+            chosen[parent] = heir
+        if after and (shown or heir not in chosen):
+            chosen[heir] = after
+        return replace(tree, chosen=chosen)
 
     def showing(self, key: str) -> Tree:
         """With this version of a turn shown, and behind it what was shown there last.
@@ -130,11 +138,14 @@ class Tree:
             {**self.chosen, parent: turn.key},
         )
 
-    def _without(self, key: str) -> Tree:
-        """Without a turn; turns behind it move up, unseen unless they are chosen."""
-        up = self.parents[key]
+    def _without(self, key: str, heir: str) -> Tree:
+        """Without a turn; those behind it go behind the heir, its parent or the version next to it, not chosen."""
+        order = [other for other in self.turns if other != key]
+        if heir in self.turns and list(self.turns).index(heir) > list(self.turns).index(key):
+            # No turn stands before its parent, so a later version takes the place of the one that goes.
+            order = [heir if other == key else other for other in self.turns if other != heir]
         return Tree(
-            {other: turn for other, turn in self.turns.items() if other != key},
-            {other: up if parent == key else parent for other, parent in self.parents.items() if other != key},
+            {other: self.turns[other] for other in order},
+            {other: heir if self.parents[other] == key else self.parents[other] for other in order},
             {parent: child for parent, child in self.chosen.items() if parent != key and child != key},
         )

@@ -56,15 +56,48 @@ def test_a_version_that_was_never_answered_gives_way(line: Tree) -> None:
     assert shown(tree) == "a b c e" and "d" not in tree.turns
 
 
+def test_versions_that_asked_the_same_in_vain_do_not_pile_up(line: Tree) -> None:
+    tree = line
+    for key in "uvw":
+        asked = Turn(Message.of("user", "primo"), "", "failed", key=key)
+        tree = tree.branched("b", asked).showing("b")
+    assert tree.versions("b") == ["b", "w"]
+    tree = tree.branched("b", Turn(Message.of("user", "secondo"), "", "failed", key="x"))
+    assert tree.versions("b") == ["b", "w", "x"]  # another text is not lost
+    assert tree.branched("x", turn("y")).versions("b") == ["b", "w", "y"]
+
+
+def test_a_version_without_an_answer_stays_where_something_was_said_behind_it(line: Tree) -> None:
+    tree = line.branched("c", Turn(Message.of("user", "d"), "", "failed", key="d")).appended(turn("e"))
+    assert shown(tree.branched("d", Turn(Message.of("user", "d"), "", "failed", key="f")).showing("d")) == "a b d e"
+
+
 def test_nothing_changes_in_place(line: Tree) -> None:
     line.branched("b", turn("x")), line.removed("b"), line.replaced(turn("b", "no")), line.appended(turn("d"))
     assert shown(line) == "a b c" and line.turns["b"].answer == "yes"
 
 
-def test_removing_keeps_what_came_after(forked: Tree) -> None:
-    assert shown(forked.removed("x")) == "a y"
-    assert shown(forked.removed("x").showing("b")) == "a b c"
+def test_removing_keeps_what_came_after(forked: Tree, line: Tree) -> None:
     assert shown(forked.removed("a")) == "x y"
+    assert shown(line.removed("b")) == "a c"
+
+
+def test_removing_a_version_puts_what_came_after_behind_the_one_beside_it(forked: Tree) -> None:
+    tree = forked.removed("x")
+    assert shown(tree) == "a b y" and tree.versions("y") == ["c", "y"] and tree.places()["b"] == Place(1, 1)
+    assert shown(tree.showing("c")) == "a b c"
+
+
+def test_so_it_does_where_the_one_beside_it_was_made_later(line: Tree) -> None:
+    tree = line.branched("a", turn("z")).showing("a").removed("a")
+    assert shown(tree) == "z b c" and tree.versions("z") == ["z"]
+    _check(tree)
+
+
+def test_removing_keeps_the_order_of_the_versions(line: Tree) -> None:
+    tree = line.branched("b", turn("x")).branched("b", turn("z")).showing("b").removed("b")
+    assert tree.versions("x") == ["x", "z"] and shown(tree) == "a x c" and tree.places()["x"] == Place(1, 2)
+    _check(tree)
 
 
 def test_removing_a_last_version_shows_the_one_beside_it(line: Tree) -> None:
