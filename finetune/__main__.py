@@ -58,9 +58,12 @@ def _train(words: list[str]) -> int:
     arguments = parse_arguments(words)
     main_process = arguments.training.process_index == 0
 
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     def say(text: str) -> None:
         if main_process:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
     if not (main_process and sys.stderr.isatty()):
         disable_progress_bar()
@@ -70,7 +73,7 @@ def _train(words: list[str]) -> int:
         return _check(arguments)
     from finetune.train import train
 
-    train(arguments, say)
+    train(arguments, say, tell)
     return 0
 
 

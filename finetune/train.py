@@ -21,7 +21,6 @@ from finetune.checkpoint import copy_files, save_model, stored_dtype
 from finetune.collate import Collator
 from finetune.dataset import SampleDataset
 from finetune.encoding import Encoder
-from finetune.errors import SampleError
 from finetune.loading import Learner, compute_dtype, load_learner, shares_weights
 from finetune.lora import count_parameters, fixed_weights, keep_fixed, prepare, training_of
 from finetune.parsing import Arguments
@@ -86,11 +85,12 @@ class Pages(TrainerCallback):
             write_page(Path(args.output_dir) / PAGE, title, self.answerer.answer(self.samples))
 
 
-def train(arguments: Arguments, say: Say) -> None:
+def train(arguments: Arguments, say: Say, tell: Say) -> None:
     """Fine-tune as the arguments say; the result is in the output folder.
 
     Args:
-        say: takes sentences for the user, in the main process.
+        say: takes sentences for the user, which every process has; one of them prints.
+        tell: takes what the process that says it alone has met.
 
     Raises:
         AppError: the data, the model or the flags cannot be used, or the run failed.
@@ -99,7 +99,7 @@ def train(arguments: Arguments, say: Say) -> None:
     samples = read_samples(arguments.data.data_path or "", arguments.data.media_root)
     judged = _evaluation_samples(arguments)
     learner = load_learner(arguments)
-    trainer = build_trainer(arguments, learner, samples, judged, say)
+    trainer = build_trainer(arguments, learner, samples, judged, say, tell)
     learning, total = count_parameters(trainer.model)
     say(f"{learner.family.name}: {learning:,} of {total:,} weights learn, from {len(samples):,} samples.")
     with _readable_failures():
@@ -108,27 +108,39 @@ def train(arguments: Arguments, say: Say) -> None:
         trainer.save_state()
         if trainer.eval_dataset is not None and not _evaluated(trainer.state):
             trainer.evaluate()
-    if skipped := trainer.train_dataset.skipped:
-        say(f"{len(skipped):,} samples were skipped; --check says what is wrong with them.")
+        met: SampleDataset = trainer.train_dataset
+        met.add(trainer.accelerator.gather(met.met[None].to(trainer.accelerator.device)).cpu())
+    if met.skipped:
+        say(f"{len(met.skipped):,} samples were skipped; --check says what is wrong with them.")
+    if met.shortened:
+        say(f"{len(met.shortened):,} samples were shortened by {sum(met.shortened.values()):,} messages, the last of"
+            " each; raise --model_max_length to learn them too.")  # fmt: skip
     say(f"Done: {arguments.training.output_dir} has the result, log.jsonl and loss.png.")
 
 
 def build_trainer(
-    arguments: Arguments, learner: Learner, samples: list[Sample], judged: list[Sample], say: Say
+    arguments: Arguments, learner: Learner, samples: list[Sample], judged: list[Sample], say: Say, tell: Say
 ) -> FineTuner:
     """The trainer of a run.
 
     Args:
         learner: its model is changed: what learns, and the adapter.
         judged: samples to measure on; may be empty.
+        say, tell: as for `train`.
 
     Raises:
         AppError: no sample can be used, or nothing would learn.
     """
     data, training = arguments.data, arguments.training
 
-    def on_skip(error: SampleError) -> None:
-        say(f"Skipped: {error}")
+    def read(some: list[Sample]) -> SampleDataset:
+        return SampleDataset(
+            some,
+            encoder,
+            on_skip=lambda error: tell(f"Skipped: {error}"),
+            at_once=lambda error: say(f"Skipped: {error}"),
+            on_cut=lambda line, count: tell(f"Shortened: line {line}: the last {count} messages do not fit."),
+        )
 
     length = min(data.model_max_length, learner.context)
     usual = configured_slices(learner.folder)
@@ -137,8 +149,7 @@ def build_trainer(
         say(f"An image is cut into at most {slices} cells; on the page set Max Slices to {slices} too, for the model"
             f" itself says {usual}.")  # fmt: skip
     encoder = Encoder(learner.processor, learner.family, length, slices)
-    train_data = SampleDataset(samples, encoder, on_skip)
-    eval_data = SampleDataset(judged, encoder, on_skip) if judged else None
+    train_data, eval_data = read(samples), read(judged) if judged else None
     fixed = fixed_weights(learner.model)
     model = prepare(
         learner.model,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from finetune.collate import Collator
@@ -57,6 +58,35 @@ def test_what_other_processes_skip_is_known_here(data: Path) -> None:
     shapes = [batch["input_ids"].shape[0] for batch in loader]
     assert shapes == [2, 2, 1]
     assert samples.skipped == [2, 4, 5]
+
+
+def test_what_the_processes_of_a_run_met_adds_up(data: Path) -> None:
+    first, second = dataset(data, []), dataset(data, [])
+    assert first[2].line == 6 and first.skipped == [2, 4, 5]
+    assert second.skipped == [2]
+    second.add(torch.stack([first.met, second.met]))
+    assert second.skipped == [2, 4, 5]
+    second.add(second.met[None])
+    assert second.skipped == [2, 4, 5] and second.met.max() == 1
+
+
+def test_what_every_process_meets_is_told_apart(data: Path) -> None:
+    met: list[SampleError] = []
+    at_once: list[SampleError] = []
+    samples = SampleDataset(read_samples(data), tiny(NAME).encoder(), met.append, at_once.append)
+    assert [error.line for error in at_once] == [2] and not met
+    assert samples[2].line == 6
+    assert [error.line for error in met] == [4, 5]
+
+
+def test_turns_that_do_not_fit_are_told_once(write_data: Write) -> None:
+    cut: list[tuple[int, int]] = []
+    path = write_data(talk("Q", "A"), talk("Q", "A", "Q", "so " * 99, "Q", "so " * 99), name="data.jsonl")
+    encoder = tiny(NAME).encoder(max_length=100)
+    samples = SampleDataset(read_samples(path), encoder, lambda error: None, on_cut=lambda *one: cut.append(one))
+    for _ in range(2):
+        assert [samples[index].line for index in range(2)] == [1, 2]
+    assert cut == [(2, 4)] and samples.shortened == {2: 4} and samples.skipped == []
 
 
 def test_nothing_good_is_an_error(write_data: Write) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from tests.finetune.conftest import MUST
 from tests.finetune.runs import COLOURS, QUESTION, data, losses, run, state_of
 
 __all__ = ["data"]
+ROOT = Path(__file__).parents[2]
 
 
 def checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -163,6 +168,46 @@ def test_a_bad_sample_is_skipped_and_said(data: Path, tmp_path: Path, capsys: py
     run("minicpm-v-2_6", data.rename(data.with_suffix(".jsonl")), tmp_path / "out", use_lora="true", max_steps=3)
     said = capsys.readouterr().err
     assert "Skipped: line 2:" in said and "1 samples were skipped" in said
+
+
+def test_turns_that_do_not_fit_are_said(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entries = json.loads(data.read_text())
+    turns = entries[1]["conversations"]
+    turns += [{"role": "user", "content": "And now?"}, {"role": "assistant", "content": "so " * 300}]
+    data.write_text("\n".join(map(json.dumps, entries)))
+    run("minicpm-v-2_6", data.rename(data.with_suffix(".jsonl")), tmp_path / "out", use_lora="true", max_steps=2,
+        model_max_length=300)  # fmt: skip
+    said = capsys.readouterr().err
+    assert "Shortened: line 2: the last 2 messages do not fit." in said
+    assert "1 samples were shortened by 2 messages" in said and "skipped" not in said
+
+
+@pytest.mark.slow
+def test_two_processes_say_every_bad_sample_and_count_them_all(data: Path, tmp_path: Path) -> None:
+    """Each picture is met by one of them; what is of no form is met by both, and said once."""
+    good, *_ = entries = json.loads(data.read_text())
+    entries = [good if number % 2 else good | {"image": f"missing_{number}.png"} for number in range(12)]
+    entries.append(good | {"conversations": []})
+    data.write_text("\n".join(map(json.dumps, entries)))
+    flags = {
+        "model_name_or_path": folder("minicpm-v-2_6"),
+        "data_path": data.rename(data.with_suffix(".jsonl")),
+        "output_dir": tmp_path / "out",
+        "use_lora": "true",
+        "lora_r": 2,
+        "num_train_epochs": 1,
+        "save_strategy": "no",
+        "use_cpu": "true",
+    }
+    words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    launcher = [sys.executable, *"-m torch.distributed.run --standalone --nproc-per-node 2 -m finetune".split()]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launcher, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    skipped = sorted(int(line) for line in re.findall(r"^Skipped: line (\d+):", done.stderr, re.MULTILINE))
+    assert skipped == [1, 3, 5, 7, 9, 11, 13]
+    assert "7 samples were skipped" in done.stderr
+    assert done.stderr.count("weights learn, from") == 1
 
 
 def test_lora_teaches_a_new_word(data: Path, tmp_path: Path) -> None:
