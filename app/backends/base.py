@@ -26,6 +26,7 @@ class Capabilities:
         hidden_options: names of options without effect here; their controls are not shown. "beam.NAME" has none under
             beam search.
         random_weights: the checkpoint was never trained; its answers are noise and the page says so.
+        has_chat: the model's class has the documented `chat`; the library's own classes have none.
         adapters: names of the adapters that a request may ask for (`SamplingParams.adapter`).
     """
 
@@ -39,6 +40,7 @@ class Capabilities:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hidden_options: frozenset[str] = RARE
     random_weights: bool = False
+    has_chat: bool = True
     adapters: tuple[str, ...] = ()
 
 
@@ -86,7 +88,8 @@ class Backend(ABC):
         Args:
             messages: the conversation, oldest first; the last one is the user's. A system message comes from
                 `params.system_prompt`, never from here.
-            user: whose request it is, a page for example; where requests wait, users take turns.
+            user: whose request it is, a page for example; where requests wait, users take turns. "A/B" is B, one of
+                those who share the turns of A.
 
         Raises:
             AppError: typed and readable; the backend goes on serving.

@@ -61,6 +61,7 @@ class LocalBackend(Backend):
             defaults=dict(family.defaults) | configured_defaults(config) | dict(settings.option_defaults),
             hidden_options=RARE - family.options | (frozenset() if family.slicing else {"max_slice_nums"}),
             random_weights=bool(config.get("random_weights", False)),
+            has_chat=not family.in_library,
             adapters=tuple(settings.adapters),
         )
         self._status = LoadStatus("loading")

@@ -12,10 +12,12 @@ from typing import Any, BinaryIO
 
 from app.errors import AppError, RequestError
 from app.messages import Image, Message, Part, Text, Video
+from app.sampling import SamplingParams
+from app.talks.checks import clean
 from app.talks.completions import completion_messages
 from app.talks.files import named_files
 from app.talks.form import Json, MediaId, to_json
-from app.talks.reading import MAX_JSON, MAX_PARTS, MAX_TURNS, Media, clean, load_json, media_ids, read_tree
+from app.talks.reading import MAX_JSON, MAX_PARTS, MAX_TURNS, Media, load_json, media_ids, missing, read_tree
 from app.texts import Phrase
 from app.tree import Tree
 from app.turn import Turn
@@ -36,7 +38,7 @@ Store = Callable[[bytes], "Image | Video"]  # checks a medium and puts it where 
 def write_archive(tree: Tree, title: str, media_id: MediaId, target: BinaryIO) -> None:
     """Write a conversation; what is seen now is in "messages", every version in "conversation"."""
     # What is shown comes first: Markdown and code, which have nothing else, name the files as they are here.
-    names = {path: f"media/{name}" for path, name in named_files([*tree.path(), *tree.turns.values()]).items()}
+    names = named_files([*tree.path(), *tree.turns.values()])
     content = {
         "title": title,
         "messages": completion_messages(tree.path(), lambda path: names.get(path, "")),
@@ -131,19 +133,29 @@ def _from_messages(messages: Any, reader: _Media) -> Tree:
     if not isinstance(messages, list) or not 0 < len(messages) <= 2 * MAX_TURNS:
         raise RequestError(Phrase("zip_messages"), Phrase("do_choose_made"))
     turns: list[Turn] = []
+    system: list[str] = []
     for message in messages:
         role = message.get("role") if isinstance(message, dict) else None
         if role == "user":
             turns.append(Turn(Message("user", _parts(message.get("content"), reader)), state="stopped"))
         elif role == "assistant" and turns:
-            turns[-1].answer += "".join(part.text for part in _parts(message.get("content"), reader) if _is_text(part))
+            turns[-1].answer += _text(message.get("content"), reader)
             turns[-1].state = "done"
-        elif role not in ("system", "developer"):
+        elif role in ("system", "developer"):
+            system.append(_text(message.get("content"), reader))
+        else:
             raise RequestError(Phrase("zip_role"), Phrase("do_roles"))
+    prompt = clean("\n".join(system))  # as the API has several
+    for turn in turns if prompt.strip() else []:
+        turn.params = SamplingParams(system_prompt=prompt)
     return Tree.of(turns)
 
 
-def _parts(content: Any, reader: _Media) -> tuple[Any, ...]:
+def _text(content: Any, reader: _Media) -> str:
+    return "".join(part.text for part in _parts(content, reader) if isinstance(part, Text))
+
+
+def _parts(content: Any, reader: _Media) -> tuple[Part, ...]:
     items = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(items, list) or not 0 < len(items) <= MAX_PARTS:
         raise RequestError(Phrase("zip_no_content"), Phrase("do_choose_made"))
@@ -156,8 +168,4 @@ def _part(item: Any, reader: _Media) -> Part:
         return Text(clean(item.get("text")))
     address = item.get(kind) if kind in ("image_url", "video_url") else None
     found = reader.get(address.get("url")) if isinstance(address, dict) else None
-    return found or Text("[missing image]")
-
-
-def _is_text(part: Part) -> bool:
-    return isinstance(part, Text)
+    return found or missing("video" if kind == "video_url" else "image")

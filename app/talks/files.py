@@ -10,6 +10,8 @@ from app.media.kind import FileType, file_type, read_head
 from app.messages import Image, Text, Video
 from app.turn import Turn
 
+FOLDER = "media"  # of the .zip
+
 # By the name of what a file is: extension and media type.
 _TYPES = {
     "a JPEG image": ("jpg", "image/jpeg"),
@@ -38,7 +40,10 @@ def type_of(path: Path) -> tuple[str, str]:
 
 
 def named_files(turns: Sequence[Turn]) -> dict[Path, str]:
-    """The files of the turns that are still there: image_1.png, video_1.mp4, in their order, each once."""
+    """The files of the turns that are still there, in their order, each once, by their place in the .zip.
+
+    Such as media/image_1.png, media/video_1.mp4.
+    """
     names: dict[Path, str] = {}
     counts = {"image": 0, "video": 0}
     for part in (part for turn in turns for part in turn.user.content):
@@ -51,7 +56,7 @@ def named_files(turns: Sequence[Turn]) -> dict[Path, str]:
             continue
         kind = "video" if isinstance(part, Video) else "image"
         counts[kind] += 1
-        names[path] = f"{kind}_{counts[kind]}.{extension}"
+        names[path] = f"{FOLDER}/{kind}_{counts[kind]}.{extension}"
     return names
 
 

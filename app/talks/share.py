@@ -6,6 +6,7 @@ import base64
 import html
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from app.errors import MediaError
 from app.messages import Part, Text, Video
@@ -38,8 +39,9 @@ def to_markdown(turns: Sequence[Turn], title: str, user: str, assistant: str) ->
         if isinstance(part, Text):
             return part.text
         path = file_of(part)
-        name = names.get(path, "") if path else ""
-        return f"[{name}](media/{name})" if isinstance(part, Video) else f"![{name}](media/{name})"
+        place = names.get(path, "") if path else ""
+        name = PurePosixPath(place).name
+        return f"[{name}]({place})" if isinstance(part, Video) else f"![{name}]({place})"
 
     lines = [f"# {' '.join(title.split())}" if title else ""]
     for turn in turns:

@@ -11,6 +11,30 @@ from app.sampling import SamplingParams
 from app.talks.files import file_of, named_files, type_of
 from app.turn import Turn
 
+ALONE = "# Run this in the project's folder."
+PROJECT = Path(__file__).resolve().parents[2]
+WITH_FILES = "# Export the conversation as .zip, unpack it in the project's folder, and run this there."
+
+_DATA_URL = (
+    "",
+    "def data_url(kind, data):",
+    '    return f"data:{kind};base64," + base64.b64encode(data).decode()',
+    "",
+    "",
+)
+_CUTTING_IMPORTS = (
+    "from app.media.video import read_frames",
+    "from app.messages import FrameChoice",
+    "from app.remote.media import write_clip",
+    "",
+)
+_CUTTING = (
+    "def cut(file, max_frames, choice):  # the API looks at a whole clip, so the frames chosen become one of their own",
+    "    return write_clip(read_frames(file, max_frames, choice=choice).frames)",
+    "",
+    "",
+)
+
 
 def asked(turns: Sequence[Turn]) -> list[Message]:
     """What the model was asked in the last turn: the turns before with their answers, and its question."""
@@ -21,24 +45,26 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
     """Code that loads the model and asks the last turn.
 
     Args:
-        model: a folder or a name on the hub.
+        model: a folder or a name on the hub; a folder of the project is named as it is there.
     """
+    model = _in_project(model)
     params, names = turns[-1].params or SamplingParams(), named_files(turns)
     single = capabilities.max_images == 1
-    clips = any(isinstance(part, Video) for turn in turns for part in turn.user.content)
-    chosen = any(
-        isinstance(part, Video) and part.choice != FrameChoice() for turn in turns for part in turn.user.content
-    )
-    pictures = any(isinstance(part, Image) for turn in turns for part in turn.user.content)
-    image = next((_picture(path, names) for path in names), "None") if single else "None"
+    parts = [part for message in asked(turns) for part in message.content]
+    clips = any(isinstance(part, Video) for part in parts)
+    chosen = any(isinstance(part, Video) and part.choice != FrameChoice() for part in parts)
+    pictures = [path for part in parts if isinstance(part, Image) and (path := file_of(part)) in names]
+    image = _picture(pictures[0], names) if single and pictures else "None"
     lines = [
-        "import app.modeling  # of this repository: the Auto classes know the models then",
+        WITH_FILES if names else ALONE,
         *(["from pathlib import Path", ""] if names else []),
+        "import torch",
+        "from transformers import AutoModel, AutoTokenizer",
+        "",
+        "import app.modeling  # the Auto classes know the models then",
         *(["from app.media.images import read_image"] if pictures else []),
         *(["from app.media.video import read_frames"] if clips else []),
         *(["from app.messages import FrameChoice"] if chosen else []),
-        "import torch",
-        "from transformers import AutoModel, AutoTokenizer",
         "",
         f'model = AutoModel.from_pretrained({model!r}, dtype="auto", device_map="auto").eval()',
         f"tokenizer = AutoTokenizer.from_pretrained({model!r})",
@@ -61,37 +87,41 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
 def openai_code(turns: Sequence[Turn], capabilities: Capabilities, base_url: str) -> str:
     """Code that asks the last turn of a server started with --api."""
     params, names = turns[-1].params or SamplingParams(), named_files(turns)
-    clips = [part for turn in turns for part in turn.user.content if isinstance(part, Video)]
-    frames = {part.max_frames or params.max_frames for part in clips}
-    chosen = len(frames) > 1 or any(part.choice != FrameChoice() for part in clips)
+    clips = [part for message in asked(turns) for part in message.content if isinstance(part, Video)]
+    most = max((part.max_frames or params.max_frames for part in clips), default=0)
+    cuts = {part: part.max_frames or params.max_frames for part in clips if _is_cut(part, params, most)}
     model = repr(params.adapter) if params.adapter else "client.models.list().data[0].id"
     system = params.system_prompt.strip()
     lines = [
-        *(["import base64", "from pathlib import Path", ""] if names else []),
+        *([WITH_FILES, "import base64", "from pathlib import Path", ""] if names else []),
         "from openai import OpenAI",
         "",
-        *(["", "def data_url(file, kind):", *_DATA_URL, "", ""] if names else []),
+        *(_CUTTING_IMPORTS if cuts else ()),
+        *(_DATA_URL if names else ()),
+        *(_CUTTING if cuts else ()),
         f'client = OpenAI(base_url={base_url!r}, api_key="none")  # a server started with --api',
         "messages = [",
         *([f'    {{"role": "system", "content": {system!r}}},'] if system else []),
-        *(_api_message(message, names) for message in asked(turns)),
+        *(_api_message(message, names, cuts) for message in asked(turns)),
         "]",
-        *([_FRAMES] if chosen else []),
         "answer = client.chat.completions.create(",
         f"    model={model},",
         "    messages=messages,",
-        *(
-            f"    {name}={value!r},"
-            for name, value in _api_options(params, capabilities, max(frames, default=0)).items()
-        ),
+        *(f"    {name}={value!r}," for name, value in _api_options(params, capabilities, most).items()),
         ")",
         "print(answer.choices[0].message.content)",
     ]
     return "\n".join(lines) + "\n"
 
 
-_FRAMES = "# The frames chosen of the clips are not repeated: the API takes one max_frames for all."
-_DATA_URL = ('    return f"data:{kind};base64," + base64.b64encode(Path(file).read_bytes()).decode()',)
+def _is_cut(clip: Video, params: SamplingParams, most: int) -> bool:
+    """Whether the API, which takes one `max_frames` for all clips and nothing else, would look at other frames."""
+    return clip.choice != FrameChoice() or (clip.max_frames or params.max_frames) != most
+
+
+def _in_project(model: str) -> str:
+    folder = Path(model).resolve()
+    return folder.relative_to(PROJECT).as_posix() if folder.is_dir() and PROJECT in folder.parents else model
 
 
 def _chat_message(message: Message, names: dict[Path, str], params: SamplingParams, single: bool) -> str:
@@ -131,22 +161,26 @@ def _chat_options(params: SamplingParams, capabilities: Capabilities, clips: boo
     return {name: value for name, value in options.items() if name not in capabilities.hidden_options}
 
 
-def _api_message(message: Message, names: dict[Path, str]) -> str:
+def _api_message(message: Message, names: dict[Path, str], cuts: dict[Video, int]) -> str:
     if all(isinstance(part, Text) for part in message.content):
         content = repr(message.text)
     else:
-        content = "[" + ", ".join(filter(None, (_api_part(part, names) for part in message.content))) + "]"
+        content = "[" + ", ".join(filter(None, (_api_part(part, names, cuts) for part in message.content))) + "]"
     return f'    {{"role": "{message.role}", "content": {content}}},'
 
 
-def _api_part(part: Part, names: dict[Path, str]) -> str:
+def _api_part(part: Part, names: dict[Path, str], cuts: dict[Video, int]) -> str:
     if isinstance(part, Text):
         return f'{{"type": "text", "text": {part.text!r}}}'
     path = file_of(part)
     if path is None or path not in names:
         return ""
     kind = "video_url" if isinstance(part, Video) else "image_url"
-    return f'{{"type": "{kind}", "{kind}": {{"url": data_url({names[path]!r}, {type_of(path)[1]!r})}}}}'
+    data = f"Path({names[path]!r}).read_bytes()"
+    media_type = type_of(path)[1]
+    if isinstance(part, Video) and part in cuts:
+        data, media_type = f"cut(Path({names[path]!r}), {cuts[part]}, {part.choice!r})", "video/mp4"
+    return f'{{"type": "{kind}", "{kind}": {{"url": data_url({media_type!r}, {data})}}}}'
 
 
 def _api_options(params: SamplingParams, capabilities: Capabilities, frames: int) -> dict[str, object]:

@@ -7,18 +7,21 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
+from gradio.route_utils import API_PREFIX, get_root_url
 from gradio.utils import get_upload_folder
 
 from app.errors import AppError, RequestError
-from app.messages import Image, Video
+from app.messages import Image, Part, Text, Video
 from app.settings import Settings
 from app.talks.archive import read_archive, write_archive
-from app.talks.files import type_of
+from app.talks.files import file_of, type_of
 from app.talks.form import Json, media_of, title_of, to_json
 from app.talks.reading import clean, load_json, read_tree
 from app.talks.share import file_name, to_html, to_markdown
@@ -49,10 +52,10 @@ class FileHandlers:
         self._context, self._settings, self._ids, self._file = context, settings, ids, file
         self._folder = TemporaryDirectory(prefix="talks-")
 
-    def give(self, page: Page, text: str) -> tuple[Any, Any]:
+    def give(self, page: Page, text: str, request: gr.Request) -> tuple[Any, Any]:
         """What is told to the script, and a file to download."""
         deeds: Mapping[str, Callable[[Page, Json], tuple[Any, Any]]] = {
-            "python": self._python, "export": self._export, "import": self._import,
+            "python": partial(self._python, _address(request)), "export": self._export, "import": self._import,
         }  # fmt: skip
         try:
             asked = load_json(text)
@@ -64,23 +67,25 @@ class FileHandlers:
             answering.toast(page, error)
             return gr.skip(), gr.skip()
 
-    def _python(self, page: Page, asked: Json) -> tuple[str, Any]:
-        turns = _until(page.session.turns, clean(asked.get("key"), 64))
+    def _python(self, address: str, page: Page, asked: Json) -> tuple[str, Any]:
+        turns = self._as_exported(_until(page.session.turns, clean(asked.get("key"), 64)))
         capabilities = self._context.backend.capabilities
-        url = f"http://127.0.0.1:{self._settings.port}{self._settings.root_path}/v1"
-        codes = [openai_code(turns, capabilities, url)]
-        if not self._is_in_library():
+        codes = [openai_code(turns, capabilities, f"{address}/v1")]
+        if capabilities.has_chat:
             codes.insert(0, chat_code(turns, capabilities, self._settings.model))
         return json.dumps({"python": codes, "at": time.monotonic()}), gr.skip()
 
-    def _is_in_library(self) -> bool:
-        """Whether the model's class is the library's own, which has no `chat`."""
-        if self._settings.backend != "local":
-            return False
-        from app.families import all_families  # not above: an engine elsewhere needs no PyTorch
+    def _as_exported(self, turns: list[Turn]) -> list[Turn]:
+        """The turns with one file for all of the same content, as a .zip has them."""
+        first: dict[str, Path] = {}
 
-        name = self._context.backend.capabilities.model
-        return any(family.in_library for family in all_families() if family.name == name)
+        def one(part: Part) -> Part:
+            path = file_of(part)
+            if path is None or isinstance(part, Text):
+                return part
+            return replace(part, source=first.setdefault(self._ids.of(path), path))
+
+        return [replace(turn, user=replace(turn.user, content=tuple(map(one, turn.user.content)))) for turn in turns]
 
     def _export(self, page: Page, asked: Json) -> tuple[Any, str]:
         tree = read_tree(asked.get("talk"), uploaded_media(asked.get("media"), self._context.max_file_size))
@@ -126,6 +131,13 @@ class FileHandlers:
                         old.rmdir()
         (folder / (fresh := new_id())).mkdir()
         return folder / fresh / name
+
+
+def _address(request: gr.Request) -> str:
+    """Where the page was reached, proxies and the path under them included; without a slash at its end."""
+    asked = request.request
+    route = asked.url.path[max(0, asked.url.path.find(API_PREFIX)) :]
+    return get_root_url(asked, route, asked.app.root_path)
 
 
 def _until(turns: list[Turn], key: str) -> list[Turn]:

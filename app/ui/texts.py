@@ -138,8 +138,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "talk_html": ("Export as a web page", "导出为网页"),
     "python": ("Copy as Python", "复制为 Python"),
     "python_help": (
-        "Export the conversation as .zip; its folder media holds the files named here.",
-        "将对话导出为 .zip；代码中的文件位于其 media 文件夹。",
+        "Export the conversation as .zip, unpack it in the project's folder, and run the code there.",
+        "将对话导出为 .zip，解压到项目文件夹中，并在该处运行代码。",
     ),
     "python_chat": ("The model itself", "直接使用模型"),
     "python_openai": ("Through the API (--api)", "通过 API（--api）"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,12 +18,15 @@ from app.backends.base import Backend
 from app.backends.local import LocalBackend, _joined
 from app.backends.table import make_backend
 from app.errors import AdapterError, DeviceError, ModelError, ModelNotFoundError, RequestError
-from app.messages import Chunk, Message, Progress
+from app.media.clip import Cancelled
+from app.messages import Chunk, FrameChoice, Message, Progress, Video
 from app.sampling import SamplingParams
 from app.session import Session
 from app.settings import Settings
 from tests.adapters import make
 from tests.checkpoints import untrained
+from tests.engine.test_inspect import moving
+from tests.families.tiny_native import build
 from tests.modeling.golden import MODELS, checkpoint
 
 PARAMS = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=12)
@@ -51,6 +55,12 @@ def test_capabilities_are_known_before_loading(backend: Backend) -> None:
     assert backend.capabilities.model in ("MiniCPM-V 2.6", "MiniCPM-Llama3-V 2.5")
     assert backend.capabilities.context in (32768, 8192)
     assert backend.status().state == "loading"
+
+
+def test_classes_of_the_library_have_no_chat(tmp_path: Path) -> None:
+    folders = {checkpoint(MODELS[0]): True, build(tmp_path, "4.6"): False}
+    for folder, has_chat in folders.items():
+        assert make_backend(settings(folder)).capabilities.has_chat is has_chat
 
 
 def test_a_question_asked_while_loading_waits_and_is_answered(backend: Backend, monkeypatch: Any) -> None:
@@ -172,6 +182,35 @@ def test_neighbouring_chunks_become_one_and_lose_nothing() -> None:
     joined = list(_joined([Chunk(thinking="a"), Chunk(thinking="b"), Chunk("c", progress=step), Chunk("d"), end]))
     assert joined == [Chunk("cd", progress=step, thinking="ab"), end]
     assert list(_joined([Chunk()])) == []
+
+
+def test_an_estimate_that_takes_long_holds_up_nobody_and_ends_with_its_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def look_for_scenes(*arguments: Any, cancelled: Any, **options: Any) -> Any:
+        begun.set()
+        while not cancelled():
+            time.sleep(0.01)
+        ended.set()
+        raise Cancelled
+
+    monkeypatch.setattr("app.media.video.choose", look_for_scenes)
+    backend = make_backend(settings(checkpoint(MODELS[0])))
+    backend.start()
+    wait_until_ready(backend)
+    clip = Video(moving(tmp_path / "clip.mp4"), choice=FrameChoice(count=2, scenes=True))
+    chunks = backend.stream([Message.of("user", clip, "What?")], PARAMS)
+    assert any(chunk.text for chunk in chunks), "the answer is written meanwhile"
+    assert begun.wait(10) and not ended.is_set()
+    # Others are measured and answered.
+    (*_, last) = backend.stream(QUESTION, PARAMS)
+    assert last.usage is not None and last.usage.estimate is not None
+    assert last.usage.estimate.tokens == last.usage.prompt_tokens
+    chunks.close()
+    assert ended.wait(10)
+    backend.close()
 
 
 def test_adapters_are_known_and_checked_before_loading(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_files_are_called_in_the_zip_as_in_markdown_and_in_code(tmp_path: Path) 
     assert archive.read("media/image_1.png") == (EXAMPLES / "pair_2.png").read_bytes()
     assert archive.read("media/image_2.png") == (EXAMPLES / "pair_1.png").read_bytes()
     assert "media/image_1.png" in to_markdown(tree.path(), "", "You", "Model")
-    assert "image_1.png" in openai_code(tree.path(), EchoBackend().capabilities, "")
+    assert "media/image_1.png" in openai_code(tree.path(), EchoBackend().capabilities, "")
 
 
 def test_names_of_files() -> None:
@@ -248,14 +248,20 @@ def test_names_of_files() -> None:
 
 
 def run(code: str, folder: Path, turns: list[Turn]) -> str:
-    from app.talks.files import named_files
-
-    for path, name in named_files(turns).items():
-        (folder / name).write_bytes(path.read_bytes())
-    (folder / "ask.py").write_text(code, "utf-8")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    """What the code prints that is run as it says: where the project is and the exported .zip was unpacked."""
+    project = folder / "project"
+    if not project.exists():
+        project.mkdir()
+        for part in ("app", "assets"):
+            (project / part).symlink_to(ROOT / part)
+    stream = io.BytesIO()
+    write_archive(Tree.of(turns), "", name_of, stream)
+    zipfile.ZipFile(stream).extractall(project)
+    (project / "ask.py").write_text(code, "utf-8")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("PYTHONPATH", None)
     done = subprocess.run(
-        [sys.executable, "ask.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "ask.py"], cwd=project, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip()
@@ -263,7 +269,7 @@ def run(code: str, folder: Path, turns: list[Turn]) -> str:
 
 def test_pictures_are_read_as_the_page_reads_them(tmp_path: Path) -> None:
     code = chat_code(conversation().path(), EchoBackend().capabilities, "somewhere")
-    assert "read_image(Path('image_1.png'))" in code and "PIL" not in code
+    assert "read_image(Path('media/image_1.png'))" in code and "PIL" not in code
     compile(code, "ask.py", "exec")
     alone = chat_code([Turn(Message.of("user", "q"), "a", "done")], EchoBackend().capabilities, "somewhere")
     assert "Path" not in alone and "read_" not in alone
@@ -277,24 +283,50 @@ def test_the_options_that_few_models_have_are_asked_of_the_api() -> None:
     assert "downsample_mode" not in code and "chat_template_kwargs" not in code
 
 
-def test_frames_that_the_api_cannot_choose_are_told_of() -> None:
+def test_frames_that_the_api_cannot_choose_become_a_clip() -> None:
     def code(*clips: Video) -> str:
         turn = Turn(Message.of("user", *clips, "q"), "a", "done", params=SamplingParams(max_frames=32))
         return openai_code([turn], Capabilities("x"), "")
 
-    assert "not repeated" in code(CLIP) and "not repeated" not in code(Video(CLIP.source))
+    assert "cut(" in code(CLIP) and "cut(" not in code(Video(CLIP.source))
     assert "'max_frames': 32" in code(Video(CLIP.source)) and "'max_frames': 8" in code(Video(CLIP.source, 8))
     both = code(Video(CLIP.source, 8), Video(CLIP.source))
-    assert "'max_frames': 32" in both and "not repeated" in both
+    assert "'max_frames': 32" in both and both.count(" cut(Path(") == 1 and "Path('media/video_1.mp4'), 8," in both
+
+
+def test_code_says_where_it_runs() -> None:
+    turns = conversation().path()
+    where = "# Export the conversation as .zip, unpack it in the project's folder, and run this there.\n"
+    assert chat_code(turns, Capabilities("x"), "x").startswith(where)
+    assert openai_code(turns, Capabilities("x"), "").startswith(where)
+    alone = [Turn(Message.of("user", "q"), "a", "done")]
+    assert chat_code(alone, Capabilities("x"), "x").startswith("# Run this in the project's folder.\n")
+    assert openai_code(alone, Capabilities("x"), "").startswith("from openai")
+
+
+@pytest.mark.parametrize("model", [str(TINY), "assets/tiny-minicpm-v"])
+def test_a_model_of_the_project_is_named_from_its_folder(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    code = chat_code([Turn(Message.of("user", "q"), "a", "done")], Capabilities("x"), model)
+    assert code.count("from_pretrained('assets/tiny-minicpm-v'") == 2
+
+
+def test_a_turn_left_out_is_not_asked_again() -> None:
+    turns = conversation().path()
+    turns[0].left_out = True
+    code = chat_code(turns, Capabilities("x", max_images=1), "x")
+    assert "image=None" in code and "read_image" not in code
+    assert "image_1" not in openai_code(turns, Capabilities("x"), "")
 
 
 def test_the_openai_call_repeats_the_answer(tmp_path: Path) -> None:
     session, backend = Session(), EchoBackend(delay=0)
     params = SamplingParams(seed=7, system_prompt='Say "it\'s"', max_slice_nums=4, temperature=0.5)
-    parts = [Image(EXAMPLES / "pair_1.png"), Video(EXAMPLES / "ball.mp4"), Text('What\'s "this"?\n{x}')]
+    parts = [Image(EXAMPLES / "pair_1.png"), CLIP, Video(CLIP.source, 4), Text('What\'s "this"?\n{x}')]
     list(session.send(parts, params, backend))
-    list(session.send([Text("again")], params, backend))
+    list(session.send([Video(CLIP.source), Text("again")], params, backend))
     with serving([*DEMO, "--backend", "echo", "--api"], tmp_path / "log") as url:
+        assert "video 1 of 2 frames, video 2 of 4 frames" in session.turns[0].answer
         for turns in (session.turns[:1], session.turns):
             code = openai_code(turns, backend.capabilities, f"{url}/v1")
             assert run(code, tmp_path, turns) == turns[-1].answer

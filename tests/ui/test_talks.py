@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
+from fastapi import Request
 from gradio.utils import get_upload_folder
 
 from app.backends.base import Capabilities
@@ -19,6 +22,7 @@ from app.backends.echo import EchoBackend
 from app.messages import FrameChoice, Image, Text, Video
 from app.sampling import SamplingParams
 from app.settings import Settings
+from app.talks.form import to_json
 from app.ui import talk_files
 from app.ui.context import Context
 from app.ui.decoding_panel import DecodingPanel
@@ -207,16 +211,26 @@ def test_an_upload_that_is_opened_again_lives_on(picture: Path) -> None:
     assert picture.stat().st_ctime_ns > opened.st_ctime_ns
 
 
-class Named(EchoBackend):
-    """A model of this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(delay=0)
-        self.name = name
+class OfTheLibrary(EchoBackend):
+    """A model whose class has no chat."""
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(super().capabilities, model=self.name)
+        return replace(super().capabilities, has_chat=False)
+
+
+def request_for(path: str, root_path: str = "", **headers: str) -> gr.Request:
+    """What the handlers are told of a request to 127.0.0.1:8885, where the server is."""
+    named = {"host": "127.0.0.1:8885"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    scope = {
+        "type": "http", "scheme": "http", "method": "POST", "path": path, "query_string": b"", "root_path": root_path,
+        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        "app": SimpleNamespace(root_path=root_path),
+    }  # fmt: skip
+    return gr.Request(Request(scope))
+
+
+RUN = request_for("/gradio_api/run/give")
 
 
 def file_handlers(backend: EchoBackend, settings: Settings) -> FileHandlers:
@@ -226,17 +240,56 @@ def file_handlers(backend: EchoBackend, settings: Settings) -> FileHandlers:
         return FileHandlers(context, settings, MediaIds(), gr.File())
 
 
-@pytest.mark.parametrize(
-    ("name", "backend", "count"),
-    [("MiniCPM-V 4.6", "local", 1), ("MiniCPM-V 2.6", "local", 2), ("Echo", "echo", 2)],
-)
-def test_a_model_of_the_library_has_no_chat_to_call(picture: Path, name: str, backend: str, count: int) -> None:
-    page = asked_page(picture)
-    handlers = file_handlers(Named(name), Settings(model="x", backend=backend))
-    text, _ = handlers.give(page, json.dumps({"do": "python", "key": page.session.turns[0].key}))
-    codes = json.loads(text)["python"]
+def python_of(page: Page, backend: EchoBackend, request: gr.Request = RUN) -> list[str]:
+    """The code that is shown for the page's last turn."""
+    handlers = file_handlers(backend, Settings(model="x", backend="echo"))
+    text, _ = handlers.give(page, json.dumps({"do": "python", "key": page.session.turns[-1].key}), request)
+    return json.loads(text)["python"]
+
+
+@pytest.mark.parametrize(("backend", "count"), [(OfTheLibrary(), 1), (EchoBackend(), 2)], ids=["none", "chat"])
+def test_a_model_of_the_library_has_no_chat_to_call(picture: Path, backend: EchoBackend, count: int) -> None:
+    codes = python_of(asked_page(picture), backend)
     assert len(codes) == count and "client.chat.completions" in codes[-1]
     assert ("model.chat" in codes[0]) is (count == 2)
+
+
+@pytest.mark.parametrize(
+    ("request_", "url"),
+    [
+        (RUN, "http://127.0.0.1:8885/v1"),
+        (request_for("/gradio_api/run/give", host="box.local:9000"), "http://box.local:9000/v1"),
+        (request_for("/gradio_api/run/give", "https://host/demo"), "https://host/demo/v1"),
+        (request_for("/gradio_api/run/give", "https://host/demo/"), "https://host/demo/v1"),
+        (request_for("/demo/gradio_api/run/give", "/demo"), "http://127.0.0.1:8885/demo/v1"),
+        (
+            request_for("/gradio_api/run/give", "/demo", x_forwarded_host="host", x_forwarded_proto="https"),
+            "https://host/demo/v1",
+        ),
+        (
+            request_for("/gradio_api/run/give", x_forwarded_host="name.hf.space", x_forwarded_proto="https,http"),
+            "https://name.hf.space/v1",
+        ),
+    ],
+)
+def test_the_api_is_where_the_page_was_reached(picture: Path, request_: gr.Request, url: str) -> None:
+    code = python_of(asked_page(picture), EchoBackend(), request_)[-1]
+    assert f"OpenAI(base_url='{url}'," in code
+
+
+def test_files_are_called_in_code_as_in_the_zip(picture: Path, uploads: Path) -> None:
+    page = asked_page(picture)
+    other = Path(shutil.copy(PICTURE, uploads / "same.png"))  # the browser keeps one of them
+    third = Path(shutil.copy(PICTURE.with_name("pair_2.png"), uploads / "b.png"))
+    list(page.session.send([Image(other), Image(third), Text("And?")], PARAMS, EchoBackend(delay=0)))
+    kept = to_json(page.session.tree, MediaIds().of)
+    media = {MediaIds().of(path): str(path) for path in (picture, third)}
+    handlers = file_handlers(EchoBackend(), Settings(model="x", backend="echo"))
+    asked = json.dumps({"do": "export", "form": "zip", "talk": kept, "media": media})
+    with zipfile.ZipFile(handlers.give(page, asked, RUN)[1]) as archive:
+        assert archive.read("media/image_2.png") == third.read_bytes()
+    code = python_of(page, EchoBackend())[0]
+    assert code.count("image_1.png") == 2 and code.count("image_2.png") == 1 and "image_3" not in code
 
 
 def test_exported_files_go_with_their_folders() -> None:
