@@ -50,7 +50,7 @@ def merge(adapter: Path, output: Path, base: str | None = None, source: str = "h
     dtype = stored_dtype(folder)
     with readable_errors():
         model, _ = runner_class(family).load(folder, family.model_class, dtype=dtype or "auto")
-    save_model(merged(model, weights), folder, output, dtype)
+    save_model(merged(model, weights), folder, output, dtype, origin=name)
     return folder
 
 

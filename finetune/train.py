@@ -38,13 +38,15 @@ class FineTuner(Trainer):
 
     Args:
         source: the folder the model was loaded from.
+        origin: what the user called it, that folder or its name on the hub.
         fixed: names of weights that never learn.
         slices: cells of an image at most.
     """
 
-    def __init__(self, *args: Any, source: Path, fixed: set[str], slices: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, source: Path, origin: str, fixed: set[str], slices: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.source = source
+        self.origin = origin
         self.fixed = fixed
         self.slices = slices
         smoother: Any = self.label_smoother  # type: ignore[has-type]
@@ -62,7 +64,8 @@ class FineTuner(Trainer):
         elif self.args.should_save:
             # Checkpoints are exact, so that the run can go on from them; the result is as the model was published.
             final = target == Path(self.args.output_dir)
-            save_model(model, self.source, target, stored_dtype(self.source) if final else None, state_dict)
+            dtype = stored_dtype(self.source) if final else None
+            save_model(model, self.source, target, dtype, state_dict, self.origin)
             write_slices(target, self.slices)
             torch.save(self.args, target / "training_args.bin")
 
@@ -174,6 +177,7 @@ def build_trainer(
         eval_dataset=eval_data,
         callbacks=callbacks,
         source=learner.folder,
+        origin=arguments.model.model_name_or_path,
         fixed=fixed,
         slices=slices,
     )
