@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from app.engine.tickets import Ticket, drain, ended
 from app.errors import AppError, ModelError
 from app.families import all_families
 from app.families.base import Family
+from app.media.clip import Cancelled
 from app.messages import Chunk, Message, Progress
 from app.meter import Measured
 from app.modeling.adapters import check_adapter
@@ -106,13 +108,16 @@ class LocalBackend(Backend):
     ) -> Generator[Chunk, None, None]:
         """See `Backend.stream`."""
         engine = yield from self._wait_until_loaded()
-        estimate = self._estimated(messages, params)
         ticket = engine.submit(messages, params, user)
+        # Beside the answer, which does not wait for it: of a clip's scenes frames are decoded.
+        beside = ThreadPoolExecutor(1, thread_name_prefix="estimate")
         try:
+            estimate = beside.submit(self._estimated, ticket)
             for chunk in self._follow(engine, ticket):
-                yield self._compared(chunk, estimate)
+                yield (yield from self._compared(chunk, estimate))
         finally:
             engine.cancel(ticket)
+            beside.shutdown(wait=False)
 
     def inspect(self, messages: Sequence[Message], params: SamplingParams) -> Seen | None:
         """See `Backend.inspect`; None while the model loads."""
@@ -126,18 +131,24 @@ class LocalBackend(Backend):
         """See `Backend.measure`; None while the model loads."""
         return self._measurer.measure(messages, params) if self._measurer else None
 
-    def _estimated(self, messages: Sequence[Message], params: SamplingParams) -> Measured | None:
+    def _estimated(self, ticket: Ticket) -> Measured | None:
         """What the answer is expected to take; what is wrong with the request, its answer says."""
-        with suppress(AppError):
-            return self.measure(messages, params)
+        with suppress(AppError, Cancelled):
+            if self._measurer is not None:
+                return self._measurer.measure(ticket.messages, ticket.params, lambda: ticket.cancelled)
         return None
 
-    def _compared(self, chunk: Chunk, estimate: Measured | None) -> Chunk:
+    def _compared(self, chunk: Chunk, estimate: Future[Measured | None]) -> Generator[Chunk, None, Chunk]:
         """The last chunk with what was expected in its usage; the time it took is learned from."""
-        if chunk.usage is None or estimate is None or self._measurer is None:
+        if chunk.usage is None or self._measurer is None:
             return chunk
-        self._measurer.learn(chunk.usage, estimate)
-        return replace(chunk, usage=replace(chunk.usage, estimate=estimate))
+        while not wait([estimate], TICK).done:
+            yield Chunk()
+        expected = estimate.result()
+        if expected is None:
+            return chunk
+        self._measurer.learn(chunk.usage, expected)
+        return replace(chunk, usage=replace(chunk.usage, estimate=expected))
 
     def _load(self) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 from threading import Lock
@@ -15,7 +15,7 @@ import torch
 from cachetools import LRUCache
 
 from app.engine.answer import fitting
-from app.engine.conversation import SizeReader
+from app.engine.conversation import Decoded, SizeReader
 from app.engine.loader import LoadedModel
 from app.engine.memory import Request, request_bytes
 from app.engine.prefix_cache import common_length
@@ -45,20 +45,26 @@ class Measurer:
 
     def __init__(self, loaded: LoadedModel, video_reader: Reader, *, keeps: bool, knows_free: bool = True) -> None:
         self._loaded, self._video_reader, self._keeps, self._knows_free = loaded, video_reader, keeps, knows_free
-        self._sizes: LRUCache[Hashable, Any] = LRUCache(REMEMBERED_FILES)
+        self._sizes = Decoded(LRUCache(REMEMBERED_FILES))
         self._lock = Lock()
         self._pace = Pace()
         # Bytes that answers took beyond what their shapes say: libraries, heaps, what lies between.
         self._unforeseen: deque[int] = deque(maxlen=REMEMBERED)
 
-    def measure(self, messages: Sequence[Message], params: SamplingParams) -> Measured:
+    def measure(
+        self, messages: Sequence[Message], params: SamplingParams, cancelled: Callable[[], bool] = lambda: False
+    ) -> Measured:
         """What answering the last message takes.
+
+        Args:
+            cancelled: asked often while a clip's scenes are looked for.
 
         Raises:
             MediaError: a file cannot be used.
             RequestError: the model does not take such a conversation.
+            Cancelled: `cancelled` said so.
         """
-        turns = self._read(messages, params)
+        turns = self._read(messages, params, cancelled)
         video = has_video(turns)
         whole = self._loaded.runner.lay_out(turns, params, video)
         room = max(0, self._loaded.context - params.max_new_tokens)
@@ -101,17 +107,16 @@ class Measurer:
         """What answers on this machine usually took beyond what their shapes say; 0 as long as none is known."""
         return max(0, round(median(self._unforeseen))) if self._unforeseen else 0
 
-    def _read(self, messages: Sequence[Message], params: SamplingParams) -> list[Turn]:
-        with self._lock:  # of the sizes that are remembered
-            return SizeReader(
-                params.max_slice_nums,
-                params.max_frames,
-                self._loaded.family.frame_slices,
-                self._video_reader,
-                on_frames=lambda done, total: None,
-                cancelled=lambda: False,
-                decoded=self._sizes,
-            ).read(messages)
+    def _read(self, messages: Sequence[Message], params: SamplingParams, cancelled: Callable[[], bool]) -> list[Turn]:
+        return SizeReader(
+            params.max_slice_nums,
+            params.max_frames,
+            self._loaded.family.frame_slices,
+            self._video_reader,
+            on_frames=lambda done, total: None,
+            cancelled=cancelled,
+            decoded=self._sizes,
+        ).read(messages)
 
     def _new(self, kept: Sequence[Turn], layout: Layout, params: SamplingParams, video: bool) -> tuple[int, int]:
         """Tokens and slices that the answer before has not left behind, if it was written from the turns before."""
