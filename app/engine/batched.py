@@ -33,8 +33,8 @@ from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
-# Of one user, so that there is always a place for another.
-MOST_OF_ONE = 24
+# Of one user, and of all who share one's turns, so that there is always a place for another.
+MOST_OF_ONE, MOST_OF_SHARERS = 24, 28
 TICK = 0.02
 # Tries to make a new scheduler, each with less of a cache if memory is what lacks.
 MOST_RESTARTS = 3
@@ -118,9 +118,10 @@ class BatchedEngine(Queued):
             ticket.events.put(ending_of(error))
 
     def _has_room(self, ticket: Ticket) -> bool:
-        running = list(self._batch.requests.values())
-        own = sum(one.ticket.user == ticket.user for one in running)
-        return len(running) < MOST_RUNNING and own < MOST_OF_ONE
+        running = [one.ticket for one in self._batch.requests.values()]
+        own = sum(one.user == ticket.user for one in running)
+        shared = sum(one.sharer == ticket.sharer for one in running)
+        return len(running) < MOST_RUNNING and own < MOST_OF_ONE and shared < MOST_OF_SHARERS
 
     def _gone(self, ticket: Ticket) -> bool:
         return ticket.cancelled or self._line.closed

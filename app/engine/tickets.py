@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from queue import Empty, Queue
 from statistics import fmean
 from time import monotonic
@@ -32,7 +33,7 @@ class Ticket:
     The last event is a chunk with a finish reason, or the error that ended the answer.
 
     Attributes:
-        user: whose it is; those with the same name share their turns.
+        user: whose it is; those with the same name share their turns. "A/B" is one of those who share what A gets.
         begun: some of the answer's text has come out.
     """
 
@@ -57,6 +58,11 @@ class Ticket:
     def cancelled(self) -> bool:
         """Whether nobody waits for the answer any more."""
         return self._cancelled.is_set()
+
+    @property
+    def sharer(self) -> str:
+        """Who gets the turns that the user is given a part of; the user itself if nobody shares with it."""
+        return self.user.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,8 @@ class Line:
         with self._changed:
             if self._closed:
                 raise ended()
-            self._make_room(user)
             ticket = Ticket(messages, params, user)
+            self._make_room(ticket)
             self._waiting.append(ticket)
             self._order()
         return ticket
@@ -147,23 +153,22 @@ class Line:
             self._order()
             self._changed.notify_all()
 
-    def _make_room(self, user: str) -> None:
+    def _make_room(self, new: Ticket) -> None:
         """Refuse who has a share of the line already; in a full line, who has most gives up the last of it."""
-        own = self._of(user)
+        own = [ticket for ticket in self._waiting if ticket.user == new.user]
         if len(own) >= MAX_WAITING_OF_ONE:
             raise self._busy("queue_own_most", own)
         if len(self._waiting) < MAX_WAITING:
             return
-        (other, most), *_ = Counter(ticket.user for ticket in self._waiting).most_common(1)
-        if most <= len(own) + 1:
+        sharing = [ticket for ticket in self._waiting if ticket.sharer == new.sharer]
+        last = _last_of_most(self._waiting, new, attrgetter("sharer")) or _last_of_most(
+            sharing, new, attrgetter("user")
+        )
+        if last is None:
             raise self._busy("queue_longest", self._waiting)
-        last = self._of(other)[-1]
         last.cancel()
         last.events.put(self._busy("queue_longest", self._waiting))
         self._waiting.remove(last)
-
-    def _of(self, user: str) -> list[Ticket]:
-        return [ticket for ticket in self._waiting if ticket.user == user]
 
     def _take(self, ticket: Ticket) -> None:
         now = monotonic()
@@ -172,20 +177,25 @@ class Line:
             self._paces.append(now - self._last)
         self._last = now
         self._served += 1
-        self._turns[ticket.user] = self._served
+        self._turns[ticket.user] = self._turns[ticket.sharer] = self._served
         self._waiting.remove(ticket)
         self._order()
 
     def _order(self) -> None:
-        """Sort: everybody's first requests before anybody's second, and who was served longest ago first."""
-        own: dict[str, int] = {}
-        rounds: dict[Ticket, tuple[int, int, float]] = {}
-        for ticket in sorted(self._waiting, key=lambda ticket: ticket.submitted):
-            own[ticket.user] = own.get(ticket.user, 0) + 1
-            rounds[ticket] = own[ticket.user], self._turns.get(ticket.user, 0), ticket.submitted
-        self._waiting.sort(key=rounds.__getitem__)
+        """Sort: those who share take turns among themselves, and all sharers with each other."""
+        came = sorted(self._waiting, key=lambda ticket: ticket.submitted)
+        self._waiting = self._in_turns(self._in_turns(came, attrgetter("user")), attrgetter("sharer"))
         self._numbers = {ticket: number for number, ticket in enumerate(self._waiting, 1)}
         self._changed.notify_all()
+
+    def _in_turns(self, tickets: Sequence[Ticket], whose: Callable[[Ticket], str]) -> list[Ticket]:
+        """Everybody's first before anybody's second, who was served longest ago first; each one's own as they are."""
+        own: Counter[str] = Counter()
+        rounds: dict[Ticket, tuple[int, int, float]] = {}
+        for ticket in tickets:
+            own[whose(ticket)] += 1
+            rounds[ticket] = own[whose(ticket)], self._turns.get(whose(ticket), 0), ticket.submitted
+        return sorted(tickets, key=rounds.__getitem__)
 
     def _seconds(self, number: int) -> float | None:
         """About how long until the turn of the ticket with this number."""
@@ -233,6 +243,15 @@ class Queued:
         """Call a request off: it leaves the line, or its work ends within one token."""
         ticket.cancel()
         self._line.leave(ticket)
+
+
+def _last_of_most(tickets: Sequence[Ticket], new: Ticket, whose: Callable[[Ticket], str]) -> Ticket | None:
+    """The last of some tickets that is of who has most, if that is more than the new one's owner would have then."""
+    counts = Counter(map(whose, tickets))
+    most = max(counts.values(), default=0)
+    if most <= counts[whose(new)] + 1:
+        return None
+    return next(ticket for ticket in reversed(tickets) if counts[whose(ticket)] == most)
 
 
 def ended() -> GenerationError:

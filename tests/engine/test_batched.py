@@ -265,14 +265,17 @@ def test_what_never_gets_through_fails_alone_and_says_what_to_do(monkeypatch: py
     engine.close()
 
 
-def test_one_user_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batched_module, "MOST_OF_ONE", 2)
+@pytest.mark.parametrize(("limit", "users"), [("MOST_OF_ONE", "aaaaa"), ("MOST_OF_SHARERS", "12345")])
+def test_one_user_and_those_who_share_leave_room_for_another(
+    limit: str, users: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batched_module, limit, 2)
     engine = BatchedEngine(replace(loaded_model("minicpm-v-2_6")), cache_bytes=64 * 1024**2)
     long = replace(GREEDY, max_new_tokens=400, min_new_tokens=400)
-    many = [engine.submit(QUESTION, long, "a") for _ in range(5)]
+    many = [engine.submit(QUESTION, long, f"a/{user}") for user in users]
     other = engine.submit(QUESTION, GREEDY, "b")
     assert text_of(wait(other))
-    running = [one.ticket.user for one in engine._batch.requests.values()]
+    running = [one.ticket.sharer for one in engine._batch.requests.values()]
     assert running.count("a") <= 2 and any(engine.place(ticket) for ticket in many), (
         "the others of the first still wait"
     )

@@ -37,6 +37,18 @@ def test_users_take_turns() -> None:
     assert served(line, 7) == "abcabaa"
 
 
+def test_those_who_share_take_turns_among_themselves_and_get_one_share_together() -> None:
+    line = Line()
+    for user in ("a/1", "a/1", "a/2", "a/3", "b", "b", "b/1"):
+        line.submit(QUESTION, PARAMS, user)
+    order = [ticket.user for ticket in (line.next() for _ in range(7)) if ticket]
+    assert order == ["a/1", "b", "a/2", "b/1", "a/3", "b", "a/1"]
+    # What a sharer got counts against all who share it.
+    for user in ("a/4", "c"):
+        line.submit(QUESTION, PARAMS, user)
+    assert [ticket.user for ticket in (line.next() for _ in range(2)) if ticket] == ["c", "a/4"]
+
+
 def test_who_was_served_longest_ago_goes_first() -> None:
     line = Line()
     for user in "ab":
@@ -140,3 +152,20 @@ def test_in_a_full_line_who_has_most_makes_room_for_who_has_least(monkeypatch: p
     with pytest.raises(BackendBusyError, match="6 requests wait already"):
         line.submit(QUESTION, PARAMS, "c")
     assert served(line, 6) == "abcabc"
+
+
+def test_many_names_of_one_sharer_fill_the_line_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tickets, "MAX_WAITING", 4)
+    line = Line()
+    many = [line.submit(QUESTION, PARAMS, f"a/{number}") for number in range(4)]
+    other = line.submit(QUESTION, PARAMS, "b")
+    assert line.place(other) == Place(2) and line.place(many[3]) is None
+    (refusal,) = drain(many[3], 1)
+    assert isinstance(refusal, BackendBusyError)
+    # Among those who share, too, who has most makes room.
+    line.leave(many[2])
+    second = line.submit(QUESTION, PARAMS, "a/0")
+    third = line.submit(QUESTION, PARAMS, "a/9")
+    assert line.place(second) is None and line.place(third) is not None
+    with pytest.raises(BackendBusyError):
+        line.submit(QUESTION, PARAMS, "a/8")
