@@ -45,7 +45,7 @@ class Drawer2:
         cache: folder of icons and fonts; None draws shapes and Pillow's own font, and knows no things.
 
     Raises:
-        PackageError: the cache lacks icons, or fonts cannot be fetched.
+        PackageError: icons or fonts cannot be fetched.
     """
 
     def __init__(self, cache: Path | None = None) -> None:

@@ -42,7 +42,7 @@ class Supplies:
         """From a cache of icons and fonts; without one, shapes and the built-in font are all there is.
 
         Raises:
-            PackageError: the cache has no icons, or fonts cannot be fetched.
+            PackageError: icons or fonts cannot be fetched.
         """
         if cache is None:
             return cls()

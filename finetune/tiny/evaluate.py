@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m finetune.tiny.evaluate", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--cache", type=Path, required=True, help="folder with icons.npz and fonts/")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of icons.npz and fonts/, fetched if missing")
     parser.add_argument("--per-skill", type=int, default=100, help="questions of each skill and generator (100)")
     parser.add_argument("--skills", nargs="+", help="only these")
     parser.add_argument("--sources", nargs="+", help="only these generators: seen, drawer2")
@@ -205,7 +205,7 @@ def run(flags: argparse.Namespace) -> None:
     """Measure and print; see the flags.
 
     Raises:
-        AppError: the model cannot be loaded, a name is unknown, or icons are missing.
+        AppError: the model cannot be loaded, a name is unknown, or icons cannot be fetched.
     """
     skills, started = skills_named(flags.skills), time.monotonic()
     given = {

@@ -1,7 +1,8 @@
 """Everyday things drawn by open icon sets, as sprites.
 
 `python -m finetune.tiny.icons --cache DIR` downloads the sets, renders the things of objects.tsv and writes
-DIR/icons.npz. The sets are used to draw training and evaluation pictures and are no part of the product.
+DIR/icons.npz; what needs them does so by itself. The sets are used to draw training and evaluation pictures and are no
+part of the product.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,11 +91,13 @@ def things() -> tuple[Thing, ...]:
 def load(cache: Path) -> dict[str, dict[str, np.ndarray]]:
     """Sprites of every style by word; of a word with two icons the first one that the style has.
 
+    They are fetched and rendered if they are not in the cache.
+
     Returns:
         style -> word -> (96, 96, 4) uint8, RGBA, not premultiplied.
 
     Raises:
-        PackageError: the cache has no icons.npz.
+        PackageError: as `build`.
     """
     return _by_word(cache, reverse=True)
 
@@ -110,7 +114,7 @@ def load_seconds(cache: Path) -> dict[str, dict[str, np.ndarray]]:
 def _by_word(cache: Path, reverse: bool) -> dict[str, dict[str, np.ndarray]]:
     path = cache / "icons.npz"
     if not path.exists():
-        raise PackageError(f"{path} does not exist.", f"Run: python -m finetune.tiny.icons --cache {cache}")
+        build(cache)
     listed = things()
     sprites: dict[str, dict[str, np.ndarray]] = {}
     with np.load(path) as archive:
@@ -136,8 +140,11 @@ def _find(icon: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _render(entry: Mapping[str, Any], data: Mapping[str, Any]) -> np.ndarray:
-    import resvg_py
-
+    try:
+        import resvg_py
+    except ImportError:
+        hint = "pip install -r requirements-finetune.txt"
+        raise PackageError("resvg_py is not installed; it renders the icons.", hint) from None
     width, height = (entry.get(side, data.get(side, 16)) for side in ("width", "height"))
     view = f"{entry.get('left', 0)} {entry.get('top', 0)} {width} {height}"
     svg = (
@@ -158,13 +165,18 @@ def render_set(icon_set: IconSet, cache: Path) -> dict[str, np.ndarray]:
 
 
 def build(cache: Path) -> dict[str, int]:
-    """Write cache/icons.npz; returns the number of drawings of each style."""
+    """Write cache/icons.npz; returns the number of drawings of each style.
+
+    Raises:
+        PackageError: npm is missing or cannot fetch a set, or nothing is there to render it.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     sprites = {icon_set.name: render_set(icon_set, cache) for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
     flat: dict[str, Any] = {
         f"{style}/{icon}": sprite for style, icons in sprites.items() for icon, sprite in icons.items()
     }
-    partial = cache / "icons.part.npz"
+    # Several processes that train together may do this at once.
+    partial = cache / f"icons.{os.getpid()}.npz"
     np.savez_compressed(partial, **flat)
     partial.rename(cache / "icons.npz")
     return {style: len(icons) for style, icons in sprites.items()}

@@ -255,7 +255,7 @@ def _name(name: str) -> str:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
+    made.add_argument("--cache", type=Path, required=True, help="folder of icons and fonts, fetched if missing")
     made.add_argument("--out", type=Path, required=True, help="folder of the run, with what the first stage left")
     made.add_argument("--published", type=Path, help="a checkpoint of this model to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=300_000, help="pictures in all (300000)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tarfile
@@ -60,6 +61,6 @@ def _copy(archive: tarfile.TarFile, specifier: str, member: str, path: Path) -> 
     source = archive.extractfile(entry) if entry else None
     if source is None:
         raise PackageError(f"{specifier} has no file {member}.")
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")  # other processes may fetch it too
     partial.write_bytes(source.read())
     partial.rename(path)

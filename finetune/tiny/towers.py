@@ -154,7 +154,7 @@ class Stage:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--cache", type=Path, required=True, help="folder with icons and fonts")
+    made.add_argument("--cache", type=Path, required=True, help="folder of icons and fonts, fetched if missing")
     made.add_argument("--out", type=Path, required=True, help="folder of the run")
     made.add_argument("--published", type=Path, help="a checkpoint whose tower to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=200_000, help="pictures in all (200000)")

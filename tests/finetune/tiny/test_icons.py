@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +74,21 @@ def test_of_two_icons_of_a_word_the_first_is_loaded_and_the_second_apart(tmp_pat
     assert {word: int(sprite[0, 0, 0]) for word, sprite in load_seconds(tmp_path)["noto"].items()} == {"umbrella": 2}
 
 
-def test_an_empty_cache_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match=r"python -m finetune\.tiny\.icons"):
+def test_what_the_cache_lacks_is_rendered(cache: Path) -> None:
+    assert set(load(cache)) == {icon_set.name for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
+    assert [path.name for path in cache.glob("*.npz")] == ["icons.npz"]
+
+
+def test_an_empty_cache_without_npm_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PackageError, match=r"Install Node\.js"):
         load(tmp_path)
+
+
+def test_without_the_renderer_it_says_what_to_install(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(PackageError, match=r"requirements-finetune\.txt"):
+        load(cache)
 
 
 def test_the_command_says_how_many(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
