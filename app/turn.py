@@ -42,6 +42,7 @@ class Turn:
         fixes: what to try where there was no room for the answer.
         rating: what the user thinks of the answer.
         asked: the messages that the answer was written from; empty where there is none, or where they are unknown.
+        asked_digest: what tells these from others; kept where they themselves are not.
     """
 
     user: Message
@@ -54,6 +55,7 @@ class Turn:
     thinking: str = ""
     params: SamplingParams | None = None
     asked: tuple[Message, ...] = ()
+    asked_digest: str = ""
     left_out: bool = False
     fixes: tuple[Fix, ...] = ()
     rating: Rating | None = None

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 from app.errors import RequestError
 from app.messages import FrameChoice
 from app.sampling import BY_NAME
+from app.talks.checks import refused
 from app.texts import Phrase
 
 LONGEST = 7 * 24 * 3600.0  # seconds that a clip may last
@@ -70,4 +71,4 @@ def _is_frame(value: Any) -> bool:
 
 
 def _refused() -> RequestError:
-    return RequestError(Phrase("talk_wrong", why=Phrase("talk_choice")), Phrase("do_not_changed"))
+    return refused(Phrase("talk_choice"))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from app.messages import Part, Text, Video
+from app.messages import Message, Part, Text, Video
 from app.sampling import BY_NAME, SamplingParams
 from app.talks.choice import choice_json
+from app.talks.failure import error_json, fixes_json
 from app.tree import Tree
 from app.turn import Turn
 
@@ -49,13 +52,23 @@ def params_json(params: SamplingParams) -> Json:
     return {name: getattr(params, name) for name in (*BY_NAME, "adapter")}
 
 
+def digest_of(messages: Sequence[Message], media_id: MediaId) -> str:
+    """What tells these messages from others, media by their content; 64 digits in hex."""
+    form = json.dumps([[message.role, [_part(part, media_id) for part in message.content]] for message in messages])
+    # A number that a browser has kept comes back as 2 where it was 2.0.
+    plain = json.dumps(json.loads(form, parse_int=float), sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
 def _turn(turn: Turn, parent: str, media_id: MediaId) -> Json:
     form: Json = {"key": turn.key, "parent": parent, "state": "stopped" if turn.state == "pending" else turn.state}
     form |= {"content": [_part(part, media_id) for part in turn.user.content], "answer": turn.answer}
     if turn.thinking:
         form["thinking"] = turn.thinking
     if turn.error:
-        form["error"] = {"message": turn.error.message, "hint": turn.error.hint}
+        form["error"] = error_json(turn.error)
+    if turn.fixes:
+        form["fixes"] = fixes_json(turn.fixes)
     if turn.usage:
         usage = asdict(replace(turn.usage, estimate=None))  # what was expected is of no use later
         form["usage"] = {name: value for name, value in usage.items() if value is not None}
@@ -67,6 +80,10 @@ def _turn(turn: Turn, parent: str, media_id: MediaId) -> Json:
         form["rating"] = {"id": turn.rating.id, "liked": turn.rating.liked}
     if turn.left_out:
         form["left_out"] = True
+    if turn.asked and not turn.asked_digest:  # once: all of a conversation is told with every answer
+        turn.asked_digest = digest_of(turn.asked, media_id)
+    if turn.asked_digest:
+        form["asked"] = turn.asked_digest
     return form
 
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeAlias, cast, get_args
 
-from app.errors import AppError, GenerationError, RequestError
+from app.errors import AppError
 from app.feedback import Rating
 from app.messages import Image, Message, Notice, Part, Text, Usage, Video
 from app.sampling import BY_NAME, SamplingParams
+from app.talks.checks import clean, refused
 from app.talks.choice import read_choice
+from app.talks.failure import read_error, read_fixes
 from app.talks.form import FORMAT, Json
 from app.texts import Phrase
 from app.tree import ROOT, Tree
@@ -22,14 +24,13 @@ from app.turn import State, Turn
 MAX_JSON = 32 * 1024**2  # characters
 MAX_TURNS = 2000  # versions included
 MAX_PARTS = 200  # of one message
-MAX_TEXT = 2_000_000  # characters of one text
 MAX_NOTICES = 16
-MAX_WORDS = 4000  # characters of an error
-MISSING = {"image": "[missing image]", "video": "[missing video]"}
+MISSING = {"image": "missing_image", "video": "missing_video"}  # texts that stand for a medium that is gone
 
 Media: TypeAlias = Mapping[str, Image | Video]  # by id; files that were checked as uploads are
 
 _KEY = re.compile(r"[0-9a-f]{32}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def load_json(text: Any, limit: int = MAX_JSON) -> Json:
@@ -39,13 +40,13 @@ def load_json(text: Any, limit: int = MAX_JSON) -> Json:
         RequestError: too long, no JSON, or no object.
     """
     if not isinstance(text, str) or len(text) > limit:
-        raise _refused(Phrase("talk_text"))
+        raise refused(Phrase("talk_text"))
     try:
         data = json.loads(text, parse_constant=lambda name: None)
     except (ValueError, RecursionError):
-        raise _refused(Phrase("talk_json")) from None
+        raise refused(Phrase("talk_json")) from None
     if not isinstance(data, dict):
-        raise _refused(Phrase("talk_object"))
+        raise refused(Phrase("talk_object"))
     return data
 
 
@@ -56,16 +57,16 @@ def read_tree(data: Any, media: Media) -> Tree:
         RequestError: not of this form, or larger than a conversation may be.
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise _refused(Phrase("talk_format", format=FORMAT))
+        raise refused(Phrase("talk_format", format=FORMAT))
     listed = data.get("turns")
     if not isinstance(listed, list) or len(listed) > MAX_TURNS:
-        raise _refused(Phrase("talk_turns", limit=MAX_TURNS))
+        raise refused(Phrase("talk_turns", limit=MAX_TURNS))
     turns: dict[str, Turn] = {}
     parents: dict[str, str] = {}
     for item in listed:
         turn, parent = _turn(item, media)
         if turn.key in turns or parent not in (ROOT, *turns.keys()):
-            raise _refused(Phrase("talk_order"))
+            raise refused(Phrase("talk_order"))
         turns[turn.key], parents[turn.key] = turn, parent
     return Tree(turns, parents, _chosen(data.get("chosen"), parents))
 
@@ -79,42 +80,38 @@ def media_ids(data: Any) -> list[str]:
     return list(dict.fromkeys(name for name in ids if isinstance(name, str) and name))
 
 
-def clean(text: Any, limit: int = MAX_TEXT) -> str:
-    """A text that can be written as UTF-8.
-
-    Raises:
-        RequestError: no text, or one too long.
-    """
-    if not isinstance(text, str) or len(text) > limit:
-        raise _refused(Phrase("talk_long", limit=limit))
-    return text.encode("utf-8", "replace").decode("utf-8")
+def missing(kind: str) -> Text:
+    """The words for an "image" or "video" that is not there; in English, for the model gets them too."""
+    return Text(str(Phrase(MISSING[kind])))
 
 
 def _turn(item: Any, media: Media) -> tuple[Turn, str]:
     if not isinstance(item, dict) or not isinstance(key := item.get("key"), str) or not _KEY.fullmatch(key):
-        raise _refused(Phrase("talk_key"))
+        raise refused(Phrase("talk_key"))
     state, parent = item.get("state"), item.get("parent")
     if state not in get_args(State) or not isinstance(parent, str):
-        raise _refused(Phrase("talk_state"))
+        raise refused(Phrase("talk_state"))
     turn = Turn(
         Message("user", _content(item.get("content"), media)),
         clean(item.get("answer", "")),
         "stopped" if state == "pending" else cast("State", state),
-        _error(item.get("error")),
+        read_error(item.get("error")),
         _usage(item.get("usage")),
         _notices(item.get("notices")),
         key,
         clean(item.get("thinking", "")),
         read_params(item.get("params")),
-        rating=_rating(item.get("rating")),
+        asked_digest=_digest(item.get("asked")),
         left_out=item.get("left_out") is True,
+        fixes=read_fixes(item.get("fixes")),
+        rating=_rating(item.get("rating")),
     )
     return turn, parent
 
 
 def _content(content: Any, media: Media) -> tuple[Part, ...]:
     if not isinstance(content, list) or not 1 <= len(content) <= MAX_PARTS:
-        raise _refused(Phrase("talk_parts", limit=MAX_PARTS))
+        raise refused(Phrase("talk_parts", limit=MAX_PARTS))
     return tuple(_part(part, media) for part in content)
 
 
@@ -123,10 +120,10 @@ def _part(part: Any, media: Media) -> Part:
     if kind == "text":
         return Text(clean(part.get("text")))
     if kind not in ("image", "video") or not isinstance(part.get("media"), str):
-        raise _refused(Phrase("talk_part"))
+        raise refused(Phrase("talk_part"))
     found = media.get(part["media"])
     if found is None or (kind == "video") != isinstance(found, Video):
-        return found or Text(MISSING[kind])
+        return found or missing(kind)
     if not isinstance(found, Video):
         return found
     frames = part.get("max_frames")
@@ -145,10 +142,8 @@ def _chosen(chosen: Any, parents: Mapping[str, str]) -> dict[str, str]:
     return result
 
 
-def _error(error: Any) -> AppError | None:
-    if not isinstance(error, dict):
-        return None
-    return GenerationError(clean(error.get("message"), MAX_WORDS), clean(error.get("hint", ""), MAX_WORDS))
+def _digest(digest: Any) -> str:
+    return digest if isinstance(digest, str) and _DIGEST.fullmatch(digest) else ""
 
 
 def _rating(rating: Any) -> Rating | None:
@@ -192,7 +187,3 @@ def read_params(params: Any) -> SamplingParams | None:
         return SamplingParams.of(cast("Mapping[str, Any]", cleaned))
     except (AppError, TypeError, ValueError):
         return None
-
-
-def _refused(why: str) -> RequestError:
-    return RequestError(Phrase("talk_wrong", why=why), Phrase("do_not_changed"))

@@ -102,6 +102,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "The conversation has {examples} few-shot examples; {model} takes none.",
         "对话中有 {examples} 个少样本示例；{model} 不接受示例。",
     ),
+    "missing_image": ("[missing image]", "[缺少图片]"),
+    "missing_video": ("[missing video]", "[缺少视频]"),
     "talk_text": ("is no text, or one too long", "不是文本，或太长"),
     "talk_json": ("is not JSON", "不是 JSON"),
     "talk_object": ("is no object", "不是对象"),

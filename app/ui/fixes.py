@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, get_args
+from typing import Any
 
 from app.errors import AppError, ContextLengthError, OutOfMemoryError
-from app.meter import Fix, FixKind
+from app.meter import Fix
+from app.talks import failure
 from app.turn import Turn
 from app.ui.bridge import not_understood, whole_number
 from app.ui.texts import Locale, say
@@ -19,11 +20,10 @@ def read_fix(call: Mapping[str, Any]) -> Fix:
     Raises:
         RequestError: no such thing, or out of range.
     """
-    value = whole_number(call, "value")
-    for kind in get_args(FixKind):
-        if call.get("kind") == kind and 0 <= value <= 4096:
-            return Fix(kind, value)
-    raise not_understood()
+    fix = failure.read_fix(call.get("kind"), whole_number(call, "value"))
+    if fix is None:
+        raise not_understood()
+    return fix
 
 
 def fix_buttons(fixes: Sequence[Fix], locale: Locale) -> str:

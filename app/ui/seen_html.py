@@ -21,15 +21,22 @@ OVERVIEW_SIDE = 120
 FRAME_SIDE = 180
 
 
-def seen_html(seen: Seen, turn: Turn, params: SamplingParams, capabilities: Capabilities, locale: Locale) -> str:
-    """The dialog of an answer."""
+def seen_html(
+    seen: Seen, turn: Turn, params: SamplingParams, capabilities: Capabilities, locale: Locale, *, changed: bool = False
+) -> str:
+    """The dialog of an answer.
+
+    Args:
+        changed: the answer was written from other messages.
+    """
     pictures = [picture for picture in seen.pictures if picture.kind == "image"]
     clips = [list(frames) for _, frames in groupby(_frames(seen), key=lambda frame: frame.clip)]
     parts = [
+        f"<p><strong>{escape(say('saw_changed', locale))}</strong></p>" if changed else "",
         _counts(seen, turn.usage, params, locale),
         *(_image(picture, locale) for picture in pictures),
         *(_clip(frames, locale) for frames in clips),
-        _prompt(seen, locale),
+        _prompt(seen, locale, changed=changed),
         _settings(params, capabilities, locale),
     ]
     return _dialog("".join(parts), locale)
@@ -139,10 +146,10 @@ def _clip(frames: list[SeenPicture], locale: Locale) -> str:
     )
 
 
-def _prompt(seen: Seen, locale: Locale) -> str:
+def _prompt(seen: Seen, locale: Locale, *, changed: bool) -> str:
     labels = iter(_labels(seen, locale))
     runs = "".join(_piece(piece, labels, locale) for piece in seen.pieces)
-    note = escape(say("saw_prompt_help", locale))
+    note = escape(say("saw_prompt_now" if changed else "saw_prompt_help", locale))
     return (
         f'<section><h3 id="seen-prompt">{escape(say("saw_prompt", locale))}</h3><p>{note}</p>'
         f'<pre class="seen-prompt" tabindex="0" role="group" aria-labelledby="seen-prompt">{runs}</pre></section>'

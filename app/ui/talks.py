@@ -20,9 +20,10 @@ import gradio as gr
 from app.errors import AppError, RequestError
 from app.session import Session
 from app.settings import Settings
+from app.talks.checks import MAX_TEXT, clean
 from app.talks.choice import read_choice
 from app.talks.form import Json, media_of, title_of, to_json
-from app.talks.reading import MAX_TEXT, clean, load_json, read_tree
+from app.talks.reading import load_json, read_tree
 from app.texts import Phrase
 from app.tree import Tree
 from app.ui import answering

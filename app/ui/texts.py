@@ -263,6 +263,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Exactly as the model got it: special tokens in blue, places of picture features folded in green.",
         "与模型收到的完全一致：蓝色为特殊 token，绿色为折叠的图像特征。",
     ),
+    "saw_prompt_now": (
+        "As the model would get it now: special tokens in blue, places of picture features folded in green.",
+        "模型现在会收到的内容：蓝色为特殊 token，绿色为折叠的图像特征。",
+    ),
+    "saw_changed": (
+        "The conversation was changed since this answer; this is what would be sent now.",
+        "对话在此回答之后有改动；这里显示的是现在会发送的内容。",
+    ),
     "saw_settings": ("Settings that held", "当时的设置"),
     # answers
     "table_csv": ("Download the table as CSV", "下载表格（CSV）"),

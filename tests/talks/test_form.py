@@ -15,7 +15,7 @@ from app.feedback import Rating
 from app.messages import FrameChoice, Image, Message, Notice, Text, Usage, Video
 from app.meter import Measured
 from app.sampling import SamplingParams
-from app.talks import reading
+from app.talks import checks, reading
 from app.talks.choice import choice_json, read_choice
 from app.talks.form import media_of, title_of, to_json
 from app.talks.reading import load_json, media_ids, read_tree
@@ -173,7 +173,7 @@ def change(data: dict[str, Any], *path: str | int, value: Any) -> dict[str, Any]
         (["turns", 0, "content", 0], {"type": "image", "media": {"path": "/etc/passwd"}}),
         (["turns", 0, "content", 0], {"type": "image_url", "image_url": {"url": "http://elsewhere"}}),
         (["turns", 0, "content", 0], {"type": "text"}),
-        (["turns", 0, "content", 0], {"type": "text", "text": "a" * (reading.MAX_TEXT + 1)}),
+        (["turns", 0, "content", 0], {"type": "text", "text": "a" * (checks.MAX_TEXT + 1)}),
         (["turns", 1, "content", 0, "max_frames"], 10**9),
         (["turns", 1, "content", 0, "choice"], [1]),
         (["turns", 1, "content", 0, "choice"], {"start": -1}),

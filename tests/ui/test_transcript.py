@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from app.errors import GenerationError, MediaError, RequestError
+from app.errors import AppError, ContextLengthError, GenerationError, MediaError, OutOfMemoryError, RequestError
 from app.messages import Message, Notice, Progress, Usage
+from app.meter import Fix
+from app.sampling import SamplingParams
+from app.session import Session
+from app.talks.form import to_json
+from app.talks.reading import read_tree
+from app.texts import Phrase, translated
 from app.turn import Turn
 from app.ui.page_state import Page
 from app.ui.transcript import footer, progress_text, transcript, turn_at
@@ -106,3 +114,14 @@ def test_thinking_is_open_while_it_lasts_and_folded_behind_the_answer() -> None:
     assert [(item["type"], item["content"]) for item in answered] == [("tool", "hm"), ("text", "Two.")]
     assert answered[0]["options"]["status"] == "done"
     assert not answered[0]["copyable"] and not answered[0]["editable"]
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError(Phrase("echo_no_memory")), ContextLengthError(1500, 1000)])
+def test_a_turn_without_room_says_so_and_offers_the_same_after_a_reload(error: AppError) -> None:
+    failed = turn(state="failed", error=error, params=SamplingParams(), fixes=(Fix("max_frames", 8),))
+    page = page_of(failed, locale="zh")
+    shown = answer_texts(page)
+    assert "fix--max_frames--8" in shown[1] and "fix--retry" in shown[1] and translated(error.message, "zh") in shown[0]
+    kept = json.loads(json.dumps(to_json(page.session.tree, lambda path: "")))
+    page.session = Session(read_tree(kept, {}))
+    assert answer_texts(page) == shown
