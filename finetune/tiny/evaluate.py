@@ -3,7 +3,8 @@
     python -m finetune.tiny.evaluate --model assets/tiny-minicpm-v --cache DIR --json evaluation.json
 
 Questions come from two generators of pictures: the one that training uses, with other seeds ("seen"), and a second
-one that shares no code, fonts or backgrounds with it ("drawer2").
+one that shares no code, fonts or backgrounds with it ("drawer2"). With --json or --answers, an evaluation that was
+stopped goes on behind the last skill and generator that it came to the end of.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import platform
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from typing import Any
 from app.errors import AppError, OptionError
 from app.flags import report
 from finetune.tiny.case import SKILLS, Case, CaseSource, Skill
+from finetune.tiny.kept import Kept, Row, fingerprint, replace_text
 
 DECODING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -59,13 +61,13 @@ class Measure:
     groups: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, asked: Sequence[Asked]) -> Measure:
+    def of(cls, rows: Sequence[Row]) -> Measure:
         """The mean, overall and by kind."""
         kinds: dict[str, list[float]] = defaultdict(list)
-        for one in asked:
-            kinds[one.case.group].append(one.score)
+        for one in rows:
+            kinds[one["group"]].append(one["score"])
         groups = {kind: (len(scores), round(fmean(scores), 4)) for kind, scores in sorted(kinds.items())}
-        return cls(round(fmean(one.score for one in asked), 4), len(asked), groups)
+        return cls(round(fmean(one["score"] for one in rows), 4), len(rows), groups)
 
 
 class Examinee:
@@ -164,23 +166,25 @@ def as_json(
     return {**about, "machine": machine, "skills": results}
 
 
-def evaluate(
-    examinee: Examinee, given: Mapping[str, CaseSource], skills: Sequence[Skill], count: int, seed: int
-) -> Iterator[tuple[Skill, str, list[Asked]]]:
-    """Ask every skill of every generator; yields (skill, generator, what was asked) as it goes."""
+def wanted(given: Iterable[str], skills: Sequence[Skill]) -> Iterator[tuple[Skill, str]]:
+    """Every skill with every generator that can draw it."""
     for skill in skills:
-        for name, source in given.items():
-            if name == "seen" and skill.held_out:
-                continue
-            yield skill, name, list(examinee.ask(cases_of(source, skill.name, count, seed)))
+        yield from ((skill, name) for name in given if not (name == "seen" and skill.held_out))
 
 
-def _line(name: str, asked: Asked) -> str:
+def row(name: str, asked: Asked) -> Row:
+    """What was asked by a generator, and what was answered, as JSON."""
     case = asked.case
     shown = {"skill": case.skill, "source": name, "group": case.group, "question": case.question}
-    return json.dumps(
-        shown | {"expected": case.expected, "answer": asked.answer, "score": asked.score}, ensure_ascii=False
-    )
+    return shown | {"expected": case.expected, "answer": asked.answer, "score": asked.score}
+
+
+def begun(flags: argparse.Namespace) -> Kept:
+    """What is there of this evaluation, beside the file that it is for."""
+    results: Path | None = flags.json or flags.answers
+    names = ("decode", "per_skill", "seed", "batch", "device")
+    settings = {name: getattr(flags, name) for name in names} | {"weights": fingerprint(flags.model)}
+    return Kept(results and results.with_name(f"{results.name}.begun"), settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -207,22 +211,31 @@ def run(flags: argparse.Namespace) -> None:
     Raises:
         AppError: the model cannot be loaded, a name is unknown, or icons cannot be fetched.
     """
-    skills, started = skills_named(flags.skills), time.monotonic()
+    skills = skills_named(flags.skills)
     given = {
         name: source for name, source in sources(flags.cache).items() if not flags.sources or name in flags.sources
     }
-    examinee = Examinee(flags.model, flags.decode, flags.batch, flags.device)
+    kept, examinee = begun(flags), Examinee(flags.model, flags.decode, flags.batch, flags.device)
+    if kept:
+        print(f"Going on: {len(kept)} parts were measured before.", file=sys.stderr, flush=True)
     measured: dict[str, dict[str, Measure]] = defaultdict(dict)
-    with open(flags.answers or os.devnull, "w", encoding="utf-8") as answers:
-        for skill, name, asked in evaluate(examinee, given, skills, flags.per_skill, flags.seed):
-            measured[skill.name][name] = Measure.of(asked)
-            answers.writelines(_line(name, one) + "\n" for one in asked)
-            answers.flush()
-            print(f"{skill.name} ({name}): {measured[skill.name][name].score:.3f}", file=sys.stderr, flush=True)
+    lines: list[str] = []
+    for skill, name in wanted(given, skills):
+        if (rows := kept.get(skill.name, name)) is None:
+            started = time.monotonic()
+            asked = examinee.ask(cases_of(given[name], skill.name, flags.per_skill, flags.seed))
+            rows = [row(name, one) for one in asked]
+            kept.add(skill.name, name, rows, time.monotonic() - started)
+        measured[skill.name][name] = Measure.of(rows)
+        lines += [json.dumps(one, ensure_ascii=False) + "\n" for one in rows]
+        if flags.answers:
+            replace_text(flags.answers, "".join(lines))
+        print(f"{skill.name} ({name}): {measured[skill.name][name].score:.3f}", file=sys.stderr, flush=True)
     print(table(measured, skills))
     if flags.json:
-        results = as_json(measured, skills, flags, time.monotonic() - started)
-        flags.json.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        results = as_json(measured, skills, flags, kept.seconds)
+        replace_text(flags.json, json.dumps(results, ensure_ascii=False, indent=2) + "\n")
+    kept.forget()
 
 
 def main(argv: list[str] | None = None) -> int:

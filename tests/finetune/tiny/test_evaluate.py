@@ -15,7 +15,8 @@ from PIL import Image
 from app.errors import OptionError
 from finetune.tiny import evaluate
 from finetune.tiny.case import SKILLS, VIDEO_OPTIONS, Case
-from finetune.tiny.evaluate import Asked, Examinee, Measure, cases_of, main, skills_named, table
+from finetune.tiny.evaluate import Asked, Examinee, Measure, cases_of, main, row, skills_named, table, wanted
+from finetune.tiny.kept import Row
 from tests.checkpoints import folder
 
 CHECKPOINT = folder("minicpm-v-2_6")
@@ -36,8 +37,8 @@ def case(number: int, tokens: int = 6, frames: int = 0, **fields: Any) -> Case:
     return Case("colour", [message], score, "x", options=options, max_new_tokens=tokens, **fields)
 
 
-def asked(score: float, group: str) -> Asked:
-    return Asked(case(0, group=group), "", score)
+def asked(score: float, group: str) -> Row:
+    return row("seen", Asked(case(0, group=group), "", score))
 
 
 def source(skill: str, rng: Random) -> Case:
@@ -114,6 +115,46 @@ def test_an_unknown_skill_ends_the_command(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_what_training_never_draws_is_asked_of_the_second_drawer_alone() -> None:
-    given, skills = {"seen": source, "drawer2": source}, skills_named(["things", "things_twemoji"])
-    found = [(skill.name, name) for skill, name, _ in evaluate.evaluate(examinee(), given, skills, count=1, seed=0)]
+    found = [
+        (skill.name, name) for skill, name in wanted(["seen", "drawer2"], skills_named(["things", "things_twemoji"]))
+    ]
     assert found == [("things", "seen"), ("things", "drawer2"), ("things_twemoji", "drawer2")]
+
+
+class Stopping:
+    """The generator of these tests, which is stopped at a question."""
+
+    def __init__(self, at: int = 10**6) -> None:
+        self.drawn: list[str] = []
+        self.at = at
+
+    def __call__(self, skill: str, rng: Random) -> Case:
+        if len(self.drawn) == self.at:
+            raise KeyboardInterrupt
+        self.drawn.append(skill)
+        return source(skill, rng)
+
+
+def test_an_evaluation_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, answers = tmp_path / "results.json", tmp_path / "answers.jsonl"
+    flags = f"--model {CHECKPOINT} --cache {tmp_path} --per-skill 3 --skills colour turns".split()
+    flags += ["--json", str(results), "--answers", str(answers)]
+
+    def evaluated(stopping: Stopping, *more: str) -> list[str]:
+        monkeypatch.setattr(evaluate, "sources", lambda cache: {"drawer2": stopping})
+        main([*flags, *more])
+        return stopping.drawn
+
+    whole = evaluated(Stopping())
+    assert whole == ["colour"] * 3 + ["turns"] * 3 and sorted(tmp_path.iterdir()) == [answers, results]
+    once = json.loads(results.read_text("utf-8")), answers.read_text("utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(Stopping(4))
+    assert json.loads(results.read_text("utf-8")) == once[0], "what was complete stays until there is more"
+    assert evaluated(Stopping()) == ["turns"] * 3
+    again = json.loads(results.read_text("utf-8")), answers.read_text("utf-8")
+    assert again[0] | {"seconds": 0} == once[0] | {"seconds": 0} and again[1] == once[1]
+    # By other settings everything is asked anew.
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(Stopping(4))
+    assert evaluated(Stopping(), "--seed", "7") == whole
