@@ -77,6 +77,13 @@ def read_marks(text: str) -> list[Piece]:
     return pieces
 
 
+def mark_at(text: str, start: int) -> Mark | None:
+    """The whole and valid mark that begins there, if one does."""
+    match = _MARK.match(text, start)
+    shapes = _shapes(match["shapes"]) if match else ()
+    return Mark((match["name"] or "").strip(), shapes, match[0]) if match and shapes else None
+
+
 def without_open_mark(text: str) -> str:
     """A text that still grows, without a tag at its end that is not complete yet."""
     # The longest that can be open; what is before it is never looked at.

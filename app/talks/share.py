@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from app.errors import MediaError
 from app.messages import Part, Text, Video
+from app.talks.answer_html import answer_html
 from app.talks.files import file_of, named_files, type_of
 from app.turn import Turn
 
@@ -20,9 +21,19 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto
 h2 { font-size: .85rem; margin: 1.6rem 0 .3rem; color: #57606a; }
 .user { background: #f0f2f5; border-radius: 12px; padding: .7rem 1rem; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; }
+.answer { overflow-wrap: anywhere; }
+.answer h1, .answer h2, .answer h3 { font-size: 1.1rem; margin: 1rem 0 .4rem; color: inherit; }
+pre, code { font: .9em/1.45 ui-monospace, monospace; background: #f0f2f5; border-radius: 6px; }
+code { padding: .1em .3em; }
+pre { padding: .7rem 1rem; overflow-x: auto; }
+pre code { padding: 0; background: none; font-size: 1em; }
+table { display: block; overflow-x: auto; border-collapse: collapse; }
+th, td { border: 1px solid #d0d7de; padding: .3rem .6rem; }
+blockquote { margin: .5rem 0; padding-left: 1rem; border-left: 3px solid #d0d7de; }
 img, video { display: block; max-width: 100%; max-height: 24rem; border-radius: 8px; margin: .4rem 0; }
 @media (prefers-color-scheme: dark) {
-  body { color: #e6edf3; background: #0d1117; } .user { background: #1f2630; } h2 { color: #9aa4af; }
+  body { color: #e6edf3; background: #0d1117; } .user, pre, code { background: #1f2630; } h2 { color: #9aa4af; }
+  th, td, blockquote { border-color: #3d444d; } a { color: #79b8ff; }
 }
 """
 
@@ -50,14 +61,22 @@ def to_markdown(turns: Sequence[Turn], title: str, user: str, assistant: str) ->
     return "\n\n".join(filter(None, lines)) + "\n"
 
 
-def to_html(turns: Sequence[Turn], title: str, user: str, assistant: str, language: str) -> str:
-    """One HTML page without any script; its policy lets it load nothing from elsewhere."""
+def to_html(
+    turns: Sequence[Turn], title: str, user: str, assistant: str, language: str, unnamed: Callable[[int], str]
+) -> str:
+    """One HTML page without any script; its policy lets it load nothing from elsewhere.
+
+    Args:
+        user, assistant: what the two are called.
+        unnamed: what a place in a picture is called that has no name, by its number.
+    """
     body = [f"<h1>{html.escape(title)}</h1>"] if title else []
     for turn in turns:
         content = "".join(_shown(part) for part in turn.user.content)
         body.append(f'<h2>{html.escape(user)}</h2><div class="user">{content}</div>')
         if turn.answer:
-            body.append(f"<h2>{html.escape(assistant)}</h2>{_text(turn.answer)}")
+            answer = answer_html(turn.answer, unnamed)
+            body.append(f'<h2>{html.escape(assistant)}</h2><div class="answer">{answer}</div>')
     return (
         f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'

@@ -21,9 +21,10 @@ from app.errors import AppError, RequestError
 from app.messages import Image, Part, Text, Video
 from app.settings import Settings
 from app.talks.archive import read_archive, write_archive
+from app.talks.checks import clean
 from app.talks.files import file_of, type_of
 from app.talks.form import Json, media_of, title_of, to_json
-from app.talks.reading import clean, load_json, read_tree
+from app.talks.reading import load_json, read_tree
 from app.talks.share import file_name, to_html, to_markdown
 from app.talks.snippet import chat_code, openai_code
 from app.texts import Phrase
@@ -36,7 +37,7 @@ from app.ui.bridge import not_understood
 from app.ui.context import Context
 from app.ui.page_state import Page, new_id
 from app.ui.talk_media import MediaIds, uploaded_media
-from app.ui.texts import say
+from app.ui.texts import Locale, say
 
 KEPT = 60.0  # seconds that a written file stays here; Gradio has its own copy by then
 
@@ -98,7 +99,9 @@ class FileHandlers:
         elif form == "markdown":
             path.write_text(to_markdown(tree.path(), title, **names), "utf-8")
         else:
-            path.write_text(to_html(tree.path(), title, language=page.locale, **names), "utf-8")
+            unnamed = partial(_unnamed, page.locale)
+            text = to_html(tree.path(), title, language=page.locale, unnamed=unnamed, **names)
+            path.write_text(text, "utf-8")
         return gr.skip(), str(path)
 
     def _import(self, page: Page, asked: Json) -> tuple[str, Any]:
@@ -138,6 +141,11 @@ def _address(request: gr.Request) -> str:
     asked = request.request
     route = asked.url.path[max(0, asked.url.path.find(API_PREFIX)) :]
     return get_root_url(asked, route, asked.app.root_path)
+
+
+def _unnamed(locale: Locale, number: int) -> str:
+    """What a place is called that the model gave no name."""
+    return say("box_unnamed", locale, number=number)
 
 
 def _until(turns: list[Turn], key: str) -> list[Turn]:

@@ -215,10 +215,17 @@ def test_a_broken_medium_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_page_to_share_runs_and_loads_nothing() -> None:
-    page = to_html(conversation().path(), EVIL, "You", "Model", "en")
+    page = to_html(conversation().path(), EVIL, "You", "Model", "en", str)
     assert "<script" not in page and "&lt;script&gt;alert(1)" in page
     assert 'src="http' not in page and page.count("data:image/png;base64,") == 1 and "data:video/mp4" in page
     assert "default-src 'none'" in page
+
+
+def test_answers_are_read_as_markdown_in_the_page_to_share_and_questions_are_not() -> None:
+    answer = "**A** <ref>star</ref><box>1 2 3 4</box> and <box>5 6 7 8</box>"
+    turns = [Turn(Message.of("user", "**Q**"), answer, "done")]
+    page = to_html(turns, "", "You", "Model", "en", "place {}".format)
+    assert "<p><strong>A</strong> star and place 1</p>" in page and "**Q**" in page
 
 
 def test_markdown() -> None:
