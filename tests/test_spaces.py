@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 import yaml
+from huggingface_hub.cli.hf import app as hf
+from huggingface_hub.utils import filter_repo_objects
 
 from app.cli import parse_settings
 from app.spaces import EMBEDDED, is_too_small, prepare
@@ -20,6 +26,7 @@ from app.spaces import EMBEDDED, is_too_small, prepare
 ROOT = Path(__file__).parents[1]
 SPACE = {"SPACE_ID": "user/name", "SPACE_HOST": "user-name.hf.space", "SYSTEM": "spaces"}
 MODEL = "openbmb/MiniCPM-V-2_6"
+COLOURS = "red yellow green blue indigo purple pink gray"  # that the Hub takes
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,42 @@ def test_the_head_of_the_readme_is_a_space() -> None:
     requirements = (ROOT / "requirements.txt").read_text("utf-8")
     assert head["sdk"] == "gradio" and f"gradio=={head['sdk_version']} " in requirements
     assert (ROOT / head["app_file"]).is_file()
-    assert len(head["short_description"]) <= 60
+    assert len(head["short_description"]) <= 60 and head["title"] and isinstance(head["python_version"], str)
+    assert {head["colorFrom"], head["colorTo"]} <= set(COLOURS.split()) and re.fullmatch(r"\W+", head["emoji"])
+
+
+class Hub:
+    """Notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, dict[str, Any]] = {}
+
+    def create_repo(self, **asked: Any) -> Any:
+        self.asked["create_repo"] = asked
+        return SimpleNamespace(repo_id=asked["repo_id"])
+
+    def upload_folder(self, **asked: Any) -> str:
+        self.asked["upload_folder"] = asked
+        return "commit"
+
+
+def test_the_command_of_the_guide_uploads_what_a_space_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = re.findall(r"^ *hf (upload .*)$", (ROOT / "docs" / "spaces.md").read_text("utf-8"), re.MULTILINE)
+    hub = Hub()
+    monkeypatch.setattr("huggingface_hub.cli.upload.get_hf_api", lambda **_: hub)
+    monkeypatch.chdir(ROOT)
+    hf(shlex.split(line), standalone_mode=False)
+    assert hub.asked["create_repo"] | {"repo_id": "USER/NAME", "repo_type": "space"} == hub.asked["create_repo"]
+    asked = hub.asked["upload_folder"]
+    assert (asked["repo_id"], asked["repo_type"], asked["path_in_repo"]) == ("USER/NAME", "space", ".")
+    assert asked["folder_path"] == "." and asked["allow_patterns"] is None
+
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    there = [*tracked.stdout.split("\n"), ".venv/bin/python", "out/model.safetensors"]
+    sent = set(filter_repo_objects(filter(None, there), ignore_patterns=asked["ignore_patterns"]))
+    assert {"README.md", "requirements.txt", "web_demo_2.6.py", "app/ui/static/page.js"} <= sent
+    assert {name for name in tracked.stdout.split("\n") if name.startswith(("app/", "assets/", "docs/"))} <= sent
+    assert not any(name.startswith((".venv", "tests/", "out/")) for name in sent)
 
 
 def test_the_page_on_a_space() -> None:
