@@ -30,6 +30,12 @@ class Pace:
         self._observed = deque(observed, REMEMBERED)
         self._lock = Lock()
 
+    @property
+    def observed(self) -> list[Observed]:
+        """The answers that are remembered, oldest first."""
+        with self._lock:
+            return list(self._observed)
+
     def learn(self, observed: Observed) -> None:
         """Take one more answer into account; the oldest is forgotten."""
         with self._lock:
@@ -40,8 +46,7 @@ class Pace:
 
         Slices are foretold only once some have been encoded.
         """
-        with self._lock:
-            rows = list(self._observed)
+        rows = self.observed
         if not rows or (slices and not any(row.slices for row in rows)):
             return None
         start, per_token, per_slice = fit(rows)

@@ -15,7 +15,8 @@ from app.backends.base import Backend, Capabilities, LoadStatus
 from app.engine.choose import Engine, make_engine
 from app.engine.download import resolve_config
 from app.engine.loader import LoadedModel, configured_defaults, context_of, load_model, place
-from app.engine.measure import Measurer
+from app.engine.measure import Measurer, described
+from app.engine.pace_file import PaceFile
 from app.engine.tickets import Ticket, drain, ended
 from app.errors import AppError, ModelError
 from app.families import all_families
@@ -102,6 +103,8 @@ class LocalBackend(Backend):
         self._closed = True
         if self._engine is not None:
             self._engine.close()
+        if self._measurer is not None:
+            self._measurer.keep()
 
     def stream(
         self, messages: Sequence[Message], params: SamplingParams, user: str = ""
@@ -172,7 +175,8 @@ class LocalBackend(Backend):
         # Of a GPU that is lent neither what is free is known, nor whether it is the one of the answer before.
         lent = self._settings.lent_gpu
         keeps = self._settings.cache_size != 0 and not lent
-        return Measurer(loaded, self._settings.video_reader, keeps=keeps, knows_free=not lent)
+        file = None if lent else PaceFile(" | ".join((self._settings.model, self._settings.dtype, described(loaded))))
+        return Measurer(loaded, self._settings.video_reader, keeps=keeps, knows_free=not lent, file=file)
 
     def _report(self, fraction: float | None, detail: str) -> None:
         self._status = LoadStatus("loading", detail, fraction)

@@ -18,6 +18,7 @@ from app.engine.answer import fitting
 from app.engine.conversation import Decoded, SizeReader
 from app.engine.loader import LoadedModel
 from app.engine.memory import Request, request_bytes
+from app.engine.pace_file import PaceFile
 from app.engine.prefix_cache import common_length
 from app.errors import ContextLengthError
 from app.media.video import Reader
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # Files whose sizes and time stamps are remembered.
 REMEMBERED_FILES = 512
+# Answers after which what was learned is written.
+WRITE_AFTER = 16
 
 
 class Measurer:
@@ -41,13 +44,24 @@ class Measurer:
     Args:
         keeps: whether the engine keeps what it computed for later turns.
         knows_free: whether this process can tell what memory is free where the model answers.
+        file: where what it learns is kept for the next start.
     """
 
-    def __init__(self, loaded: LoadedModel, video_reader: Reader, *, keeps: bool, knows_free: bool = True) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        video_reader: Reader,
+        *,
+        keeps: bool,
+        knows_free: bool = True,
+        file: PaceFile | None = None,
+    ) -> None:
         self._loaded, self._video_reader, self._keeps, self._knows_free = loaded, video_reader, keeps, knows_free
         self._sizes = Decoded(LRUCache(REMEMBERED_FILES))
         self._lock = Lock()
-        self._pace = Pace()
+        self._file = file
+        self._pace = Pace(file.read() if file else ())
+        self._unwritten = 0
         # Bytes that answers took beyond what their shapes say: libraries, heaps, what lies between.
         self._unforeseen: deque[int] = deque(maxlen=REMEMBERED)
 
@@ -102,6 +116,18 @@ class Measurer:
         if usage.ttft is not None:
             slices = max(0, estimate.slices - usage.cached_slices)
             self._pace.learn(Observed(usage.prompt_tokens - usage.cached_tokens, slices, usage.ttft))
+            with self._lock:
+                self._unwritten += 1
+                due = self._unwritten >= WRITE_AFTER
+            if due:
+                self.keep()
+
+    def keep(self) -> None:
+        """Write what was learned since the last time into the file, if there is one."""
+        with self._lock:
+            if self._file and self._unwritten:
+                self._file.write(self._pace.observed)
+            self._unwritten = 0
 
     def _unforeseen_bytes(self) -> int:
         """What answers on this machine usually took beyond what their shapes say; 0 as long as none is known."""
@@ -141,6 +167,13 @@ def free_bytes(device: torch.device) -> int | None:
         reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0] + reserve)
     return int(psutil.virtual_memory().available)
+
+
+def described(loaded: LoadedModel) -> str:
+    """On what a model runs and in which dtype, as far as that decides how long an answer takes."""
+    cuda = loaded.device.type == "cuda"
+    where = torch.cuda.get_device_name(loaded.device) if cuda else f"{loaded.device.type} x{torch.get_num_threads()}"
+    return f"{where}, {loaded.model.dtype}"
 
 
 def _keys(layout: Layout) -> Any:

@@ -213,6 +213,25 @@ def test_an_estimate_that_takes_long_holds_up_nobody_and_ends_with_its_request(
     backend.close()
 
 
+def test_what_was_learned_of_the_time_outlives_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def started(dtype: str = "fp32") -> Backend:
+        backend = make_backend(settings(checkpoint(MODELS[0]), dtype=dtype))
+        backend.start()
+        wait_until_ready(backend)
+        return backend
+
+    backend = started()
+    list(backend.stream(QUESTION, PARAMS))
+    backend.close()
+    for dtype in ("fp32", "bf16"):
+        again = started(dtype)
+        measured = again.measure(QUESTION, PARAMS)
+        assert measured and (measured.seconds is not None) == (dtype == "fp32")
+        again.close()
+
+
 def test_adapters_are_known_and_checked_before_loading(tmp_path: Path) -> None:
     adapter = make(MODELS[0], "ours", tmp_path)
     backend = make_backend(settings(checkpoint(MODELS[0]), adapters={"mine": str(adapter)}))
