@@ -64,6 +64,24 @@ def test_flags_that_are_named_alone_exist() -> None:
     assert len(named & ours) > 10
 
 
+def test_what_was_measured_is_what_the_tables_of_performance_say() -> None:
+    tables = (ROOT / "docs" / "performance.md").read_text("utf-8")
+
+    def cells(case: str) -> list[str]:
+        (row,) = re.findall(rf"^\| `{re.escape(case)}` \|(.*)\|$", tables, re.MULTILINE)
+        return [cell.strip() for cell in row.split("|")]
+
+    (pictures, text) = re.findall(r"([\d.]+) times (?:the tokens of one after another|with text)", TEXT)
+    assert [pictures, text] == [cells("users8")[2], cells("users8_text")[2]]
+    image, video = re.findall(r"([\d.]+) (?:of the first question's time )?\(1/(\d+)\)", TEXT)
+    assert [image[0], video[0]] == [cells("image10.turn2")[2], cells("video64.turn2")[2]]
+    assert all(round(1 / float(share)) == int(part) for share, part in (image, video))
+    (growth,) = re.findall(r"16 users get ([\d.]+) times the tokens of one", TEXT)
+    assert f"16 users together get {growth} times the tokens" in tables
+    for day in set(re.findall(r"on (\d+ November \d+)", TEXT)):
+        assert day in tables, "performance.md says which run is of which day"
+
+
 def test_links_lead_somewhere() -> None:
     for path in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert (ROOT / "docs" / path).exists(), path
