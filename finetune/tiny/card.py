@@ -2,9 +2,14 @@
 
     python -m finetune.tiny.card --model assets/tiny-minicpm-v --evaluation evaluation.json --training training.json
 
-`evaluation.json` is what `finetune.tiny.evaluate --json` wrote. `training.json` records the training:
-{"seed": int, "hours": float, "machine": {"processor": str, "cores": int}, "stages": [{"name": str, "hours": float,
-"pictures": int}], "commands": [str]}; fields beside these are left alone, missing ones are an error.
+`evaluation.json` is what `finetune.tiny.evaluate --json` wrote. `training.json` records the training, as
+`finetune.tiny.record` does:
+{"hours": float, "machine": {"processor": str, "cores": int},
+ "stages": [{"name": str, "hours": float, "pictures": int}],
+ "sittings": [{"stage": "towers" or "learn", "from": int, "to": int, "hours": float, "processes": int,
+               "published": bool, "flags": {"pictures": int, ...}}]}
+Older records have {"seed": int, "commands": [str]} in place of the sittings. Fields beside these are left alone,
+missing ones are an error.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,8 +26,10 @@ from typing import Any
 
 from app.errors import AppError, CheckpointError
 from app.flags import report
+from finetune.tiny import plan
 from finetune.tiny.fonts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, FontFamily
 from finetune.tiny.icons import HELD_OUT_SETS, TRAINING_SETS, IconSet, things
+from finetune.tiny.record import Sitting
 
 NAMES = {"seen": "training generator, new seeds", "drawer2": "second drawer"}
 INTRODUCTION = """\
@@ -31,6 +39,10 @@ program drew. It answers simple questions about simple pictures, offline and on 
 can be shown and tested with answers that are right. It knows eleven colours, eight shapes, {things} everyday things,
 printed text, and nothing else: photographs, knowledge and reasoning need the large models of the family.
 """
+AGAIN = (
+    "pip install -r requirements-finetune.txt",
+    "python -m finetune.tiny --cache CACHE --out OUT --plan training.json",
+)
 LIMITS = """\
 It was taught by drawings alone. Of photographs, screenshots with more than text, handwriting and drawing styles far
 from those it saw (outlines, sketches) it knows little, and what it says of them is not to be trusted. It says that it
@@ -116,7 +128,7 @@ def attribution() -> str:
 
 
 def recipe(training: Mapping[str, Any]) -> str:
-    """How it was trained: stages, hours, seed, machine, commands.
+    """How it was trained: stages, hours, machine, and the commands with their seeds.
 
     Raises:
         CheckpointError: the record lacks a field.
@@ -125,11 +137,30 @@ def recipe(training: Mapping[str, Any]) -> str:
         machine, stages = training["machine"], training["stages"]
         lines = [_row("stage", "pictures", "hours"), "|---|---|---|"]
         lines += [_row(s["name"], f"{s['pictures']:,}", f"{s['hours']:.1f}") for s in stages]
-        where = f"{training['hours']:.1f} hours on {machine['cores']} cores ({machine['processor']})"
-        commands = "\n".join(training["commands"])
-        return "\n".join(lines) + f"\n\nIn all {where}, seed {training['seed']}. Again:\n\n```bash\n{commands}\n```"
+        where = f"In all {training['hours']:.1f} hours on {machine['cores']} cores ({machine['processor']})"
+        sittings = [Sitting.read(one) for one in training.get("sittings", ())]
+        again = repeated(sittings) if sittings else f"seed {training['seed']}. Again:\n\n{_bash(training['commands'])}"
+        return "\n".join(lines) + f"\n\n{where}, {again}"
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"The record of the training lacks or misuses the field {error}.") from None
+
+
+def repeated(sittings: Sequence[Sitting]) -> str:
+    """The sittings as they were run, and the command that runs all of them again where none is missing."""
+    ran = []
+    for sitting, words in zip(sittings, plan.commands(sittings, "CACHE", "OUT"), strict=True):
+        span = f"{sitting.stage}: pictures {sitting.start:,} to {sitting.stop:,}, {sitting.seconds / 3600:.1f} hours"
+        ran += [f"# {span}", shlex.join(["python", *words])]
+    count = f"in {len(sittings)} sitting{'s' if len(sittings) > 1 else ''}"
+    if lacking := plan.gap(sittings):
+        return f"{count}; {lacking} was not recorded. What was:\n\n{_bash(ran)}"
+    return (
+        f"{count}. All of them again, with the record beside this card:\n\n{_bash(AGAIN)}\n\nThat is:\n\n{_bash(ran)}"
+    )
+
+
+def _bash(lines: Sequence[str]) -> str:
+    return "\n".join(["```bash", *lines, "```"])
 
 
 def card(folder: Path, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> str:

@@ -157,6 +157,9 @@ class Stage:
         things: names of the things there are labels for.
         tower_share: how much slower the tower learns than the rest.
         out: folder of the run; it holds the first stage's checkpoint. If it holds this stage's, the run goes on.
+
+    Attributes:
+        sittings: of both stages that led to where it begins, as far as they were recorded.
     """
 
     def __init__(
@@ -179,12 +182,14 @@ class Stage:
             named, slow={"vpm.": tower_share, "heads.": tower_share, "resampler.": RESAMPLER_SHARE}
         )
         self.earlier: list[record.Stage] = []
+        self.sittings: list[record.Sitting] = []
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             self.parts.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.done, self.seconds, self.step = state["done"], state["seconds"], state["step"]
             self.began, self.earlier = state["began"], [record.Stage(*stage) for stage in state["earlier"]]
+            self.sittings = [record.Sitting.read(one) for one in state.get("sittings", ())]
         else:
             if start:
                 self._go_on_from(start)
@@ -194,6 +199,7 @@ class Stage:
     def _go_on_from(self, start: Path) -> None:
         """Take the weights of a published checkpoint, and count on from its record."""
         *self.earlier, last = record.read(start / record.NAME)
+        self.sittings += record.read_sittings(start / record.NAME)
         self.model.load_state_dict(load_file(start / "model.safetensors"))
         self.done, self.seconds, self.began = last.pictures, last.seconds, last.pictures
         self.step = self.done // SLICES
@@ -203,6 +209,7 @@ class Stage:
         learned = {_name(name): value for name, value in first["model"].items()}
         self.parts.load_state_dict(learned, strict=False)
         self.earlier.append(record.Stage("tower", first["done"], first["seconds"]))
+        self.sittings += [record.Sitting.read(one) for one in first.get("sittings", ())]
 
     def compile(self) -> None:
         """Compile the blocks of both transformers."""
@@ -236,15 +243,16 @@ class Stage:
                 dense = dense + self.heads.loss(seen.features, batch.dense)
             return total + DENSE_SHARE * dense, answers, missing
 
-    def save(self, seed: int) -> None:
+    def save(self, sittings: Sequence[record.Sitting]) -> None:
         """Write this stage's checkpoint, the embedded one, and the record of both stages."""
         counts = {"done": self.done, "seconds": self.seconds, "step": self.step, "began": self.began}
         earlier = [(stage.name, stage.pictures, stage.seconds) for stage in self.earlier]
         weights = {"model": self.parts.state_dict(), "optimizers": self.optimizers.state_dict()}
-        save(self.path, **weights, **counts, earlier=earlier)
+        save(self.path, **weights, **counts, earlier=earlier, sittings=[sitting.data() for sitting in sittings])
         folder = self.out / "checkpoint"
         write(self.model, self.tokenizer, folder)
-        record.write(folder / record.NAME, seed, [*self.earlier, record.Stage("answers", self.done, self.seconds)])
+        stages = [*self.earlier, record.Stage("answers", self.done, self.seconds)]
+        record.write(folder / record.NAME, stages, sittings)
 
 
 def _name(name: str) -> str:
@@ -259,6 +267,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, help="folder of the run, with what the first stage left")
     made.add_argument("--published", type=Path, help="a checkpoint of this model to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=300_000, help="pictures in all (300000)")
+    made.add_argument("--until", type=int, help="pictures to stop at before that")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--easy", type=int, default=30_000, help="pictures until single objects come no more often")
     made.add_argument("--early", type=int, default=150_000, help="pictures until most are no longer single whole ones")
@@ -276,10 +285,13 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     supplies, seed = gather(arguments.cache), arguments.seed
     arguments.out.mkdir(parents=True, exist_ok=True)
     own = arguments.out / "tokenizer.json"
-    if arguments.published and not (arguments.out / "model.pt").exists():
+    published = arguments.published is not None and not (arguments.out / "model.pt").exists()
+    if published:
         own.write_bytes((arguments.published / own.name).read_bytes())  # so that the run goes on without naming it
     tokenizer = tokenizer_for(supplies, own)
     stage = Stage(tokenizer, supplies.words, arguments.out, arguments.published, arguments.tower)
+    began, spent = stage.done, stage.seconds
+    goal = min(arguments.pictures, arguments.until or arguments.pictures)
     team.agree(stage.optimizers.parameters)
     if arguments.compile:
         stage.compile()
@@ -287,7 +299,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     packed_pictures = PackedPictures(supplies, seed, SLICES)
     clock = Clock(stage.seconds)
     answers, denses, missings = [], [], []
-    while stage.done < arguments.pictures:
+    while stage.done < goal:
         if Random(f"packed {seed} {stage.step}").random() < arguments.packed:
             total = stage.packed_loss(*packed_pictures.batch(stage.step * team.size + team.rank))
             denses.append(total.item())
@@ -307,10 +319,12 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
         stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling, stage.began))
         stage.done += SLICES * team.size
         stage.step += 1
-        if team.first and (clock.due or stage.done >= arguments.pictures):
+        if team.first and (clock.due or stage.done >= goal):
             stage.seconds = clock.report()
             print(json.dumps(_report(stage, answers, denses, missings)), flush=True)
-            stage.save(seed)
+            seconds, flags = stage.seconds - spent, record.flags_of(arguments)
+            now = record.Sitting("learn", began, stage.done, seconds, team.size, flags, published)
+            stage.save(record.extended(stage.sittings, now))
             answers, denses, missings = [], [], []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from app.modeling.positions import grid_position_ids
+from finetune.tiny import record
 from finetune.tiny.canvas import PATCH
 from finetune.tiny.clock import Clock
 from finetune.tiny.dense import Heads, Readers
@@ -95,10 +96,14 @@ class Stage:
         things: how many things there are labels for.
         path: of the checkpoint; if it is there, the run goes on from it.
         start: folder of a checkpoint of this model whose tower is taken instead of an untrained one; None for that.
+
+    Attributes:
+        sittings: that led to where it begins, as far as they were recorded.
     """
 
     def __init__(self, things: int, path: Path, start: Path | None = None) -> None:
         self.path, self.done, self.seconds, self.reads = path, 0, 0.0, False
+        self.sittings: list[record.Sitting] = []
         self.tower, self.resampler = new_tower(), new_resampler()
         self.heads = Heads(self.tower.config.hidden_size, things)
         self.readers = Readers(self.resampler.embed_dim, things)
@@ -110,6 +115,7 @@ class Stage:
             self.parts.load_state_dict(state["model"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.done, self.seconds, self.reads = state["done"], state["seconds"], state["reads"]
+            self.sittings = [record.Sitting.read(one) for one in state.get("sittings", ())]
         elif start:
             weights = load_file(start / "model.safetensors")
             named = {name.removeprefix("vpm."): w for name, w in weights.items() if name.startswith("vpm.")}
@@ -145,10 +151,11 @@ class Stage:
                 shares.setdefault(name, []).append(share)
         return {name: round(fmean(values), 3) for name, values in shares.items()}
 
-    def save(self) -> None:
-        """Write the checkpoint."""
+    def save(self, sittings: Sequence[record.Sitting] = ()) -> None:
+        """Write the checkpoint, with the sittings that led to it."""
         counts = {"done": self.done, "seconds": self.seconds, "reads": self.reads}
-        save(self.path, model=self.parts.state_dict(), optimizers=self.optimizers.state_dict(), **counts)
+        weights = {"model": self.parts.state_dict(), "optimizers": self.optimizers.state_dict()}
+        save(self.path, **weights, **counts, sittings=[sitting.data() for sitting in sittings])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -158,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, help="folder of the run")
     made.add_argument("--published", type=Path, help="a checkpoint whose tower to go on from, where OUT holds no run")
     made.add_argument("--pictures", type=int, default=200_000, help="pictures in all (200000)")
+    made.add_argument("--until", type=int, help="pictures to stop at before that")
     made.add_argument("--alone", type=float, default=0.6, help="share of the run until the resampler joins (0.6)")
     made.add_argument("--cooling", type=float, default=0.3, help="share of the run in which the rate falls (0.3)")
     made.add_argument("--seed", type=int, default=1, help="of weights and pictures (1)")
@@ -169,12 +177,16 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     """Learn from as many pictures as are wanted; the first process reports and saves now and then."""
     supplies = gather(arguments.cache)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    stage = Stage(len(supplies.words), arguments.out / "tower.pt", arguments.published)
+    path = arguments.out / "tower.pt"
+    published = arguments.published is not None and not path.exists()
+    stage = Stage(len(supplies.words), path, arguments.published)
+    began, spent = stage.done, stage.seconds
+    goal = min(arguments.pictures, arguments.until or arguments.pictures)
     team.agree(stage.optimizers.parameters)
     data = PackedPictures(supplies, arguments.seed, BATCH)
     check = [PackedPictures(supplies, arguments.seed + 1000, BATCH).batch(number) for number in range(3)]
     clock, losses = Clock(stage.seconds), []
-    while stage.done < arguments.pictures:
+    while stage.done < goal:
         if not stage.reads and stage.done >= arguments.alone * arguments.pictures:
             stage.start_reading(check[0][0])
             team.agree(list(stage.resampler.parameters()))
@@ -184,11 +196,13 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
         stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling))
         stage.done += BATCH * team.size
         losses.append(loss.item())
-        if team.first and (clock.due or stage.done >= arguments.pictures):
+        if team.first and (clock.due or stage.done >= goal):
             stage.seconds = clock.report()
             report = {"pictures": stage.done, "seconds": round(stage.seconds), "loss": round(fmean(losses), 3)}
             print(json.dumps(report | stage.measure(check)), flush=True)
-            stage.save()
+            seconds, flags = stage.seconds - spent, record.flags_of(arguments)
+            now = record.Sitting("towers", began, stage.done, seconds, team.size, flags, published)
+            stage.save(record.extended(stage.sittings, now))
             losses = []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from app.errors import CheckpointError
-from finetune.tiny.card import attribution, card, main, measured, weights
+from finetune.tiny import __main__ as command
+from finetune.tiny.card import AGAIN, attribution, card, main, measured, weights
 from finetune.tiny.fonts import HELD_OUT_FAMILIES, TRAINING_FAMILIES
 from finetune.tiny.icons import TRAINING_SETS
 
@@ -81,6 +83,43 @@ def test_the_recipe_is_recorded(folder: Path) -> None:
     assert "5.2 hours on 2 cores (a processor), seed 11" in text
     assert "```bash\npython -m finetune.tiny --cache DIR\n```" in text
     assert text.startswith("---\nlicense: apache-2.0\n")
+
+
+SITTINGS = [
+    {"stage": "towers", "from": 0, "to": 90, "hours": 1.5, "processes": 1, "flags": {"pictures": 90, "seed": 7}},
+    {"stage": "learn", "from": 0, "to": 50, "hours": 2, "processes": 2, "flags": {"pictures": 80, "seed": 8}},
+    {"stage": "learn", "from": 50, "to": 80, "hours": 1, "processes": 2, "flags": {"pictures": 80, "few": 3}},
+]
+
+
+def test_every_sitting_is_shown_as_its_command(folder: Path) -> None:
+    kept = {name: value for name, value in TRAINING.items() if name not in ("seed", "commands")}
+    text = card(folder, EVALUATION, kept | {"sittings": SITTINGS})
+    assert "5.2 hours on 2 cores (a processor), in 3 sittings. All of them again" in text
+    assert "\npython -m finetune.tiny --cache CACHE --out OUT --plan training.json\n" in text
+    ran = [line for line in text.splitlines() if line.startswith(("# towers", "# learn", "python -m finetune.tiny.",
+                                                                  "python -m torch"))]  # fmt: skip
+    together = "python -m torch.distributed.run --standalone --nproc-per-node 2 -m finetune.tiny.learn"
+    assert ran == [
+        "# towers: pictures 0 to 90, 1.5 hours",
+        "python -m finetune.tiny.towers --cache CACHE --out OUT --pictures 90 --seed 7",
+        "# learn: pictures 0 to 50, 2.0 hours",
+        f"{together} --cache CACHE --out OUT --pictures 80 --seed 8 --until 50",
+        "# learn: pictures 50 to 80, 1.0 hours",
+        f"{together} --cache CACHE --out OUT --pictures 80 --few 3",
+    ]
+
+
+def test_a_record_that_lacks_sittings_says_so_and_promises_nothing(folder: Path) -> None:
+    text = card(folder, EVALUATION, TRAINING | {"sittings": [SITTINGS[0], SITTINGS[2]]})
+    assert "in 2 sittings; what learn learned from picture 0 to 50 was not recorded." in text
+    assert "--plan" not in text and "--few 3" in text
+
+
+def test_the_one_command_is_understood() -> None:
+    install, again = map(shlex.split, AGAIN)
+    assert Path(install[-1]).exists() and again[:3] == ["python", "-m", "finetune.tiny"]
+    assert command.parser().parse_args(again[3:]).plan == Path("training.json")
 
 
 def test_the_command_writes_the_card(folder: Path, tmp_path: Path) -> None:

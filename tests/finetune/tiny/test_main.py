@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from finetune.tiny import __main__ as command
+from finetune.tiny import record
 
 
 def steps(*more: str) -> list[list[str]]:
@@ -44,6 +45,28 @@ def test_options_reach_the_steps() -> None:
     checkpoint, evaluation = str(Path("run") / "checkpoint"), str(Path("run") / "evaluation.json")
     assert checkpoint in evaluate and checkpoint in card and evaluation in evaluate and evaluation in card
     assert str(Path("run") / "checkpoint" / "training.json") in card
+
+
+def test_a_plan_takes_the_place_of_both_stages(tmp_path: Path) -> None:
+    sittings = [
+        record.Sitting("towers", 0, 9, 1.0, 1, {"pictures": 9}),
+        record.Sitting("learn", 0, 5, 1.0, 2, {"pictures": 8, "seed": 3}),
+        record.Sitting("learn", 5, 8, 1.0, 2, {"pictures": 8, "seed": 4}),
+    ]
+    record.write(tmp_path / record.NAME, [], sittings)
+    found = steps("--plan", str(tmp_path / record.NAME))
+    assert [module_of(step).rpartition(".")[2] for step in found[2:-2]] == ["towers", "learn", "learn"]
+    assert [step[step.index("--seed") + 1] for step in found[3:-2]] == ["3", "4"]
+
+
+def test_a_record_without_sittings_is_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old.json").write_text('{"seed": 5}')
+    flags = ["--cache", "c", "--out", "o", "--plan", str(tmp_path / "old.json")]
+    monkeypatch.setattr(sys, "argv", ["tiny", *flags])
+    assert command.main() == 1
+    assert "old.json cannot be done again: it lacks how it began" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("at", range(6))
