@@ -14,6 +14,7 @@ from app.errors import MediaError, RequestError
 from app.messages import Image, Part, Text, Video
 from app.placement import marked_text
 from app.texts import Phrase
+from app.ui.texts import Locale, say
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -103,7 +104,7 @@ def remark(text: str) -> Payload:
     return {"type": "text", "content": text, "copyable": False, "editable": False}
 
 
-def question(parts: Sequence[Part]) -> list[Payload]:
+def question(parts: Sequence[Part], locale: Locale) -> list[Payload]:
     """A user's message: texts and thumbnails where the user put them, each thumbnail with its number."""
     contents: list[Payload] = []
     numbers = {"image": 0, "video": 0}
@@ -111,7 +112,7 @@ def question(parts: Sequence[Part]) -> list[Payload]:
         if isinstance(run, str):
             contents.append(plain(run))
             continue
-        names = [_number(part, numbers) for part in run]
+        names = [_number(part, numbers, locale) for part in run]
         contents.append(_thumbnails(run, names))
         contents.append(remark("  ".join(f"[{name}]" for name in names)))
     if not any(isinstance(part, Text) for part in parts):
@@ -132,10 +133,10 @@ def _runs(parts: Sequence[Part]) -> list[str | list[Image | Video]]:
     return runs
 
 
-def _number(part: Image | Video, numbers: dict[str, int]) -> str:
+def _number(part: Image | Video, numbers: dict[str, int], locale: Locale) -> str:
     kind = "video" if isinstance(part, Video) else "image"
     numbers[kind] += 1
-    return f"{kind} {numbers[kind]}"
+    return say(f"{kind}_number", locale, number=numbers[kind])
 
 
 def _thumbnails(run: Sequence[Image | Video], names: Sequence[str]) -> Payload:

@@ -203,6 +203,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "hear_answer": ("Answer {number}", "第 {number} 个回答"),
     # places in pictures
     "box_unnamed": ("place {number}", "位置 {number}"),
+    "image_number": ("image {number}", "图 {number}"),
+    "video_number": ("video {number}", "视频 {number}"),
     "box_figure": ("Places in {picture}", "{picture} 中的位置"),
     "box_copy": ("Copy places as {format}", "复制位置（{format}）"),
     "box_download": ("Download the drawn picture", "下载标注后的图片"),

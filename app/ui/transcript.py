@@ -62,7 +62,7 @@ def progress_text(progress: Progress, locale: Locale) -> str:
 def _turn(turns: Sequence[Turn], page: Page, place: Place) -> tuple[Payload, Payload]:
     """Question and answer of the last of these turns."""
     turn = turns[-1]
-    user = _message("user", f"{turn.key}-user", payloads.question(turn.user.content))
+    user = _message("user", f"{turn.key}-user", payloads.question(turn.user.content, page.locale))
     answer = _answer(turns, page)
     # The page's script reads from the classes which turn a message belongs to, and which version of it this is.
     named = f"turn-{turn.key} version-{place.number}-{place.total}"

@@ -168,3 +168,32 @@ def test_enter_that_ends_a_composition_sends_nothing(chat, examples: Path) -> No
     uploads[0].continue_()
     expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1)
     expect(chat.box).to_have_value("你好")
+
+
+LATE_PREVIEW = """() => {
+    const set = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
+    Object.defineProperty(HTMLImageElement.prototype, "src", {
+        ...set,
+        set(address) {
+            if (!String(address).startsWith("blob:")) return set.set.call(this, address);
+            setTimeout(() => set.set.call(this, address), 1500);
+        },
+    });
+}"""
+
+
+def test_a_preview_that_comes_late_does_not_put_a_file_back_to_its_start(chat, examples: Path) -> None:
+    chat.page.evaluate(LATE_PREVIEW)
+    chat.attach(examples / "pair_1.png")
+    chat.page.wait_for_timeout(2000)
+    expect(chat.page.locator("[class*=status-uploading]")).to_have_count(0)
+    expect(chat.ask("What is it?")).to_contain_text("image 1 of 480x360 px")
+    expect(chat.page.locator("[class*=attachment-list-card]")).to_have_count(0)
+
+
+def test_a_picture_that_the_browser_cannot_show_is_not_waited_for(chat, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with chat.page.expect_response(re.compile(r"/upload\b")) as response:
+        chat.choose(tmp_path / "broken.png")
+    assert response.value.ok
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1, timeout=4000)

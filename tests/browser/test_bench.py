@@ -59,7 +59,7 @@ def test_the_strip_is_what_is_sent_and_kept(open_chat, examples: Path, tmp_path:
 def test_a_time_jumps_the_clip_that_is_named_before_it(open_chat, examples: Path) -> None:
     chat = open_chat("verbatim")
     chat.attach(examples / "ball.mp4", examples / "ball.mp4")
-    words = "At [00:01] it rises. In video 2 it falls at [00:02], which the first clip shows at [00:03]. 第二段视频 [00:04]"
+    words = "At [00:01] it is up. In video 2 it falls at [00:02], in the first clip at [00:03]. 第二段视频 [00:04]"
     answer = chat.ask(words)
     now = "[...document.querySelectorAll('.conversation video')].map((video) => Math.round(video.currentTime)).join()"
     for time, both in (("00:01", "1,0"), ("00:02", "1,2"), ("00:03", "3,2"), ("00:04", "3,4")):

@@ -35,7 +35,7 @@ def test_a_strange_event_is_refused(data: dict) -> None:
 
 
 def test_question_keeps_the_order_and_numbers_kinds_apart() -> None:
-    contents = question(TREE)
+    contents = question(TREE, "en")
     assert [content["type"] for content in contents] == ["file", "text", "text", "file", "text", "text"]
     assert [file["orig_name"] for file in contents[0]["content"]] == ["image 1.png", "video 1.mp4"]
     assert contents[1]["content"] == "[image 1]  [video 1]"
@@ -43,14 +43,20 @@ def test_question_keeps_the_order_and_numbers_kinds_apart() -> None:
     assert [content.get("editable", True) for content in contents] == [False, False, True, False, False, True]
 
 
+def test_numbers_are_said_in_the_language_of_the_page() -> None:
+    contents = question(TREE, "zh")
+    assert [file["orig_name"] for file in contents[0]["content"]] == ["图 1.png", "视频 1.mp4"]
+    assert contents[1]["content"] == "[图 1]  [视频 1]"
+
+
 def test_text_of_the_user_is_not_markdown() -> None:
-    assert question([Text("**a** <b>")]) == [
+    assert question([Text("**a** <b>")], "en") == [
         {"type": "text", "content": "**a** <b>", "options": {"render_markdown": False}}
     ]
 
 
 def test_media_alone_get_a_box_to_edit() -> None:
-    assert question([Image(Path("a.png"))])[-1]["content"] == ""
+    assert question([Image(Path("a.png"))], "en")[-1]["content"] == ""
 
 
 def test_edited_question_keeps_the_places_of_its_media() -> None:
@@ -65,7 +71,7 @@ def test_text_for_a_question_without_any() -> None:
 def test_the_components_take_the_payloads(tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(b"x")
-    message = {"role": "user", "content": question([Image(picture), Text("hi")])}
+    message = {"role": "user", "content": question([Image(picture), Text("hi")], "en")}
     shown = Chatbot().postprocess([message]).root[0]
     assert [content.type for content in shown.content] == ["file", "text", "text"]
     box = MultimodalInput().postprocess(draft_value(Draft("hi", (picture,))))

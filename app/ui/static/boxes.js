@@ -24,8 +24,8 @@
 
   function pictureOf(all, message, mark) {
     const at = all.indexOf(message) - 1 - 2 * Number(classOf(mark, "box-back-"));
-    const wanted = `image ${classOf(mark, "box-image-")}.`;
-    return [...all[at]?.querySelectorAll("img") || []].find((img) => img.alt.startsWith(wanted));
+    const wanted = classOf(mark, "box-image-"); // a thumbnail has its number in its name, in the page's language
+    return [...all[at]?.querySelectorAll("img") || []].find((img) => img.alt.match(/(\d+)\.png$/)?.[1] === wanted);
   }
 
   function groups(all, message) { // by picture, in the order of the names
@@ -57,7 +57,7 @@
 
   // --- a picture -------------------------------------------------------------------------------------------------
   function figure(group) {
-    const title = text("box_figure", { picture: `[image ${group.number}]` });
+    const title = text("box_figure", { picture: `[${text("image_number", { number: group.number })}]` });
     const image = make("img", { src: group.src, alt: "" });
     const canvas = make("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, preserveAspectRatio: "none", "aria-hidden": "true" });
     const largestFirst = [...group.places].sort((a, b) => area(b) - area(a));
@@ -82,7 +82,7 @@
 
   function label(place, group) {
     const { x, y } = bounds(place), inside = y < 130;
-    const name = text("box_shown", { name: place.name, picture: `[image ${group.number}]` });
+    const name = text("box_shown", { name: place.name, picture: `[${text("image_number", { number: group.number })}]` });
     const side = x > SIDE / 2 ? `right: ${100 - bounds(place).right / 10}%` : `left: ${x / 10}%`;
     return make("button", {
       type: "button", class: `box-label box-colour-${place.colour}${inside ? " box-label-inside" : ""}`,
@@ -105,7 +105,7 @@
     const yolo = copying("YOLO", asYolo); // its lines have numbers alone
     yolo.title = namesOf(group).map((name, at) => `${at}: ${name}`).join("\n");
     return make("figcaption", { class: "box-tools" },
-      make("span", {}, `[image ${group.number}]`),
+      make("span", {}, `[${text("image_number", { number: group.number })}]`),
       copying("JSON", asJson), copying("COCO", asCoco), yolo,
       button("PNG", text("box_download"), () => saveDrawn(group, image)));
   }

@@ -19,7 +19,7 @@
     for (const card of cards()) {
       const image = card.querySelector(".ms-gr-ant-image img, img");
       const old = card.querySelector(":scope > .mark-place"), number = card.dataset.number || "";
-      if (!image || card.querySelector("video") || !number.includes("image")) { old?.remove(); continue; }
+      if (!image || card.querySelector("video") || !number) { old?.remove(); continue; }
       const name = text("mark_place", { picture: number });
       if (old) { if (old.getAttribute("aria-label") !== name) old.setAttribute("aria-label", name); continue; }
       const button = make("button", { type: "button", class: "mark-place", "aria-label": name, title: name }, icon());

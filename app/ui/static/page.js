@@ -64,11 +64,15 @@
   const isVideo = (card) => /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|ts|flv|wmv|ogv)$/i.test(
     card.querySelector("img")?.alt || card.textContent.trim()) || !!card.querySelector("video");
   const SENDER = ".ms-gr-ant-sender-actions-btn:not([class*=loading-button])"; // else it is Stop
-  const isAnswering = () => window.pageDom.busy(); // its script comes later
+  const isReopening = () => document.body.classList.contains("talk-reopening"); // by talk_reopen.js
+  const isAnswering = () => isReopening() || window.pageDom.busy(); // its script comes later
   let feeding = false;
   const UPLOADING = "[class*=status-uploading], .ms-gr-ant-file-card-loading";
-  const isUploading = () => feeding // a card taken away may stay a while
-    || [...box()?.querySelectorAll(UPLOADING) || []].some((part) => !part.closest("[class*=motion-leave]"));
+  // The component takes no file while one is on its way, before its card is drawn too.
+  const isTaking = () => !isAnswering() && !!box()?.querySelector(".ms-gr-ant-attachment-placeholder-disabled");
+  const isDrawn = () => [...box()?.querySelectorAll(UPLOADING) || []]
+    .some((part) => !part.closest("[class*=motion-leave]")); // a card taken away may stay a while
+  const isUploading = () => feeding || isReopening() || isTaking() || isDrawn();
   const attachButton = () => box()?.querySelector(".anticon-link")?.closest("button");
   const isOpen = () => !!box()?.querySelector(".ms-gr-ant-sender-header:not([style*='none']) .ms-gr-ant-sender-header-header");
 
@@ -78,7 +82,7 @@
     const counts = { image: 0, video: 0 };
     for (const card of cards(root)) {
       const kind = isVideo(card) ? "video" : "image";
-      const label = `[${kind} ${++counts[kind]}]`;
+      const label = `[${window.pageSay(`${kind}_number`, { number: ++counts[kind] })}]`;
       if (card.dataset.number !== label) card.dataset.number = label;
     }
   }
@@ -119,8 +123,8 @@
   // Several files chosen at once reach the component as one event per file, which race each other on a slow machine
   // and may leave all of them at 0 %. So they are handed over one after another.
   const arrived = () => box()?.querySelectorAll("[class*=attachment-list-card-status-done]").length || 0;
-  const until = (condition) => new Promise((resolve) => {
-    const end = performance.now() + 120000;
+  const until = (condition, patience = 120000) => new Promise((resolve) => {
+    const end = performance.now() + patience;
     const look = () => (condition() || performance.now() > end ? resolve() : setTimeout(look, 20));
     look();
   });
@@ -220,7 +224,9 @@
     const address = String(resource?.url || resource);
     if (/\/upload(\?|$)/.test(address)) return upload(resource, options);
     const body = String(options?.body || "");
-    if (address.includes("/queue/join") && !fromScript(body)) {
+    if (address.includes("/queue/data")) return listen(resource, options);
+    if (!address.includes("/queue/join")) return post(resource, options);
+    if (!fromScript(body)) {
       outgoing += body;
       const text = box()?.querySelector("textarea")?.value || "";
       if (mayAnswer(body)) {
@@ -230,14 +236,50 @@
       if (body.includes('"files":[{')) filesSent = true;
       if (filesSent || textSent) setTimeout(() => askEmptied(5), 1500);
     }
-    return post(resource, options);
+    return join(resource, options);
   };
+
+  // What Gradio hears of a call before the reply to it is put together, each step changing the one before in place: that
+  // the box is empty and the button is Stop, which the first step alone says, would be lost. So it hears it afterwards.
+  const SOON = 30, LATE = 2000; // ms: for the reply to be read; for a reply to hold others up
+  let joining = 0;
+  async function join(resource, options) {
+    joining += 1;
+    try {
+      const answer = await post(resource, options);
+      return new Response(await answer.text(), answer);
+    } finally {
+      setTimeout(() => { joining -= 1; }, SOON);
+    }
+  }
+  async function listen(resource, options) {
+    const answer = await post(resource, options);
+    if (!answer.ok || !answer.body) return answer;
+    const held = new TransformStream({
+      async transform(chunk, out) {
+        if (joining) await until(() => !joining, LATE);
+        out.enqueue(chunk);
+      },
+    });
+    return new Response(answer.body.pipeThrough(held), answer);
+  }
   // A file that is too large or whose connection broke: the component would show it as on its way for ever.
   let uploadsLost = 0;
   async function upload(resource, options) {
     const answer = await post(resource, options).catch((error) => { setTimeout(loseUpload, 100); throw error; });
     if (!answer.ok) setTimeout(loseUpload, 100);
+    // The card is drawn once there is a preview: one that came behind the file would put it back to 0 %.
+    else await Promise.race([until(() => !isTaking() || isDrawn(), PREVIEW), unseen(options?.body)]);
     return answer;
+  }
+  const PREVIEW = 5000; // ms
+  async function unseen(body) { // at once where this browser can show none of the files: there will be no preview
+    for (const file of body?.getAll?.("files") || []) {
+      const image = await createImageBitmap(file).catch(() => null);
+      if (!image) continue;
+      image.close();
+      return until(() => false, PREVIEW);
+    }
   }
   function loseUpload() {
     uploadsLost += 1;
