@@ -65,7 +65,7 @@ def screens(chat: ChatPage, locale: Locale, examples: Path) -> Iterator[str]:
     expect(page.locator(".bench")).to_be_visible()
     expect(page.locator(".meter").first).to_be_visible()
     yield "bench"
-    button("mark_place", picture="[image 1]").click()
+    button("mark_place", picture=f"[{name('image_number', number=1)}]").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     yield "marking"
     page.keyboard.press("Escape")

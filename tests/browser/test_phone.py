@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ChatPage
+from tests.browser.test_accessible import violations
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,8 @@ SMALL = """([selector, least]) => [...document.querySelectorAll(selector)]
     .map(([e, r]) => `${e.getAttribute("aria-label") || e.textContent.trim()}: ${r.width}x${r.height}`)"""
 CONTROLS = """.tab-container:not(.visually-hidden) > button, .talk-list button, .talk-bar button, .chat-buttons button,
     .chat-buttons summary, .ms-gr-pro-multimodal-input button, .conversation button:not(.box-label), .seen-close,
-    .side-column .label-wrap, .how-to button, .mark-place, .page-toast button"""
+    .side-column .label-wrap, .how-to button, .mark-place, .page-toast button, .bench-head select, .bench-head input,
+    .presets button, .presets select, button.fix"""
 
 
 @pytest.fixture
@@ -40,6 +42,7 @@ def sound(chat: ChatPage, what: str) -> None:
     assert chat.page.evaluate("document.documentElement.scrollWidth") <= 390, what
     assert chat.page.evaluate("visualViewport.scale") == 1, what
     assert chat.page.evaluate(SMALL, [CONTROLS, TARGET]) == [], what
+    assert violations(chat) == [], what
 
 
 def test_every_screen_fits_and_is_reached_by_thumb(phone, examples: Path) -> None:
@@ -52,6 +55,10 @@ def test_every_screen_fits_and_is_reached_by_thumb(phone, examples: Path) -> Non
     phone.idle()
     expect(phone.page.locator(".box-figure").first).to_be_visible()
     sound(phone, "answer")
+    phone.send("/oom")
+    expect(phone.button("Retry")).to_be_visible()
+    phone.idle()
+    sound(phone, "failed")
 
     phone.button("Show conversations").click()
     expect(phone.page.get_by_role("navigation", name="Conversations")).to_be_visible()
