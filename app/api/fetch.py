@@ -8,12 +8,15 @@ first URL was.
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from time import monotonic
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from app.api.errors import ApiError, too_large
@@ -116,7 +119,7 @@ class Fetcher:
 
     def _ask(self, target: _Target, most: int, deadline: float) -> bytes | str:
         """The file, or where it is instead."""
-        connection = _connection(target, self._connect(target))
+        connection = _connection(target, self._connect(target, deadline), deadline)
         try:
             connection.request("GET", target.path, headers={"Accept": "image/*, video/*", "User-Agent": "minicpm-v"})
             response = connection.getresponse()
@@ -130,7 +133,7 @@ class Fetcher:
         finally:
             connection.close()
 
-    def _connect(self, target: _Target) -> socket.socket:
+    def _connect(self, target: _Target, deadline: float) -> socket.socket:
         """A connection to an address that is allowed; refused if any of the name's is not."""
         try:
             found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
@@ -140,7 +143,7 @@ class Fetcher:
         if not addresses or not all(self._allowed(ip_address(address.partition("%")[0])) for address in addresses):
             raise refused("The URL's host is not on the public internet.")
         try:
-            return socket.create_connection((addresses[0], target.port), timeout=TIMEOUT)
+            return socket.create_connection((addresses[0], target.port), timeout=_seconds_left(deadline))
         except OSError as cause:
             raise refused(f"The URL's host cannot be reached ({type(cause).__name__}).") from None
 
@@ -150,7 +153,48 @@ def refused(message: str, hint: str = "") -> ApiError:
     return ApiError(message, hint, code="invalid_url")
 
 
-def _connection(target: _Target, plain: socket.socket) -> http.client.HTTPConnection:
+class _Reader(io.RawIOBase):
+    """What comes from a host, until a deadline for all of it, status line and headers included.
+
+    The socket's own timeout begins anew with every byte.
+    """
+
+    def __init__(self, plain: socket.socket, deadline: float) -> None:
+        self._socket, self._deadline = plain, deadline
+        self._bytes: Any = plain.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what there is, at least one byte but at the end."""
+        self._socket.settimeout(_seconds_left(self._deadline))
+        return int(self._bytes.readinto(buffer))
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._bytes.close()
+        super().close()
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """This itself, as `http.client` asks a socket for it."""
+        return io.BufferedReader(self, PIECE)
+
+
+def _seconds_left(deadline: float) -> float:
+    """How long to wait for the next byte.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return min(TIMEOUT, left)
+
+
+def _connection(target: _Target, plain: socket.socket, deadline: float) -> http.client.HTTPConnection:
     """HTTP on a connection that stands; its certificate is checked against the name."""
     connection = http.client.HTTPConnection(target.host, target.port, timeout=TIMEOUT)
     try:
@@ -161,8 +205,14 @@ def _connection(target: _Target, plain: socket.socket) -> http.client.HTTPConnec
         plain.close()
         raise refused(f"The URL's host cannot be trusted ({type(cause).__name__}).") from None
     connection.sock = secure
+    connection.response_class = partial(_response, deadline=deadline)  # type: ignore[assignment]
     connection.default_port = PORTS["https" if target.secure else "http"]
     return connection
+
+
+def _response(plain: socket.socket, *, deadline: float, **options: Any) -> http.client.HTTPResponse:
+    reader: Any = _Reader(plain, deadline)
+    return http.client.HTTPResponse(reader, **options)
 
 
 def _read(response: http.client.HTTPResponse, most: int, deadline: float) -> bytes:

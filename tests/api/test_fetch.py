@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
@@ -20,11 +22,20 @@ MOST = 10_000
 
 
 class Handler(BaseHTTPRequestHandler):
-    """/a.png is a file, /to/URL redirects there, /large is too large, /cut ends too early, /gone is not there."""
+    """/a.png is a file, /to/URL redirects there, /large is too large, /cut ends too early, /gone is not there.
+
+    /slow drips its headers, /slow/body its body.
+    """
 
     def do_GET(self) -> None:
         server: Any = self.server
         server.asked.append((self.path, self.headers["Host"]))
+        if self.path.startswith("/slow"):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if self.path == "/slow/body" else b""))
+            with suppress(OSError):
+                while not server.over.wait(0.02):
+                    self.wfile.write(b"x")
+            return
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", self.path[len("/to/") :])
@@ -43,9 +54,10 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def host() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked = []
+    server.asked, server.over = [], threading.Event()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
+    server.over.set()
     server.shutdown()
     server.server_close()
 
@@ -237,3 +249,12 @@ def test_a_file_that_ends_too_early_is_none(host: Any) -> None:
 def test_a_redirect_to_what_is_no_url_is_refused(host: Any) -> None:
     port = host.server_address[1]
     assert "malformed" in refusal(anywhere([f"127.0.0.1:{port}"]), f"http://127.0.0.1:{port}/to/http://[")
+
+
+@pytest.mark.parametrize("path", ["/slow", "/slow/body"])
+def test_a_host_that_drips_is_given_up_at_the_deadline(path: str, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.fetch.DEADLINE", 0.4)
+    port = host.server_address[1]
+    begun = time.monotonic()
+    assert "deliver" in refusal(anywhere([f"localhost:{port}"]), f"http://localhost:{port}{path}")
+    assert 0.3 < time.monotonic() - begun < 10
