@@ -46,15 +46,18 @@ def runs(sittings: Sequence[Sitting]) -> list[list[Sitting]]:
 
 
 def commands(sittings: Sequence[Sitting], cache: str, out: str) -> list[list[str]]:
-    """What stands behind `python` for each sitting; the last run is in OUT, those before it in OUT/1, OUT/2 ..."""
+    """What stands behind `python` for each sitting.
+
+    The last run is in OUT, those before it are in OUT/1, OUT/2 ...; one that was not recorded is called BEFORE.
+    """
     grouped = runs(sittings)
     folders = [*(str(Path(out) / str(number)) for number in range(1, len(grouped))), out]
     found = []
-    for number, (folder, run) in enumerate(zip(folders, grouped, strict=True)):
+    for before, folder, run in zip(["BEFORE", *folders], folders, grouped, strict=False):
         for sitting in run:
             words = [*launch(sitting), "--cache", cache, "--out", folder, *flags(sitting)]
             if sitting.published:
-                words += ["--published", str(Path(folders[number - 1]) / "checkpoint")]
+                words += ["--published", str(Path(before) / "checkpoint")]
             found.append(words)
     return found
 

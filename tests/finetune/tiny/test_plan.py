@@ -56,6 +56,12 @@ def test_a_run_that_begins_with_a_published_model_finds_it_in_the_one_before() -
     ]  # fmt: skip
 
 
+def test_a_published_model_without_a_record_is_not_mistaken_for_the_result() -> None:
+    (words,) = plan.commands([answers(8, 16, published=True)], "c", "run")
+    assert words[-2:] == ["--published", str(Path("BEFORE", "checkpoint"))]
+    assert plan.commands([], "c", "run") == []
+
+
 @pytest.mark.parametrize(
     ("sittings", "words"),
     [
