@@ -15,6 +15,8 @@ ALONE = "# Run this in the project's folder."
 PROJECT = Path(__file__).resolve().parents[2]
 WITH_FILES = "# Export the conversation as .zip, unpack it in the project's folder, and run this there."
 
+PER_FRAME = "per_frame = 2 if frames <= 16 else 1  # slices, as on the page"
+
 _DATA_URL = (
     "",
     "def data_url(kind, data):",
@@ -50,10 +52,11 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
     model = _in_project(model)
     params, names = turns[-1].params or SamplingParams(), named_files(turns)
     single = capabilities.max_images == 1
-    parts = [part for message in asked(turns) for part in message.content]
-    clips = any(isinstance(part, Video) for part in parts)
-    chosen = any(isinstance(part, Video) and part.choice != FrameChoice() for part in parts)
-    pictures = [path for part in parts if isinstance(part, Image) and (path := file_of(part)) in names]
+    parts = [part for message in asked(turns) for part in message.content if file_of(part) in names]
+    clips = [part for part in parts if isinstance(part, Video)]
+    frames = {clip: f"clip_{number}" for number, clip in enumerate(dict.fromkeys(clips), 1)}
+    chosen = any(clip.choice != FrameChoice() for clip in clips)
+    pictures = [path for part in parts if isinstance(part, Image) and (path := file_of(part))]
     image = _picture(pictures[0], names) if single and pictures else "None"
     lines = [
         WITH_FILES if names else ALONE,
@@ -69,15 +72,17 @@ def chat_code(turns: Sequence[Turn], capabilities: Capabilities, model: str) -> 
         f'model = AutoModel.from_pretrained({model!r}, dtype="auto", device_map="auto").eval()',
         f"tokenizer = AutoTokenizer.from_pretrained({model!r})",
         *([f"# It was answered with the adapter {params.adapter!r}; see docs/adapters.md."] if params.adapter else []),
+        *(f"{name} = {_frames(clip, names, params)}" for clip, name in frames.items()),
         "msgs = [",
-        *(_chat_message(message, names, params, single) for message in asked(turns)),
+        *(_chat_message(message, names, frames, single) for message in asked(turns)),
         "]",
+        *([f"frames = {' + '.join(f'len({frames[clip]})' for clip in clips)}", PER_FRAME] if clips else []),
         *([f"torch.manual_seed({params.seed})"] if params.seed is not None else []),
         "answer = model.chat(",
         f"    image={image},",
         "    msgs=msgs,",
         "    tokenizer=tokenizer,",
-        *(f"    {name}={value!r}," for name, value in _chat_options(params, capabilities, clips).items()),
+        *(f"    {name}={value}," for name, value in _chat_options(params, capabilities, parts, frames).items()),
         ")",
         "print(answer[0] if isinstance(answer, tuple) else answer)",
     ]
@@ -124,41 +129,58 @@ def _in_project(model: str) -> str:
     return folder.relative_to(PROJECT).as_posix() if folder.is_dir() and PROJECT in folder.parents else model
 
 
-def _chat_message(message: Message, names: dict[Path, str], params: SamplingParams, single: bool) -> str:
+def _chat_message(message: Message, names: dict[Path, str], frames: dict[Video, str], single: bool) -> str:
     if single:
         content = repr(message.text)
     else:
-        content = "[" + ", ".join(filter(None, (_chat_part(part, names, params) for part in message.content))) + "]"
+        content = "[" + ", ".join(filter(None, (_chat_part(part, names, frames) for part in message.content))) + "]"
     return f'    {{"role": "{message.role}", "content": {content}}},'
 
 
-def _chat_part(part: Part, names: dict[Path, str], params: SamplingParams) -> str:
+def _chat_part(part: Part, names: dict[Path, str], frames: dict[Video, str]) -> str:
     if isinstance(part, Text):
         return repr(part.text)
     path = file_of(part)
     if path is None or path not in names:
         return ""
-    if isinstance(part, Video):
-        chosen = f", choice={part.choice!r}" if part.choice != FrameChoice() else ""
-        return f"*read_frames(Path({names[path]!r}), {part.max_frames or params.max_frames}{chosen}).frames"
-    return _picture(path, names)
+    return f"*{frames[part]}" if isinstance(part, Video) else _picture(path, names)
+
+
+def _frames(clip: Video, names: dict[Path, str], params: SamplingParams) -> str:
+    chosen = f", choice={clip.choice!r}" if clip.choice != FrameChoice() else ""
+    return f"read_frames(Path({names[clip.source]!r}), {clip.max_frames or params.max_frames}{chosen}).frames"
 
 
 def _picture(path: Path, names: dict[Path, str]) -> str:
     return f"read_image(Path({names[path]!r}))"
 
 
-def _chat_options(params: SamplingParams, capabilities: Capabilities, clips: bool) -> dict[str, object]:
+def _chat_options(
+    params: SamplingParams, capabilities: Capabilities, parts: Sequence[Part], frames: dict[Video, str]
+) -> dict[str, str]:
+    """Arguments of `chat` as they are written.
+
+    Args:
+        parts: pictures and clips in their order.
+        frames: what the frames of a clip are called.
+    """
     options: dict[str, object] = {"max_new_tokens": params.max_new_tokens, "sampling": params.do_sample}
+    if capabilities.context:
+        options["max_inp_length"] = max(1, capabilities.context - params.max_new_tokens)
     chosen = ("temperature", "top_p", "top_k") if params.do_sample else ("num_beams",)
     options |= {name: getattr(params, name) for name in (*chosen, "repetition_penalty")}
     if capabilities.max_images != 1:
         options["max_slice_nums"] = params.max_slice_nums
-    if clips:
+    if frames:
         options["use_image_id"] = False
     if params.system_prompt.strip():
         options["system_prompt"] = params.system_prompt
-    return {name: value for name, value in options.items() if name not in capabilities.hidden_options}
+    written = {name: repr(value) for name, value in options.items() if name not in capabilities.hidden_options}
+    if frames and "max_slice_nums" in written:
+        most = written["max_slice_nums"]
+        limits = [f"*[min({most}, per_frame)] * len({frames[part]})" if part in frames else most for part in parts]
+        written["max_slice_nums"] = f"[{', '.join(limits)}]"
+    return written
 
 
 def _api_message(message: Message, names: dict[Path, str], cuts: dict[Video, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,7 @@ import pytest
 from app.backends.base import Capabilities
 from app.backends.echo import EchoBackend
 from app.errors import AppError, MediaError, RequestError
+from app.families import all_families
 from app.media.kind import sniff_kind
 from app.messages import FrameChoice, Image, Message, Text, Video
 from app.sampling import SamplingParams
@@ -318,6 +320,19 @@ def test_a_model_of_the_project_is_named_from_its_folder(model: str, monkeypatch
     assert code.count("from_pretrained('assets/tiny-minicpm-v'") == 2
 
 
+def test_frames_have_as_many_slices_as_on_the_page_and_the_prompt_as_much_room() -> None:
+    clips = [Video(CLIP.source, 8), Image(EXAMPLES / "pair_1.png"), Video(CLIP.source), Video(CLIP.source, 8)]
+    turn = Turn(Message.of("user", *clips, "q"), "a", "done", params=SamplingParams(max_slice_nums=6))
+    code = chat_code([turn], Capabilities("x", context=8192), "x")
+    first, second = ("*[min(6, per_frame)] * len(clip_1)", "*[min(6, per_frame)] * len(clip_2)")
+    assert f"max_slice_nums=[{first}, 6, {second}, {first}]," in code and "max_inp_length=6144," in code
+    assert "frames = len(clip_1) + len(clip_2) + len(clip_1)\n" in code and code.count("read_frames(Path(") == 2
+    rule = re.search("per_frame = ([^#]+)", code)
+    assert rule
+    for family in all_families():
+        assert all(eval(rule[1], {"frames": count}) == family.frame_slices(count) for count in (1, 16, 17, 64))
+
+
 def test_a_turn_left_out_is_not_asked_again() -> None:
     turns = conversation().path()
     turns[0].left_out = True
@@ -346,7 +361,7 @@ def test_the_chat_call_repeats_the_answer(tmp_path: Path) -> None:
     backend = make_backend(Settings(model=str(TINY), device="cpu", dtype="fp32"))
     backend.start()
     session = Session()
-    params = SamplingParams(seed=7, top_k=1, max_new_tokens=8, repetition_penalty=1.0)
+    params = SamplingParams(seed=7, top_k=1, max_new_tokens=8, repetition_penalty=1.0, max_slice_nums=4)
     try:
         list(session.send([Image(EXAMPLES / "shot_2.png"), CLIP, Text("What colour is the star?")], params, backend))
     finally:
