@@ -6,7 +6,7 @@ from pathlib import Path
 from time import time
 
 from app.api.errors import ApiError
-from app.api.replies import ModelCard, ModelList
+from app.api.replies import ModelCard, ModelList, ModelTakes
 from app.backends.base import Backend
 from app.settings import Settings
 
@@ -59,6 +59,26 @@ class Catalogue:
         return name
 
     def _card(self, name: str) -> ModelCard:
-        context = self._backend.capabilities.context or None
-        parent = None if name == self.name else self.name
-        return ModelCard(id=name, created=self._created, owned_by=OWNER, parent=parent, max_model_len=context)
+        return ModelCard(
+            id=name,
+            created=self._created,
+            owned_by=OWNER,
+            parent=None if name == self.name else self.name,
+            max_model_len=self._backend.capabilities.context or None,
+            capabilities=self._takes(),
+        )
+
+    def _takes(self) -> ModelTakes:
+        told = self._backend.capabilities
+        defaults = {**told.defaults, **self._settings.option_defaults}
+        return ModelTakes(
+            max_images=told.max_images,
+            video=told.video,
+            system_prompt=told.system_prompt,
+            few_shot=told.few_shot,
+            beam_search=told.beam_search,
+            random_weights=told.random_weights,
+            # A prompt is nobody's business, and programs have their own.
+            defaults={name: value for name, value in defaults.items() if not name.endswith("system_prompt")},
+            hidden_options=sorted(told.hidden_options),
+        )

@@ -10,6 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from app.api.errors import ApiError
+from app.api.intake import Take
+
+RECEIVING = 600.0  # seconds that the body of a request may take
 
 Result = TypeVar("Result")
 
@@ -18,7 +21,7 @@ class ClientGone(Exception):
     """Nobody waits for the reply any more. No `AppError`: there is nobody to tell."""
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int, take: Take) -> bytes:
     """The JSON of a request.
 
     A web page of a stranger cannot send JSON to a server on this machine without asking its leave, but can send all
@@ -26,9 +29,11 @@ async def read_body(request: Request, most: int) -> bytes:
 
     Args:
         most: bytes.
+        take: takes room for so many more bytes.
 
     Raises:
-        ApiError: it is not called JSON, or too large.
+        ApiError: it is not called JSON, too large, or too slow.
+        BackendBusyError: there is no room for it now.
         ClientGone: it did not come to its end.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -39,12 +44,21 @@ async def read_body(request: Request, most: int) -> bytes:
         raise _too_large(most)
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > most:
-                raise _too_large(most)
+        async with asyncio.timeout(RECEIVING):
+            async for piece in request.stream():
+                if len(body) + len(piece) > most:
+                    raise _too_large(most)
+                take(len(piece))
+                body += piece
     except ClientDisconnect:
         raise ClientGone from None
+    except TimeoutError:
+        raise ApiError(
+            f"The request has taken more than {RECEIVING:.0f} s to come.",
+            "Send fewer or smaller images and videos.",
+            408,
+            "request_timeout",
+        ) from None
     return bytes(body)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from secrets import token_hex
 from time import time
 from typing import TypeAlias
@@ -18,11 +18,12 @@ from app.api.replies import (
     Completion,
     CompletionChunk,
     Delta,
+    ProgressReply,
     PromptTokens,
     UsageReply,
 )
 from app.errors import AppError
-from app.messages import Chunk, FinishReason, Usage
+from app.messages import Chunk, FinishReason, Progress, Usage
 
 Steps: TypeAlias = AsyncGenerator[Step | None, None]
 
@@ -63,7 +64,7 @@ async def begin(steps: Steps) -> list[Step]:
             break
         check_whole(step[1])
         first.append(step)
-        if step[1].text or step[1].thinking or step[1].finish_reason:
+        if step[1].text or step[1].thinking or step[1].finish_reason or step[1].progress:
             break
     return first
 
@@ -117,6 +118,8 @@ async def events(first: Sequence[Step], steps: Steps, head: Head, count: int, us
             check_whole(chunk)
             if chunk.usage:
                 usages[number] = chunk.usage
+            if chunk.progress and not chunk.text:
+                yield _data(_chunk(head, [], None, told=usage, progress=chunk.progress))
             for delta in _deltas(chunk):
                 yield _event(head, ChunkChoice(index=number, delta=delta), usage)
             if chunk.finish_reason:
@@ -161,10 +164,23 @@ def _event(head: Head, choice: ChunkChoice, usage: bool) -> str:
     return _data(_chunk(head, [choice], None, told=usage))
 
 
-def _chunk(head: Head, choices: list[ChunkChoice], usage: UsageReply | None, told: bool = True) -> str:
+def _chunk(
+    head: Head,
+    choices: list[ChunkChoice],
+    usage: UsageReply | None,
+    told: bool = True,
+    progress: Progress | None = None,
+) -> str:
     """An event's JSON: a delta has only what is new, and `usage` is there, if only as null, where it was asked for."""
-    chunk = CompletionChunk(id=head.id, created=head.created, model=head.model, choices=choices, usage=usage)
-    data = chunk.model_dump(exclude={"usage"} if not told else None)
+    chunk = CompletionChunk(
+        id=head.id,
+        created=head.created,
+        model=head.model,
+        choices=choices,
+        usage=usage,
+        progress=ProgressReply(**asdict(progress)) if progress else None,
+    )
+    data = chunk.model_dump(exclude={*(() if told else ("usage",)), *(() if progress else ("progress",))})
     for shown, choice in zip(data["choices"], choices, strict=True):
         shown["delta"] = choice.delta.model_dump(exclude_none=True)
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))

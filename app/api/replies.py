@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
+
+from app.messages import Stage
 
 ErrorKind: TypeAlias = Literal["invalid_request_error", "rate_limit_error", "server_error"]
 
@@ -85,8 +87,17 @@ class ChunkChoice(BaseModel):
     logprobs: None = None
 
 
+class ProgressReply(BaseModel):
+    """How far an answer is before its first text; in the queue, its place and about how long it has to wait."""
+
+    stage: Stage
+    done: int
+    total: int
+    seconds: float | None = None
+
+
 class CompletionChunk(BaseModel):
-    """One event of a stream; the last one may have the usage and no choices."""
+    """One event of a stream; the last one may have the usage and no choices, and those of the progress have none."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -94,6 +105,23 @@ class CompletionChunk(BaseModel):
     model: str
     choices: list[ChunkChoice]
     usage: UsageReply | None = None
+    progress: ProgressReply | None = None
+
+
+class ModelTakes(BaseModel):
+    """What a model takes and its defaults, for a page in front of this server.
+
+    `defaults` are by option, those of "beam.NAME" for beam search; `hidden_options` have no effect.
+    """
+
+    max_images: int | None
+    video: bool
+    system_prompt: bool
+    few_shot: bool
+    beam_search: bool
+    random_weights: bool
+    defaults: dict[str, Any]
+    hidden_options: list[str]
 
 
 class ModelCard(BaseModel):
@@ -105,6 +133,7 @@ class ModelCard(BaseModel):
     owned_by: str
     parent: str | None = None
     max_model_len: int | None = None
+    capabilities: ModelTakes
 
 
 class ModelList(BaseModel):

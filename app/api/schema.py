@@ -132,9 +132,10 @@ ChatMessage: TypeAlias = Annotated[
 
 
 class StreamOptions(Strict):
-    """Whether the last event of a stream is the usage."""
+    """Whether the last event of a stream is the usage, and whether those before its first text tell how far it is."""
 
     include_usage: bool | None = None
+    include_progress: bool | None = None
     include_obfuscation: bool | None = None
 
 

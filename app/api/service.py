@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from app.api.conversation import check_fits, read_conversation, system_prompt
 from app.api.errors import RETRY_AFTER, ApiError, invalid, unexpected
 from app.api.fetch import Fetcher
 from app.api.follow import Answer, Follower
+from app.api.intake import Intake
 from app.api.media import RequestMedia
 from app.api.options import SEEDS, read_options
 from app.api.schema import ChatRequest
@@ -31,7 +33,16 @@ from app.sampling import SamplingParams
 from app.settings import Settings
 
 READERS = 8  # requests read at once, whose pictures are in memory
+LONGEST_USER = 64  # characters, as the protocol has it
 TEXT_BYTES = 4 * 1024**2  # of a request beside its largest file
+
+
+def user_of(host: str, name: str) -> str:
+    """Whose request it is, as `Backend.stream` takes it.
+
+    The name is the client's own word: it divides the share of the client's address, and is nobody else's.
+    """
+    return f"api {host}/{name[:LONGEST_USER]}" if name else f"api {host}"
 
 
 def most_bytes(settings: Settings) -> int:
@@ -50,6 +61,15 @@ class Asked:
     count: int
     stream: bool
     usage: bool
+    progress: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A body, and its room until it has been read."""
+
+    body: bytes
+    room: ExitStack
 
 
 class ChatService:
@@ -68,6 +88,7 @@ class ChatService:
         self._fetcher = Fetcher(settings.allow_url_hosts)
         self._follower = Follower()
         self._readers = CapacityLimiter(READERS)
+        self._intake = Intake(most_bytes(settings))
 
     def end(self) -> None:
         """End all answers, because the server ends."""
@@ -81,11 +102,15 @@ class ChatService:
             ClientGone: nobody waits for the reply any more; its generation has been called off.
         """
         self._check_ready()
-        body = await read_body(request, most_bytes(self._settings))
         host = request.client.host if request.client else ""
-        return await unless_gone(request.receive, self._reply(body, host))
+        return await unless_gone(request.receive, self._reply(await self._receive(request), host))
 
-    async def _reply(self, body: bytes, host: str) -> Response:
+    async def _receive(self, request: Request) -> _Received:
+        with ExitStack() as room:
+            take = room.enter_context(self._intake.place())
+            return _Received(await read_body(request, most_bytes(self._settings), take), room.pop_all())
+
+    async def _reply(self, received: _Received, host: str) -> Response:
         media = RequestMedia(self._store, self._fetcher, self._settings.max_file_size)
         steps: Steps | None = None
 
@@ -96,9 +121,10 @@ class ChatService:
 
         streaming = False
         try:
-            asked = await self._read_in_turn(body, media, host)
+            asked = await self._read_in_turn(received, media, host)
+            del received  # the answer may take long
             head = Head(asked.model)
-            steps = self._follower.follow(self._answers(asked))
+            steps = self._follower.follow(self._answers(asked), progress=asked.progress)
             if not asked.stream:
                 completion = await whole(steps, head, asked.count)
                 return JSONResponse(completion.model_dump(exclude_none=True))
@@ -121,10 +147,16 @@ class ChatService:
                 headers=wait,
             )
 
-    async def _read_in_turn(self, body: bytes, media: RequestMedia, host: str) -> Asked:
+    async def _read_in_turn(self, received: _Received, media: RequestMedia, host: str) -> Asked:
         """See `_read`. A thread that goes on for a client who has hung up keeps its place: it holds the memory."""
-        reading = asyncio.ensure_future(to_thread.run_sync(self._read, body, media, host, limiter=self._readers))
-        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        work = to_thread.run_sync(self._read, received.body, media, host, limiter=self._readers)
+        reading, room = asyncio.ensure_future(work), received.room
+
+        def end(done: asyncio.Future[Asked]) -> None:
+            room.close()
+            done.cancelled() or done.exception()
+
+        reading.add_done_callback(end)
         return await asyncio.shield(reading)
 
     def _read(self, body: bytes, media: RequestMedia, host: str) -> Asked:
@@ -151,10 +183,11 @@ class ChatService:
             turns,
             params,
             request.model or self._catalogue.name,
-            f"api {request.safety_identifier or request.user or host}",
+            user_of(host, request.safety_identifier or request.user or ""),
             request.n or 1,
             bool(request.stream),
             bool(request.stream_options and request.stream_options.include_usage),
+            bool(request.stream_options and request.stream_options.include_progress),
         )
 
     def _answers(self, asked: Asked) -> list[Answer]:

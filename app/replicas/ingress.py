@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from app.api.auth import BearerKey
 from app.api.client import read_body, unless_gone
+from app.api.intake import Intake
 from app.api.metrics import CONTENT_TYPE
 from app.api.replies import Health
 from app.api.router import HANDLERS
@@ -50,6 +51,7 @@ def make_ingress(replicas: Replicas, settings: Settings) -> FastAPI:
     """
     key = settings.read_api_key()
     locks = [Depends(BearerKey(key))] if key else []
+    intake = Intake(most_bytes(settings))
     ingress = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     @ingress.get("/health")
@@ -69,7 +71,8 @@ def make_ingress(replicas: Replicas, settings: Settings) -> FastAPI:
 
     @ingress.post("/v1/chat/completions", dependencies=locks)
     async def chat(request: Request) -> Response:
-        body = await read_body(request, most_bytes(settings))
+        with intake.place() as take:
+            body = await read_body(request, most_bytes(settings), take)
         # A thread: there may be megabytes of pictures to read.
         conversation = await to_thread.run_sync(conversation_key, body)
         return await _hand_on(replicas, conversation, request, body)

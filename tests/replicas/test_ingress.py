@@ -47,3 +47,16 @@ def test_what_is_the_matter_is_told_where_no_key_is_asked_for(
     locked = health(replace(SETTINGS, api_key_env="MY_KEY"), *states)
     ready = states.count("ready")
     assert locked.status_code == status and locked.json()["detail"] == f"{ready} of {len(states)} replicas ready"
+
+
+def test_bodies_are_bounded_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.intake.MAX_BODIES", 0)
+    replicas: Any = States()
+
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(make_ingress(replicas, SETTINGS))
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as client:
+            return await client.post("/v1/chat/completions", json={"messages": []})
+
+    refusal = awaited(post())
+    assert refusal.status_code == 429 and refusal.headers["retry-after"]
