@@ -8,8 +8,9 @@ import logging
 import threading
 from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
+from secrets import token_bytes
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from app.backends.base import Backend, Capabilities, LoadStatus
 from app.errors import AppError, GenerationError
 from app.messages import Chunk, FinishReason, Message, Notice, Progress, Text
 from app.remote.client import Loop, make_client
-from app.remote.detect import examine
+from app.remote.detect import Found, examine
 from app.remote.failures import AGAIN, Failure, failure_of
 from app.remote.media import MediaWriter
 from app.remote.options import write_options
@@ -44,6 +45,7 @@ class _Request:
 
     messages: Sequence[Message]
     params: SamplingParams
+    user: str = ""
     dropped: int = 0  # messages left out because the context is full
 
 
@@ -61,6 +63,7 @@ class OpenAIBackend(Backend):
         self._pool = Pool([Server(url, make_client(url, key)) for url in settings.base_urls])
         self._loop = Loop()
         self._looked = threading.Event()
+        self._salt = token_bytes(16)
         self._told: dict[str, str] = {}
 
     @classmethod
@@ -71,17 +74,23 @@ class OpenAIBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         """What all the servers take; of one that was not reached, what every engine takes."""
-        if self._engine == "auto":
+        if self._engine == "auto" or PROFILES[self._engine].ours:
             self._looked.wait(PATIENCE)
-        profiles = self._profiles()
-        found = [server.found for server in self._pool.servers if server.found]
-        contexts = [each.context for each in found if each.context]
+        profiles, found = self._profiles(), self._found()
+        told = [each.told for each in found if each.told]
+        sources: Sequence[Found | Profile] = found or profiles
         return Capabilities(
             model=self._title(),
-            beam_search=all(profile.beam_fields for profile in profiles),
-            context=min(contexts, default=0),
-            defaults=_merged_defaults(profiles),
-            hidden_options=frozenset().union(*(profile.hidden_options for profile in profiles)),
+            max_images=min((each.max_images for each in told if each.max_images is not None), default=None),
+            video=all(each.video for each in told),
+            system_prompt=all(each.system_prompt for each in told),
+            few_shot=all(each.few_shot for each in told),
+            beam_search=all(profile.beam_fields for profile in profiles) and all(each.beam_search for each in told),
+            context=min((each.context for each in found if each.context), default=0),
+            defaults=_merged_defaults(sources),
+            hidden_options=frozenset().union(*(each.hidden_options for each in sources)),
+            random_weights=any(each.random_weights for each in told),
+            adapters=_common([each.adapters for each in found]),
         )
 
     def start(self) -> None:
@@ -108,7 +117,7 @@ class OpenAIBackend(Backend):
         """See `Backend.stream`."""
         # Of one user, a program for example, there may be many, and each has a cache of its own.
         conversation = f"{user} {_mark(messages, params)}"
-        request, meter = _Request(messages, params), Meter()
+        request, meter = _Request(messages, params, self._alias(user)), Meter()
         tried: list[Server] = []
         failure: Failure | None = None
         while True:
@@ -143,10 +152,14 @@ class OpenAIBackend(Backend):
         assert server.found is not None
         profile, params = server.found.profile, request.params
         body = write_options(params, profile)
+        if profile.ours and request.user:
+            body["user"] = request.user
         messages = yield from self._write(request, profile)
         events: SimpleQueue[Piece | Failure | None] = SimpleQueue()
         stream = profile.beams_stream or not params.searching
-        answer = self._loop.submit(_ask(server, server.found.model, messages, body, stream, events))
+        # To the protocol an adapter is a model of its own.
+        model = params.adapter or server.found.model
+        answer = self._loop.submit(_ask(server, model, messages, body, stream, events))
         try:
             waiting = Chunk(progress=Progress("search" if params.searching else "prefill"))
             return (yield from _read(events, answer, request, meter, waiting))
@@ -199,11 +212,18 @@ class OpenAIBackend(Backend):
     def _profiles(self) -> list[Profile]:
         if self._engine != "auto":
             return [PROFILES[self._engine]]
-        return [server.found.profile for server in self._pool.servers if server.found] or [*PROFILES.values(), UNKNOWN]
+        return [each.profile for each in self._found()] or [*PROFILES.values(), UNKNOWN]
+
+    def _found(self) -> list[Found]:
+        return [server.found for server in self._pool.servers if server.found]
+
+    def _alias(self, user: str) -> str:
+        """A name that tells users apart and nothing else of them, such as the address of a program."""
+        return hashlib.blake2b(user.encode(), key=self._salt, digest_size=8).hexdigest() if user else ""
 
     def _title(self) -> str:
         """Model and engine, as far as they are known."""
-        found = [server.found for server in self._pool.servers if server.found]
+        found = self._found()
         models = list(dict.fromkeys(each.model for each in found)) or [self._model or "MiniCPM-V"]
         engines = list(dict.fromkeys(each.title for each in found))
         if not engines and self._engine != "auto":
@@ -231,6 +251,8 @@ async def _ask(
     options: dict[str, Any] = {"model": model, "messages": messages, "extra_body": body, "stream": stream}
     if stream and server.found.profile.usage_on_request:
         options["stream_options"] = {"include_usage": True}
+        if server.found.told:  # what tells of its model tells how far it is
+            options["stream_options"]["include_progress"] = True
     try:
         answer: Any = await server.client.chat.completions.create(**options)
         if stream:
@@ -264,6 +286,9 @@ def _read(
             yield Chunk(finish_reason=reason, usage=meter.usage(told))
             return None
         reason, told = event.finish_reason or reason, event.usage or told
+        if event.progress and not meter.started:
+            waiting = Chunk(progress=event.progress)
+            yield waiting
         if event.text or event.thinking:
             first = not meter.started
             meter.tick()
@@ -282,15 +307,21 @@ def _without_oldest(request: _Request) -> _Request | None:
     starts = [at for at, message in enumerate(request.messages) if message.role == "user"]
     if len(starts) < 2:
         return None
-    return _Request(request.messages[starts[1] :], request.params, request.dropped + starts[1])
+    left = request.messages[starts[1] :]
+    return replace(request, messages=left, dropped=request.dropped + starts[1])
 
 
-def _merged_defaults(profiles: Sequence[Profile]) -> dict[str, Any]:
+def _merged_defaults(sources: Sequence[Found | Profile]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
-    for profile in profiles:
-        merged |= profile.defaults
-    frames = [profile.max_frames for profile in profiles if profile.max_frames]
+    for source in sources:
+        merged |= source.defaults
+    frames = [source.defaults["max_frames"] for source in sources if "max_frames" in source.defaults]
     return merged | ({"max_frames": min(frames)} if frames else {})
+
+
+def _common(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """What is in all of some tuples, in the order of the first."""
+    return tuple(name for name in names[0] if all(name in each for each in names)) if names else ()
 
 
 def _mark(messages: Sequence[Message], params: SamplingParams) -> str:

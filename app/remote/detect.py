@@ -9,8 +9,10 @@ from typing import Any
 import openai
 
 from app.errors import SettingsError
+from app.remote.card import Told, adapters_of, read_card
 from app.remote.failures import failure_of
 from app.remote.profiles import PROFILES, UNKNOWN, Profile
+from app.sampling import RARE
 from app.texts import Phrase
 
 TIMEOUT = 5.0  # seconds for each question
@@ -24,12 +26,27 @@ class Found:
         model: the name to ask for.
         version: as the engine tells it; may be empty.
         context: tokens of prompt and answer together; 0 is unknown.
+        adapters: names of the model's adapters.
+        told: what it says its model takes; None where it says nothing.
     """
 
     profile: Profile
     model: str
     version: str = ""
     context: int = 0
+    adapters: tuple[str, ...] = ()
+    told: Told | None = None
+
+    @property
+    def hidden_options(self) -> frozenset[str]:
+        """Options without effect, as `Capabilities.hidden_options` has them."""
+        hidden = self.profile.hidden_options
+        return hidden - (RARE & set(self.profile.fields)) | self.told.hidden_options if self.told else hidden
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Defaults of the options: the model's own where they are told."""
+        return self.profile.defaults | (dict(self.told.defaults) if self.told else {})
 
     @property
     def title(self) -> str:
@@ -57,7 +74,9 @@ async def examine(client: openai.AsyncOpenAI, url: str, engine: str = "auto", mo
     profile = PROFILES[engine] if engine != "auto" else await _recognise(asked, url, cards)
     card = _choose(cards, model, profile, url)
     version = await _version(asked, url, profile)
-    return Found(profile, model or str(card["id"]), version, await _context(asked, url, profile, card))
+    context = await _context(asked, url, profile, card)
+    name = model or str(card["id"])
+    return Found(profile, name, version, context, adapters_of(name, cards), read_card(card) if profile.ours else None)
 
 
 async def _check_health(client: openai.AsyncOpenAI, url: str) -> None:

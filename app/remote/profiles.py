@@ -52,6 +52,7 @@ class Profile:
         separator: text to put between two parts of a message; empty where the engine does so itself.
         video: whether a clip goes as a video of its chosen frames, or as so many images.
         max_frames: frames of a video that it looks at, 0 for all.
+        ours: our own endpoint, which tells what its model takes and lets those take turns whom `user` names.
         hints: what to do instead, by the option that it does not take.
     """
 
@@ -69,6 +70,7 @@ class Profile:
     separator: str = ""
     video: Literal["frames", "video_url"] = "frames"
     max_frames: int = 0
+    ours: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -178,6 +180,7 @@ PROFILES: Mapping[str, Profile] = {
             | {"max_new_tokens": "max_tokens"},
             beams_stream=True,
             video="video_url",
+            ours=True,
         ),
     )
 }

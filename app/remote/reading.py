@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, get_args
 
-from app.messages import FinishReason, Usage
+from app.messages import FinishReason, Progress, Stage, Usage
 from app.remote.failures import BrokenOff
 
 SHORTEST = 0.01  # seconds between the first piece and the last, below which a rate would be that of the network
+LONGEST_WAIT = 7 * 24 * 3600  # seconds that are believed of a place in a queue
 CUT_SHORT = ("abort", "error")  # engines that give up say so as a reason for the end
 
 
@@ -22,6 +23,7 @@ class Piece:
     thinking: str = ""
     finish_reason: FinishReason | None = None
     usage: Any = None
+    progress: Progress | None = None
 
 
 async def read_stream(events: Any) -> AsyncIterator[Piece]:
@@ -55,7 +57,7 @@ def read_event(event: Any) -> Piece:
     choices = getattr(event, "choices", None) or []
     usage = getattr(event, "usage", None)
     if not choices:
-        return Piece(usage=usage)
+        return Piece(usage=usage, progress=read_progress(getattr(event, "progress", None)))
     choice = choices[0]
     said = getattr(choice, "delta", None) or getattr(choice, "message", None)
     reason = getattr(choice, "finish_reason", None)
@@ -68,6 +70,20 @@ def read_event(event: Any) -> Piece:
         finish_reason=None if reason is None else "length" if reason == "length" else "stop",
         usage=usage,
     )
+
+
+def read_progress(told: Any) -> Progress | None:
+    """How far our own endpoint says it is, as a stranger's word; None if it says nothing of use."""
+    stage: Any = told.get("stage") if isinstance(told, Mapping) else None
+    if stage not in get_args(Stage):
+        return None
+    done, total, seconds = (told.get(name) for name in ("done", "total", "seconds"))
+    known = type(seconds) in (int, float) and 0 <= seconds <= LONGEST_WAIT
+    return Progress(stage, _count_of(done), _count_of(total), float(seconds) if known else None)
+
+
+def _count_of(value: Any) -> int:
+    return value if type(value) is int and value >= 0 else 0
 
 
 class Meter:

@@ -117,4 +117,4 @@ def test_who_asks_is_told_to_the_backend(serve: Any) -> None:
     client.chat.completions.create(**asked("x"))
     client.chat.completions.create(**asked("x", user="alice"))
     client.chat.completions.create(**asked("x", user="alice", safety_identifier="bob"))
-    assert users == ["api 127.0.0.1", "api alice", "api bob"]
+    assert users == ["api 127.0.0.1", "api 127.0.0.1/alice", "api 127.0.0.1/bob"]
