@@ -20,7 +20,7 @@ from benchmarks.options import Cases, Options, machine
 
 NAMES = (
     "turns", "concurrency", "decode", "vision", "preprocess", "video", "startup", "memory", "growth", "load",
-    "replicas", "gpu", "smooth",
+    "replicas", "gpu", "smooth", "front",
 )  # fmt: skip
 
 

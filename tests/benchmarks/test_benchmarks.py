@@ -167,6 +167,14 @@ def test_startup_with_a_browser(measure: Measure) -> None:
     assert cases["first_page"]["page_s"] > 0
 
 
+@pytest.mark.slow
+def test_front(measure: Measure) -> None:
+    cases = measure("front", "--small")
+    assert list(cases) == ["page"] and set(cases["page"]) == {"server_s", "rss_mb", "ratio"}
+    # Slower than a Python that does nothing, and with a page in memory.
+    assert cases["page"]["server_s"] > 0 and cases["page"]["ratio"] > 1 and cases["page"]["rss_mb"] > 50
+
+
 def test_without_json_there_is_a_line_per_case() -> None:
     cases: Cases = {"one": {"seconds": 0.5, "ratio": 2.0}, "two": {"seconds": 1}}
     assert table(cases) == "one: seconds 0.5, ratio 2.0\ntwo: seconds 1"
