@@ -3,9 +3,10 @@
 bad input                      400
 no or a wrong key              401
 no such model or path          404
+too slow to come               408
 too large                      413
 not JSON                       415
-the queue is full              429, with Retry-After
+the queue or the intake full   429, with Retry-After
 the model failed               500
 not loaded, or out of memory   503, with Retry-After where waiting helps
 """

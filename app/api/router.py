@@ -30,9 +30,10 @@ REFERENCE = "#/components/schemas/{model}"
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "Something asked for is wrong or cannot be had."},
     404: {"model": ErrorReply, "description": "There is no such model."},
+    408: {"model": ErrorReply, "description": "The request took too long to come."},
     413: {"model": ErrorReply, "description": "The request or a file in it is too large."},
     415: {"model": ErrorReply, "description": "The request is not JSON."},
-    429: {"model": ErrorReply, "description": "The queue is full; Retry-After says when to come back."},
+    429: {"model": ErrorReply, "description": "The queue or the intake is full; Retry-After says when to come back."},
     500: {"model": ErrorReply, "description": "The model failed while it answered."},
     503: {"model": ErrorReply, "description": "The model is not loaded yet, or memory ran out."},
 }
