@@ -119,7 +119,10 @@ def _clients(url: str, users: int) -> list[Asked]:
     async def ask(client: openai.AsyncOpenAI, number: int) -> Asked:
         started, first, pieces, text = time.monotonic(), 0.0, 0, ""
         question = [{"role": "user", "content": _question(number)}]
-        async for event in await client.chat.completions.create(model="Echo", messages=question, stream=True):  # type: ignore[call-overload]
+        events = await client.chat.completions.create(
+            model="Echo", messages=question, stream=True, user=f"user {number}"
+        )
+        async for event in events:
             piece = event.choices[0].delta.content if event.choices else ""
             if piece:
                 first = first or time.monotonic() - started
