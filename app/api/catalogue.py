@@ -78,6 +78,7 @@ class Catalogue:
             few_shot=told.few_shot,
             beam_search=told.beam_search,
             random_weights=told.random_weights,
+            has_chat=told.has_chat,
             # A prompt is nobody's business, and programs have their own.
             defaults={name: value for name, value in defaults.items() if not name.endswith("system_prompt")},
             hidden_options=sorted(told.hidden_options),

@@ -120,6 +120,7 @@ class ModelTakes(BaseModel):
     few_shot: bool
     beam_search: bool
     random_weights: bool
+    has_chat: bool
     defaults: dict[str, Any]
     hidden_options: list[str]
 

@@ -90,6 +90,7 @@ class OpenAIBackend(Backend):
             defaults=_merged_defaults(sources),
             hidden_options=frozenset().union(*(each.hidden_options for each in sources)),
             random_weights=any(each.random_weights for each in told),
+            has_chat=all(each.has_chat for each in told),
             adapters=_common([each.adapters for each in found]),
         )
 

@@ -24,6 +24,7 @@ class Told:
     few_shot: bool = True
     beam_search: bool = True
     random_weights: bool = False
+    has_chat: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hidden_options: frozenset[str] = RARE
 
@@ -33,7 +34,7 @@ def read_card(card: Mapping[str, Any]) -> Told | None:
     told = card.get("capabilities")
     if not isinstance(told, Mapping):
         return None
-    flags = ("video", "system_prompt", "few_shot", "beam_search", "random_weights")
+    flags = ("video", "system_prompt", "few_shot", "beam_search", "random_weights", "has_chat")
     return Told(
         max_images=_limit(told.get("max_images")),
         defaults=dict(_defaults(told.get("defaults"))),

@@ -18,13 +18,14 @@ def test_what_a_card_tells_is_read() -> None:
             "few_shot": False,
             "beam_search": False,
             "random_weights": True,
+            "has_chat": False,
             "defaults": {"temperature": 0.5, "beam.repetition_penalty": 1.3, "seed": None},
             "hidden_options": ["max_slice_nums", "beam.seed"],
         },
     }
-    told = Told(1, False, False, False, False, True, {"temperature": 0.5, "beam.repetition_penalty": 1.3, "seed": None},
-                frozenset({"max_slice_nums", "beam.seed"}))  # fmt: skip
-    assert read_card(card) == told
+    defaults = {"temperature": 0.5, "beam.repetition_penalty": 1.3, "seed": None}
+    hidden = frozenset({"max_slice_nums", "beam.seed"})
+    assert read_card(card) == Told(1, False, False, False, False, True, False, defaults, hidden)
 
 
 @pytest.mark.parametrize("capabilities", [None, "all", ["completion", "multimodal"], 1])

@@ -24,8 +24,19 @@ from app.settings import Settings
 from tests.api.conftest import asked, served
 
 DEFAULTS = {"temperature": 0.3, "beam.repetition_penalty": 1.4, "max_frames": 16}
-OLD = Capabilities("Old", 1, video=False, system_prompt=False, few_shot=False, beam_search=False, context=2048,
-                   defaults=DEFAULTS, hidden_options=RARE | {"max_slice_nums"}, random_weights=True)  # fmt: skip
+OLD = Capabilities(
+    "Old",
+    max_images=1,
+    video=False,
+    system_prompt=False,
+    few_shot=False,
+    beam_search=False,
+    context=2048,
+    defaults=DEFAULTS,
+    hidden_options=RARE | {"max_slice_nums"},
+    random_weights=True,
+    has_chat=False,
+)
 NEW = Capabilities("New", hidden_options=frozenset(), adapters=("menu", "notes"))
 
 
@@ -81,7 +92,8 @@ def said(backend: OpenAIBackend, *parts: Any, user: str = "", **values: Any) -> 
 @pytest.mark.parametrize("model", [OLD, NEW], ids=lambda model: model.model)
 def test_the_page_knows_what_the_model_takes(model: Capabilities, engine: str, front: Front) -> None:
     found = front(Model(model), engine=engine).capabilities
-    names = ("max_images", "video", "system_prompt", "few_shot", "beam_search", "context", "random_weights", "adapters")
+    names = ("max_images", "video", "system_prompt", "few_shot", "beam_search", "context", "random_weights", "has_chat",
+             "adapters")  # fmt: skip
     assert [getattr(found, name) for name in names] == [getattr(model, name) for name in names]
     assert {name: found.defaults.get(name) for name in model.defaults} == model.defaults
     assert {name for name in found.hidden_options if "." not in name} == model.hidden_options
