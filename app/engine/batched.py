@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-import torch
+from torch import Tensor
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 
 from app.engine.answer import Job, answer, finish_reason, prepare, tokens_of, usage_of
-from app.engine.caches import Caches, auto_bytes
+from app.engine.caches import Caches, Shares, auto_bytes
 from app.engine.choice import Choice
 from app.engine.failures import ending_of, free_device, is_out_of_memory, typed, with_relief
 from app.engine.loader import LoadedModel
@@ -29,6 +29,7 @@ from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
 from app.media.video import Reader
 from app.messages import Chunk, Progress
+from app.modeling.runner import ProgressHook
 from app.texts import Phrase
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,10 @@ class BatchedEngine(Queued):
     ) -> None:
         super().__init__()
         most = auto_bytes(loaded.device) if cache_bytes is None else cache_bytes
-        self._loaded, self._video_reader, self._cache_bytes = loaded, video_reader, most
-        self._record = record
-        self._caches = Caches.of(loaded.runner, most)
+        shares = Shares.of(most, batched=True)
+        self._loaded, self._video_reader, self._cache_bytes = loaded, video_reader, shares.pages
+        self._record, self._reading_bytes, self._keeps = record, shares.reading, most > 0
+        self._caches = Caches.of(loaded.runner, most, batched=True)
         self._batch = Batch()
         self._hurt: list[Running] = []
         self._missed = False  # a request waits for a scheduler that has ended while there was nothing to answer
@@ -99,7 +101,16 @@ class BatchedEngine(Queued):
         self._decoder.set_input_embeddings(self._table.own)
 
     def _make_manager(self) -> ContinuousBatchingManager:
-        return make_manager(self._loaded, self._table, self._cache_bytes, self._reused, self._left, record=self._record)
+        manager, self._pages = make_manager(
+            self._loaded,
+            self._table,
+            self._cache_bytes,
+            self._reused,
+            self._left,
+            record=self._record,
+            share=self._keeps,
+        )
+        return manager
 
     # preparing
 
@@ -150,24 +161,52 @@ class BatchedEngine(Queued):
         prompt, notices = prepare(self._loaded, job, self._caches, self._video_reader)
         if notices:
             job.emit(Chunk(notices=notices))
-        with torch.inference_mode():
-            features, encoded = self._loaded.runner.features_of(prompt, job.progress("encode_images"), 0)
-        ids, pictures = list(prompt.ids), []
-        for one in prompt.placed:
-            own = iter(self._table.hold(one.digest, features[one.digest].flatten(0, -2)))
-            pictures.append(one.digest)
-            for start, end in one.spans:
-                ids[start:end] = [next(own) for _ in range(end - start)]
         tokens = tokens_of(self._loaded, prompt, job)
         choice = Choice(ticket.params, self._loaded.runner.terminators(), self._loaded.device)
-        running = Running(ticket, job, prompt, tokens, choice, ids, pictures, encoded)
-        with self._batch.changed:
-            for _ in range(2):  # it may end just before it gets the request
-                self._await_scheduler()
-                if self._schedule(running):
-                    return
+        running = Running(ticket, job, prompt, tokens, choice, list(prompt.ids))
+        try:
+            if prompt.placed:
+                self._await_readers(job)
+                self._show(running)
+            with self._batch.changed:
+                for _ in range(2):  # it may end just before it gets the request
+                    self._await_scheduler()
+                    if self._schedule(running):
+                        return
+                raise ended()
+        except BaseException:
             self._release(running)
-            raise ended()
+            raise
+
+    def _await_readers(self, job: Job) -> None:
+        """Wait until the features that prompts of others are read with leave room."""
+        with self._batch.changed:
+            while self._table.held_bytes > self._reading_bytes:
+                job.check()
+                self._batch.changed.wait(TICK)
+
+    def _show(self, running: Running) -> None:
+        """Give a request's pictures their ids, and encode those that no pages hold to their ends.
+
+        Where these pages go before the request is read, or it must be read again, the scheduler's thread encodes them.
+        """
+        for one in running.prompt.placed:
+            count = sum(end - start for start, end in one.spans)
+            own = iter(self._table.hold(one.digest, count, partial(self._encode, running)))
+            running.pictures.append(one.digest)
+            running.unread.append(one.digest)
+            for start, end in one.spans:
+                running.ids[start:end] = [next(own) for _ in range(end - start)]
+        report = running.job.progress("encode_images")
+        self._table.put(self._encode(running, self._pages.held(running.ids), report))
+
+    def _encode(
+        self, running: Running, held: int = 0, report: ProgressHook = lambda done, total: None
+    ) -> dict[bytes, Tensor]:
+        """Features of the pictures that reach beyond the first positions, of which so many are held."""
+        features, encoded = self._caches.features_of(running.prompt, report, held)
+        running.encoded = min(running.prompt.slices, running.encoded + encoded)
+        return features
 
     @contextmanager
     def _paused(self, job: Job) -> Iterator[None]:
@@ -250,6 +289,8 @@ class BatchedEngine(Queued):
             return
         new = output.generated_tokens[running.taken :]
         running.taken += len(new)
+        if new:
+            self._read(running)
         if not running.ticket.cancelled:
             for token in new:
                 if not running.tokens.stopped:
@@ -330,7 +371,13 @@ class BatchedEngine(Queued):
         running.ticket.events.put(error)
         self._release(running)
 
+    def _read(self, running: Running) -> None:
+        """The cache holds a request's pictures."""
+        while running.unread:
+            self._table.read(running.unread.pop())
+
     def _release(self, running: Running) -> None:
+        self._read(running)
         for digest in running.pictures:
             self._table.release(digest)
         self._line.wake()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import psutil
 import torch
 from cachetools import LRUCache
+from torch import Tensor
 
 from app.engine.conversation import Decoded
 from app.engine.prefix_cache import PrefixCache
-from app.modeling.runner import Frames, Runner
+from app.modeling.runner import Frames, ProgressHook, Prompt, Runner
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -21,9 +23,37 @@ if TYPE_CHECKING:
 MEDIA_BYTES = 512 * 1024**2
 # Of the bytes on the device, for image features; the rest is for keys and values.
 FEATURE_SHARE = 0.125
+# Of a batch's: for what its beam searches leave behind; and of its image features those whose prompts are being read.
+SEARCH_SHARE = 0.125
+READING_SHARE = 0.5
 # Of the memory that is free once the model is loaded, where no size is given.
 AUTO_SHARE = 0.1
 MOST_AUTO = 8 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How the bytes on the device are divided; all parts together are all of them.
+
+    Attributes:
+        features: of pictures, kept. reading: of pictures whose prompts a batch is reading.
+        prefixes: keys and values of answers that were written one by one, which in a batch are beam searches.
+        pages: keys and values of a batch, in use and kept.
+    """
+
+    features: int
+    reading: int
+    prefixes: int
+    pages: int
+
+    @classmethod
+    def of(cls, most: int, *, batched: bool) -> Shares:
+        """Those of one engine."""
+        features = int(most * FEATURE_SHARE)
+        if not batched:
+            return cls(features, 0, most - features, 0)
+        reading, prefixes = int(features * READING_SHARE), int(most * SEARCH_SHARE)
+        return cls(features - reading, reading, prefixes, most - features - prefixes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,28 +62,38 @@ class Caches:
 
     Attributes:
         decoded: pictures and frames by file and choice of frames. prefixes: keys and values of conversations.
+        lock: held while features are looked up, made or dropped.
     """
 
     decoded: Decoded
     prefixes: PrefixCache
     runner: Runner
+    lock: RLock = field(default_factory=RLock)
 
     @classmethod
-    def of(cls, runner: Runner, most: int) -> Caches:
+    def of(cls, runner: Runner, most: int, *, batched: bool = False) -> Caches:
         """Empty ones for a model.
 
         Args:
             most: bytes on the device; 0 keeps nothing there.
+            batched: a batch has pages of its own, for which its share is left.
         """
-        runner.keep_features(int(most * FEATURE_SHARE))
+        shares = Shares.of(most, batched=batched)
+        runner.keep_features(shares.features)
         decoded: LRUCache[Hashable, PILImage | Frames] = LRUCache(MEDIA_BYTES if most else 0, getsizeof=_pixel_bytes)
-        return cls(Decoded(decoded), PrefixCache(most - int(most * FEATURE_SHARE), runner.new_cache), runner)
+        return cls(Decoded(decoded), PrefixCache(shares.prefixes, runner.new_cache), runner)
+
+    def features_of(self, prompt: Prompt, on_progress: ProgressHook, start: int) -> tuple[dict[bytes, Tensor], int]:
+        """See `Runner.features_of`; threads wait for each other."""
+        with self.lock, torch.inference_mode():
+            return self.runner.features_of(prompt, on_progress, start)
 
     def clear_device(self) -> bool:
         """Forget all that lies on the device; tells whether there was anything."""
-        held = bool(self.prefixes.bytes or self.runner.features)
-        self.prefixes.clear()
-        self.runner.features.clear()
+        with self.lock:
+            held = bool(self.prefixes.bytes or self.runner.features)
+            self.prefixes.clear()
+            self.runner.features.clear()
         return held
 
 

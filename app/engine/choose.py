@@ -12,6 +12,7 @@ from app.engine.lent import LentEngine, Measure
 from app.engine.loader import LoadedModel, OnStatus
 from app.engine.plain import PlainEngine
 from app.engine.tickets import Place, Ticket
+from app.engine.window import shares_beginnings
 from app.errors import OutOfMemoryError, SettingsError
 from app.messages import Message
 from app.sampling import SamplingParams
@@ -68,8 +69,10 @@ def make_engine(
     obstacle = Phrase("unbatched_lent") if settings.lent_gpu else why_not_batched(loaded)
     if settings.engine == "batched" and obstacle:
         raise SettingsError(Phrase("engine_not_batched", obstacle=obstacle), Phrase("do_engine_plain"))
-    plain = settings.engine == "plain" or bool(obstacle)
     record = settings.compile and loaded.device.type == "cuda"
+    plain = settings.engine == "plain" or bool(obstacle)
+    if not plain and settings.engine == "auto" and settings.cache_size != 0 and not record:
+        plain = not shares_beginnings(loaded)
     if settings.compile:
         if reason := _why_not_compiled(loaded, plain, obstacle):
             raise SettingsError(Phrase("not_compiled", reason=reason), Phrase("do_not_compile"))

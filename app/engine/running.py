@@ -20,7 +20,9 @@ class Running:
     """A request in the batch.
 
     Attributes:
-        ids: of the prompt, pictures under ids of their own. encoded: slices that were encoded for it.
+        ids: of the prompt, pictures under ids of their own. pictures: their digests. unread: of those, the ones whose
+            features the scheduler still needs, as far as it is known.
+        encoded: slices that were encoded for it.
         taken: tokens handed out since the scheduler got it. crashes: of the scheduler while it ran.
     """
 
@@ -30,8 +32,9 @@ class Running:
     tokens: Tokens
     choice: Choice
     ids: list[int]
-    pictures: list[bytes]
-    encoded: int
+    pictures: list[bytes] = field(default_factory=list)
+    unread: list[bytes] = field(default_factory=list)
+    encoded: int = 0
     taken: int = 0
     crashes: int = 0
 

@@ -19,7 +19,9 @@ from transformers.generation.continuous_batching.utils import pad_to_pow2, strea
 from app.engine.choice import Choices
 from app.engine.loader import LoadedModel
 from app.engine.memory import kv_bytes_per_token
-from app.engine.vision_table import VisionTable
+from app.engine.pages import Pages
+from app.engine.vision_table import FIRST, VisionTable
+from app.engine.window import open_window
 
 # Positions per page: what two prompts share is shared in whole pages.
 PAGE = 16
@@ -37,12 +39,17 @@ def step_tokens(device: torch.device) -> int:
     return STEP_TOKENS.get(device.type, 256)
 
 
+def least_blocks(context: int) -> int:
+    """Blocks of the smallest cache: a whole context, and one to spare."""
+    return -(-context // PAGE) + 1
+
+
 def blocks(loaded: LoadedModel, most: int) -> int:
     """Blocks of a cache of so many bytes: at least one whole context and at most one for each that may run."""
     decoder = loaded.runner.batched_model()
     block = PAGE * kv_bytes_per_token(decoder.config.get_text_config(), torch.finfo(decoder.dtype).bits // 8)
-    whole = -(-loaded.context // PAGE)
-    return max(whole + 1, min(most // block, whole * MOST_RUNNING))
+    least = least_blocks(loaded.context)
+    return max(least, min(most // block, least * MOST_RUNNING))
 
 
 def make_manager(
@@ -53,16 +60,20 @@ def make_manager(
     left: Callable[[str], None],
     *,
     record: bool,
-) -> ContinuousBatchingManager:
-    """The scheduler, its cache made, not started.
+    share: bool = True,
+) -> tuple[ContinuousBatchingManager, Pages]:
+    """The scheduler, its cache made, not started, and the pages of that cache.
 
     Args:
         table: embeds; it is put into the model.
+        cache_bytes: for keys and values; the cache holds a whole context even where that is more.
         reused: gets, by request, the positions that were found in the cache.
         left: is told, in the scheduler's thread, which requests it has let go of because they were cancelled.
         record: record the steps in which answers are written (CUDA graphs), the most usual ones at once.
+        share: keep pages for later prompts.
     """
     decoder, choices = loaded.runner.batched_model(), Choices(MOST_RUNNING)
+    open_window(loaded)
     decoder.set_input_embeddings(table)
     config = ContinuousBatchingConfig(
         page_size=PAGE,
@@ -71,6 +82,7 @@ def make_manager(
         max_requests_per_batch=MOST_RUNNING,
         # Tables of blocks want pages of 256 positions, of which hardly any would be shared.
         max_blocks_per_request=0,
+        allow_block_sharing=share,
         use_async_batching=False,
         # The attention was chosen when the model was loaded.
         auto_switch_to_flash=False,
@@ -88,10 +100,12 @@ def make_manager(
     manager.logit_processor.tensors_required = 1
     processor = manager.batch_processor = manager._create_batch_processor()
     processor.model_runner = StepRunner(processor, table, choices)
+    pages = Pages(processor.cache, FIRST)
+    table.watch(pages.ids)
     manager.warmup()
     _count_reuse(processor.cache, reused)
     _watch_cancelled(processor.scheduler, left)
-    return manager
+    return manager, pages
 
 
 class StepRunner(ModelRunner):

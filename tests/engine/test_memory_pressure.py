@@ -77,21 +77,23 @@ def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
     # only where no text is out, as after the first token of the answer about the picture.
     short = stage == "decode" and isinstance(engine, BatchedEngine)
     messages, expected = asked("pub_text_only" if short else "pub_single_large")
-    noise = Image(PILImage.effect_noise((200, 200), 50).convert("RGB"))
-    wait(engine.submit([Message.of("user", noise, "What?")], GREEDY))  # something is kept
+    known, other = (Image(PILImage.effect_noise((200, 200), sigma).convert("RGB")) for sigma in (50, 60))
+    wait(engine.submit([Message.of("user", known, "What?")], GREEDY))  # something is kept
     allocator = Allocator(engine._loaded, stage, monkeypatch)
     allocator.failures = 1
     assert text_of(wait(engine.submit(messages, GREEDY))) == expected
     assert allocator.failed == 1
     engine._caches.clear_device()
     allocator.failures = 10**6
+    # A picture that pages hold would not be encoded.
+    lasting = messages if short else [Message.of("user", other, "What?")]
     with pytest.raises(OutOfMemoryError, match="fewer images or frames, fewer slices") as caught:
-        wait(engine.submit(messages, GREEDY))
+        wait(engine.submit(lasting, GREEDY))
     assert caught.value.__cause__ is None
     allocator.failures = 0
     assert text_of(wait(engine.submit(messages, GREEDY))) == expected
     if isinstance(engine, BatchedEngine):
-        wait_until(lambda: not engine._table.held_bytes)
+        wait_until(lambda: not engine._table.used)
 
 
 @pytest.mark.parametrize("beams", [1, 2])
@@ -136,10 +138,10 @@ def test_pictures_of_a_stopped_answer_stay_until_the_scheduler_has_let_go(monkey
     wait_until(lambda: bool(engine._batch.requests))
     engine.cancel(ticket)
     wait_until(lambda: bool(cancelled))
-    assert engine._table.held_bytes
+    assert engine._table.used
     monkeypatch.undo()
     engine._manager.cancel_request(cancelled[0])
-    wait_until(lambda: not engine._table.held_bytes)
+    wait_until(lambda: not engine._table.used)
     assert not engine._leaving
     assert text_of(wait(engine.submit(messages, GREEDY))) == expected
     engine.close()
