@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.errors import SettingsError
 from app.flags import add_language_flag
@@ -50,8 +50,10 @@ def examine() -> dict[str, Any]:
     return {
         "versions": versions,
         "devices": devices,
+        "caches": {device["name"]: divide_cache(device["free"]) for device in devices},
         "models": models,
         "fits": {device["name"]: what_fits(models, device) for device in devices},
+        "fits_batched": {device["name"]: what_fits(models, device, "batched") for device in devices},
         "problems": find_problems(versions, devices),
     }
 
@@ -81,9 +83,12 @@ def find_devices() -> list[dict[str, Any]]:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """What each published model needs, by precision."""
+    """What each published model needs, by precision: in "total" for one conversation, "batched" for many or None."""
+    from app.engine.loader import runner_class
     from app.engine.memory import empty_model, estimate
+    from app.engine.scheduler import PAGE, least_blocks
     from app.families import all_families
+    from app.modeling.runner import Runner
 
     models = []
     for family in all_families():
@@ -91,20 +96,37 @@ def list_models() -> list[dict[str, Any]]:
             continue
         config = family.config_class(**family.published)
         empty = empty_model(config, family.model_class)
+        context = config.get_text_config().max_position_embeddings
+        batches = runner_class(family).batched_model is not Runner.batched_model
         needs = {}
         for dtype in DTYPES:
-            needs[dtype] = asdict(found := estimate(empty, config, dtype)) | {"total": found.total(CONVERSATION)}
+            found = estimate(empty, config, dtype)
+            # The batched engine takes the keys and values of a whole context at once, whatever --cache-size says.
+            batched = found.total(PAGE * least_blocks(context)) if batches else None
+            needs[dtype] = asdict(found) | {"total": found.total(min(CONVERSATION, context)), "batched": batched}
         models.append({"name": family.name, "hub_id": family.hub_id, "needs": needs})
     return models
 
 
-def what_fits(models: Sequence[dict[str, Any]], device: dict[str, Any]) -> dict[str, list[str]]:
-    """For each model the precisions that fit into what is free on a device."""
-    allowed = [dtype for dtype in DTYPES if not (device["name"] == "mps" and dtype in ("bf16", "int8", "int4"))]
+def what_fits(
+    models: Sequence[dict[str, Any]], device: dict[str, Any], need: Literal["total", "batched"] = "total"
+) -> dict[str, list[str]]:
+    """For each model the precisions that fit into what is free on a device; left out are models without the need."""
+    on_mps = device["name"] == "mps"
+    allowed = [dtype for dtype in DTYPES if not (on_mps and dtype in ("bf16", "int8", "int4"))]
     return {
-        model["name"]: [dtype for dtype in allowed if model["needs"][dtype]["total"] <= device["free"]]
+        model["name"]: [dtype for dtype in allowed if model["needs"][dtype][need] <= device["free"]]
         for model in models
+        if not (need == "batched" and (on_mps or model["needs"][DTYPES[0]][need] is None))
     }
+
+
+def divide_cache(free: int) -> dict[str, dict[str, int]]:
+    """How `--cache-size auto` is divided where so many bytes are free, by engine."""
+    from app.engine.caches import Shares, share_of
+
+    engines = {"batched": True, "plain": False}
+    return {name: asdict(Shares.of(share_of(free), batched=batched)) for name, batched in engines.items()}
 
 
 def find_problems(versions: dict[str, str | None], devices: Sequence[dict[str, Any]]) -> list[str]:
@@ -147,10 +169,15 @@ def render(report: dict[str, Any], locale: Locale = "en") -> str:
     missing = Phrase("doctor.missing").to(locale)
     versions = [f"{name} {found or missing}" for name, found in report["versions"].items()]
     lines = [Phrase("doctor.versions", versions=", ".join(versions)).to(locale), ""]
-    lines += [_device_line(device).to(locale) for device in report["devices"]]
+    for device in report["devices"]:
+        lines += [_device_line(device).to(locale), *(line.to(locale) for line in _cache_lines(report, device["name"]))]
     lines += ["", *_table(report["models"], locale), ""]
     for device, fitting in report["fits"].items():
-        lines += [_fits_line(model, device, dtypes).to(locale) for model, dtypes in fitting.items()]
+        batched = report["fits_batched"][device]
+        for model, dtypes in fitting.items():
+            lines.append(_fits_line(model, device, dtypes).to(locale))
+            if dtypes and batched.get(model, dtypes) != dtypes:
+                lines.append(_batched_line(model, device, batched[model]).to(locale))
     problems = [translated(problem, locale) for problem in report["problems"]]
     return "\n".join([*lines, "", *(problems or [Phrase("doctor.fine").to(locale)])])
 
@@ -162,6 +189,18 @@ def _device_line(device: dict[str, Any]) -> Phrase:
     return Phrase("doctor.device_line", **device | sizes, cache=share_of(device["free"]) / GIB)
 
 
+def _cache_lines(report: dict[str, Any], device: str) -> list[Phrase]:
+    shares = report["caches"][device]
+    texts = {"batched": "doctor.cache_batched", "plain": "doctor.cache_plain"}
+    return [Phrase(texts[name], **{part: size / GIB for part, size in shares[name].items()}) for name in texts]
+
+
+def _batched_line(model: str, device: str, dtypes: Sequence[str]) -> Phrase:
+    if not dtypes:
+        return Phrase("doctor.batches_not", model=model, device=device)
+    return Phrase("doctor.batches", model=model, device=device, dtypes=listed(dtypes, "list_comma"))
+
+
 def _fits_line(model: str, device: str, dtypes: Sequence[str]) -> Phrase:
     if not dtypes:
         return Phrase("doctor.fits_not", model=model, device=device)
@@ -169,14 +208,15 @@ def _fits_line(model: str, device: str, dtypes: Sequence[str]) -> Phrase:
 
 
 def _table(models: Sequence[dict[str, Any]], locale: Locale) -> list[str]:
-    widths = {"weights": 9, "kv": 9, "image": 8, "frames": 11, "all": 9}
+    widths = {"weights": 9, "kv": 9, "image": 8, "frames": 11, "all": 9, "batched": 9}
     names = {name: Phrase(f"doctor.head_{name}").to(locale) for name in widths}
     head = "".join(" " * (width - columns(names[name])) + names[name] for name, width in widths.items())
     lines = [f"{'GiB':<24}{'dtype':<7}{head}"]
     for model in models:
         for dtype, needs in model["needs"].items():
-            numbers = [needs[key] / GIB for key in ("weights", "kv_per_1000", "image", "frames", "total")]
-            row = "".join(f"{number:>{width}.2f}" for number, width in zip(numbers, widths.values(), strict=True))
+            sizes = [needs[key] for key in ("weights", "kv_per_1000", "image", "frames", "total", "batched")]
+            numbers = ["-" if size is None else f"{size / GIB:.2f}" for size in sizes]
+            row = "".join(f"{number:>{width}}" for number, width in zip(numbers, widths.values(), strict=True))
             lines.append(f"{model['name']:<24}{dtype:<7}{row}")
     return lines
 

@@ -52,8 +52,8 @@ class Settings:
             servers are; "auto" asks them.
         base_urls: the servers of backend "openai", without /v1.
         served_model: the model to ask them for; empty takes the only one.
-        cache_size: bytes on the device for what is kept between answers; 0 keeps nothing, None takes a tenth of what is
-            free once the model is loaded.
+        cache_size: bytes on the device for what is kept between answers, and for what a batch works on, which takes a
+            whole context at least; 0 keeps nothing, None takes a tenth of what is free once the model is loaded.
         compile: start slower for faster answers: steps are recorded on CUDA, layers compiled on a CPU.
         adapters: folders of adapters by name, in the order of the page.
         api_key_env: name of the environment variable that holds the API key: the one sent to another engine, and the

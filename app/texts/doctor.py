@@ -13,6 +13,25 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "{name}：{model}，可用 {free:.1f} / {total:.1f} GiB，--dtype auto 为 {dtype}，"
         "--cache-size auto 最多为 {cache:.1f} GiB",
     ),
+    "doctor.cache_batched": (
+        "  of it, with --engine batched: {pages:.2f} keys and values of the batch, {prefixes:.2f} of beam searches, "
+        "{features:.2f} image features, {reading:.2f} image features that are being read",
+        "  其中使用 --engine batched 时：批次的键值 {pages:.2f}，束搜索的键值 {prefixes:.2f}，"
+        "图像特征 {features:.2f}，正在读取的图像特征 {reading:.2f}",
+    ),
+    "doctor.cache_plain": (
+        "  with --engine plain: {prefixes:.2f} keys and values, {features:.2f} image features",
+        "  使用 --engine plain 时：键值 {prefixes:.2f}，图像特征 {features:.2f}",
+    ),
+    "doctor.batches": (
+        "{model} on {device}, many at once: {dtypes}; else one after another",
+        "{device} 上的 {model}，同时回答多人：{dtypes}；否则逐个回答",
+    ),
+    "doctor.batches_not": (
+        "{model} on {device}: only one after another, for many at once take a whole context",
+        "{device} 上的 {model}：只能逐个回答，因为同时回答需要整个上下文的内存",
+    ),
+    "doctor.head_batched": ("batched", "批处理"),
     "doctor.fits": ("{model} on {device}: {dtypes}", "{device} 上的 {model}：{dtypes}"),
     "doctor.fits_not": ("{model} on {device}: does not fit", "{device} 上的 {model}：放不下"),
     "doctor.fine": ("Nothing is wrong.", "没有问题。"),

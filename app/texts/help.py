@@ -12,8 +12,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "help.source": ("hub to fetch the model from", "从哪个模型库获取模型"),
     "help.cache-size": (
-        "memory for what is kept between answers, so that the next one starts at once",
-        "用于在回答之间保留内容的内存，使下一个回答立即开始",
+        "memory on the device for keys, values and image features that are kept between answers, so that the next one "
+        "starts at once, and for those of a batch, which takes a whole context at least; 0 keeps nothing",
+        "设备上用于保留键值和图像特征的内存，使下一个回答立即开始，也用于批处理自身的键值和图像特征（至少一个完整上下文）；"
+        "0 表示不保留",
     ),
     "help.engine": (
         "whether many are answered at once (batched) or one after another (plain); with --backend openai what the "
