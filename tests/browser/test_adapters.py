@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from gradio_client import Client
 from playwright.sync_api import Locator, expect
 
 from tests.adapters import make
-from tests.browser.conftest import DEMO, SERVERS
+from tests.browser.conftest import DEMO, ROOT, SERVERS
 from tests.checkpoints import folder
+from tests.finetune.runs import COLOURS, write_colours
 
 pytestmark = pytest.mark.browser
 
@@ -19,14 +22,24 @@ QUESTION = "What is in the picture?"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """One with an adapter of the official scripts and one of ours; its answers are the likeliest ones."""
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what an adapter was trained on here, by the command; the server has it beside two others.
+
+    Those are noise, one as the official scripts write it and one as ours. Its answers are the likeliest ones.
+    """
     root = tmp_path_factory.mktemp("adapters")
+    data = write_colours(root)
+    flags = f"""--model_name_or_path {folder(MODEL)} --data_path {data} --output_dir {root / "words"} --use_lora true
+        --lora_r 8 --max_steps 20 --per_device_train_batch_size 4 --learning_rate 3e-3 --lr_scheduler_type constant
+        --save_strategy no --use_cpu true"""
+    subprocess.run([sys.executable, "-m", "finetune", *flags.split()], cwd=ROOT, check=True, capture_output=True)
     SERVERS["adapters"] = [
         *(*DEMO, "--model", str(folder(MODEL)), "--device", "cpu", "--dtype", "fp32"),
-        *("--no-do-sample", "--num-beams", "1", "--max-new-tokens", "24"),
+        *("--no-do-sample", "--num-beams", "1", "--repetition-penalty", "1", "--max-new-tokens", "24"),
         *("--adapter", f"menu={make(MODEL, 'official', root)}", "--adapter", f"ocr={make(MODEL, 'ours', root)}"),
+        *("--adapter", str(root / "words")),
     ]
+    return root
 
 
 def box(chat, name: str = "Adapter") -> Locator:
@@ -65,6 +78,18 @@ def test_choosing_an_adapter_changes_the_answer_and_base_returns_it(open_chat, e
         assert answers.setdefault(name, answer) == answer
     assert answers["Base model"] == base
     assert len({base, answers["menu"], answers["ocr"]}) == 3
+
+
+def test_an_adapter_trained_here_says_what_it_learned_until_it_is_switched_off(open_chat, pictures: Path) -> None:
+    chat = open_chat("adapters")
+    base = text_of(chat.ask("What is this?", pictures / "red.png"))
+    assert base not in COLOURS.values()
+    asked = (("words", "red", COLOURS["red"]), ("words", "black", COLOURS["black"]), ("Base model", "red", base))
+    for name, colour, expected in asked:
+        choose(chat, name)
+        chat.button("Clear history").click()
+        expect(chat.messages).to_have_count(0)
+        assert text_of(chat.ask("What is this?", pictures / f"{colour}.png")) == expected
 
 
 def test_a_conversation_goes_on_with_another_adapter(open_chat) -> None:

@@ -23,11 +23,16 @@ QUESTION = "<image>\nWhat is this?"
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Four pictures of one colour each, and a word for each."""
+    return write_colours(tmp_path)
+
+
+def write_colours(folder: Path) -> Path:
+    """The pictures and the data file, which is returned."""
     entries = []
     for index, (colour, word) in enumerate(COLOURS.items()):
-        Image.new("RGB", (80, 60), colour).save(tmp_path / f"{colour}.png")
+        Image.new("RGB", (80, 60), colour).save(folder / f"{colour}.png")
         entries.append(talk(QUESTION, word, image=f"{colour}.png") | {"id": str(index)})
-    path = tmp_path / "train.json"
+    path = folder / "train.json"
     path.write_text(json.dumps(entries), "utf-8")
     return path
 
