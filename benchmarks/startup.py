@@ -1,8 +1,9 @@
 """Seconds from the command to its help, to a page that can be typed into, and to the first token of an answer.
 
-`help`: against a Python that does nothing (`ratio`). `first_page`: until the server answers (`server_s`), and how long
-a cold browser then takes to show the message box (`page_s`); without Playwright and a Chromium that is not measured,
-and `missing` says so. `first_token`: from the command, asked once the server answers. The model is the embedded one.
+`help`: against a Python that does nothing (`ratio`). `first_page`: until the server answers (`server_s`), how long
+a cold browser then takes to show the message box (`page_s`), and what is transferred for the page (`bytes`); without
+Playwright and a Chromium neither is measured, and `missing` says so. `first_token`: from the command, asked once the
+server answers. The model is the embedded one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.browser import find_browser, seconds_until_visible
+from benchmarks.browser import find_browser, open_first_page
 from benchmarks.checkpoint import TOKENIZER
 from benchmarks.options import Cases, Options, median
 from benchmarks.timing import in_turn, ratio
@@ -35,7 +36,10 @@ def run(options: Options) -> Cases:
     program = find_browser()
     starts = [_start(options, program) for _ in range(options.repeats)]
     page: dict[str, Any] = {"server_s": median([start["server"] for start in starts])}
-    page |= {"page_s": median([start["page"] for start in starts])} if program else {"missing": NO_BROWSER}
+    if program:
+        page |= {"page_s": median([start["page"] for start in starts]), "bytes": starts[0]["bytes"]}
+    else:
+        page["missing"] = NO_BROWSER
     return {
         "help": measure_help(options.repeats),
         "first_page": page,
@@ -58,7 +62,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _start(options: Options, program: str | None) -> dict[str, float]:
-    """One start of the server, in seconds."""
+    """One start of the server, in seconds, and the bytes of its first page."""
     started = time.monotonic()
     with _server(options) as (url, process):
         wait_for(url, process)
@@ -66,7 +70,8 @@ def _start(options: Options, program: str | None) -> dict[str, float]:
         _first_token(url)
         row["token"] = time.monotonic() - started
         if program:
-            row["page"] = seconds_until_visible(url, program)
+            first = open_first_page(url, program)
+            row |= {"page": first.seconds, "bytes": first.bytes}
     return row
 
 

@@ -163,8 +163,8 @@ def test_startup_without_a_browser_says_so(measure: Measure, monkeypatch: pytest
 def test_startup_with_a_browser(measure: Measure) -> None:
     cases = measure("startup", "--small")
     check_startup(cases)
-    assert set(cases["first_page"]) == {"server_s", "page_s"}
-    assert cases["first_page"]["page_s"] > 0
+    assert set(cases["first_page"]) == {"server_s", "page_s", "bytes"}
+    assert cases["first_page"]["page_s"] > 0 and cases["first_page"]["bytes"] > 100_000
 
 
 @pytest.mark.slow
