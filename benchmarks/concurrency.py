@@ -77,7 +77,7 @@ def _crowd(engine: Any, asked: Sequence[Message], new_tokens: int) -> dict[str, 
     """Ask all at once; seconds until the last has its answer, the median TTFT and the longest pause."""
     params = greedy(new_tokens)
     started = time.monotonic()
-    tickets = [engine.submit([message], params) for message in asked]
+    tickets = [engine.submit([message], params, f"user {user}") for user, message in enumerate(asked)]
     usages = [usage_of(ticket) for ticket in tickets]
     seconds = time.monotonic() - started
     assert all(usage.new_tokens == new_tokens for usage in usages)

@@ -137,7 +137,7 @@ def _crowd(engine: BatchedEngine, users: int, name: str, new_tokens: int) -> dic
     """All ask at once, each something else."""
     started = time.monotonic()
     asked = [Message.of("user", f"Crowd {name}, user {user}: tell a short story.") for user in range(users)]
-    tickets = [engine.submit([message], greedy(new_tokens)) for message in asked]
+    tickets = [engine.submit([message], greedy(new_tokens), f"user {user}") for user, message in enumerate(asked)]
     usages = [usage_of(ticket) for ticket in tickets]
     return {
         "rate": users * new_tokens / (time.monotonic() - started),

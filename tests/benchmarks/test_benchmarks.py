@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from app.engine.tickets import Ticket
 from app.errors import GenerationError
-from benchmarks import startup
+from app.messages import Chunk, Usage
+from benchmarks import gpu, growth, startup
 from benchmarks.__main__ import NAMES, main, table
-from benchmarks.options import Cases
+from benchmarks.options import Cases, Options
 from tests.benchmarks.conftest import Measure
 from tests.checkpoints import folder
 
@@ -220,6 +224,42 @@ def test_gpu(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
         assert {"image1344_ttft1_s", "image1344_ttft2_s", "frames64_ttft1_s", "frames64_ttft2_s"} <= set(row)
         assert_positive(row, "made_s")
         assert row["image1344_tokens"] > 640 and row["frames64_tokens"] > 256
+
+
+def test_gpu_gives_medians_and_warms_up_with_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates, times, media = iter([9.0, 1.0, 5.0, 2.0, 30.0, 20.0, 10.0]), iter([99.0, 3.0, 1.0, 2.0] * 2), []
+
+    def turns(engine: Any, medium: Any) -> tuple[Usage, Usage]:
+        media.append(medium)
+        first = next(times)
+        return Usage(700, ttft=first), Usage(750, ttft=first / 10)
+
+    monkeypatch.setattr(gpu, "make_engine", lambda *arguments: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(gpu, "_crowd", lambda *arguments: next(rates))
+    monkeypatch.setattr(gpu, "_turns", turns)
+    monkeypatch.setattr(gpu, "undo", lambda runner: None)
+    monkeypatch.setattr(gpu, "weights_of_a_token", lambda loaded: [torch.ones(1)])
+    monkeypatch.setattr(gpu, "read_rate", lambda weights, repeats: 4.0)
+    loaded: Any = SimpleNamespace(device=torch.device("cpu"), runner=None)
+    figures = gpu.measure(Options(small=True, repeats=3), loaded, "bf16", compiled=False)
+    assert (figures["users1_tokens_per_s"], figures["users8_tokens_per_s"]) == (2.0, 20.0)
+    for name in ("image1344", "frames64"):
+        assert (figures[f"{name}_ttft1_s"], figures[f"{name}_ttft2_s"]) == (2.0, 0.2)
+    assert len({medium.source for medium in media}) == len(media) == 8
+
+
+def test_the_users_of_a_crowd_are_different_ones() -> None:
+    seen: list[str] = []
+
+    def submit(messages: Any, params: Any, user: str = "") -> Ticket:
+        seen.append(user)
+        ticket = Ticket(messages, params, user)
+        ticket.emit(Chunk(finish_reason="stop", usage=Usage(new_tokens=1, ttft=0.1)))
+        return ticket
+
+    engine: Any = SimpleNamespace(submit=submit)
+    growth._crowd(engine, 32, "name", 1)
+    assert len(set(seen)) == 32, "one user alone may not have so many answers at once"
 
 
 def test_gpu_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
