@@ -16,6 +16,7 @@ from app.engine.choose import make_engine
 from app.engine.memory import kv_bytes_per_token
 from app.engine.plain import PlainEngine
 from app.engine.scheduler import PAGE, least_blocks
+from app.engine.tickets import drain
 from app.engine.window import shares_beginnings
 from app.messages import Image, Message
 from app.settings import Settings
@@ -177,20 +178,24 @@ def test_features_leave_when_they_have_been_read(make: Make) -> None:
     wait_until(lambda: not engine._table.used)
 
 
-def test_pictures_wait_for_those_that_are_being_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_waits_for_those_that_are_being_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make(cache_bytes=0)
-    most = [0]
+    puts: list[Any] = []
     put = engine._table.put
 
-    def watched(features: Any) -> None:
-        most[0] = max(most[0], sum(entry.features is not None for entry in engine._table._held.values()))
+    def counted(features: Any) -> None:
+        puts.append(features)
         put(features)
 
-    monkeypatch.setattr(engine._table, "put", watched)
-    tickets = [engine.submit([Message.of("user", noise(seed), "What?")], GREEDY) for seed in range(6)]
-    for ticket in tickets:
-        wait(ticket)
-    assert most == [0], "another's features were still here"
+    monkeypatch.setattr(engine._table, "put", counted)
+    with engine._manager.pause():
+        first = engine.submit([Message.of("user", noise(1), "What?")], GREEDY)
+        wait_until(lambda: bool(engine._batch.requests))
+        second = engine.submit([Message.of("user", noise(2), "What?")], GREEDY)
+        wait_until(lambda: engine.place(second) is None)
+        drain(second, 0.5)
+        assert engine._table.held_bytes and len(puts) == 1
+    assert text_of(wait(first)) and text_of(wait(second)) and len(puts) == 2
 
 
 def test_pictures_are_remembered_no_longer_than_their_pages(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
