@@ -22,6 +22,7 @@ from app.ui.page_state import Page, new_id
 from app.ui.texts import Locale, say
 from app.ui.transcript import turn_at
 
+PROMPTS = ("one_image", "images", "reading", "video")  # examples of "How to use"
 HEIGHT = "max(320px, calc(100dvh - 300px))"
 
 
@@ -74,8 +75,11 @@ def upload_config(locale: Locale) -> dict[str, Any]:
 
 
 def welcome(locale: Locale) -> dict[str, Any]:
-    """What an empty conversation shows."""
-    return {"title": say("welcome", locale), "description": say("welcome_hint", locale), "variant": "borderless"}
+    """What an empty conversation shows: words, and examples that fill the message box."""
+    items = [{"key": name, "label": say(name, locale), "description": say(f"{name}_ask", locale)} for name in PROMPTS]
+    prompts = {"title": say("welcome_try", locale), "items": items, "wrap": True, "elem_classes": "welcome-prompts"}
+    words = {"title": say("welcome", locale), "description": say("welcome_hint", locale)}
+    return {**words, "prompts": prompts, "variant": "borderless"}
 
 
 def localised(locale: Locale, *, rated: bool = False) -> tuple[Any, Any]:

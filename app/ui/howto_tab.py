@@ -11,7 +11,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from app.errors import AppError
-from app.ui import answering
+from app.ui import answering, payloads
 from app.ui.attachments import message_parts
 from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
@@ -60,6 +60,16 @@ def connect_howto(context: Context, buttons: list[gr.Button], tabs: gr.Tabs, cha
     for button, example in zip(buttons, DRAFTS, strict=False):
         button.click(_filler(example), context.page, [tabs, chat.box], **PRIVATE)
 
+    def chosen(page: Page, data: gr.EventData) -> Any:
+        try:
+            key = payloads.prompt_key(data._data)
+        except AppError as error:
+            answering.toast(page, error)
+            return gr.skip()
+        return next((_filling(example, page)[1] for example in DRAFTS if example.name == key), gr.skip())
+
+    chat.chatbot.welcome_prompt_select(chosen, context.page, chat.box, **PRIVATE)
+
     def few_shot(page: Page) -> tuple[Any, ...]:
         first, second, question = FEW_SHOT.paths
         ask = say("examples_ask", page.locale)
@@ -90,8 +100,10 @@ def _card(example: Example, label: Label) -> gr.Button:
 
 
 def _filler(example: Example) -> Any:
-    def fill(page: Page) -> tuple[Any, Any]:
-        draft = Draft(say(f"{example.name}_ask", page.locale), example.paths)
-        return gr.Tabs(selected="chat"), gr.update(value=draft_value(draft))
+    return lambda page: _filling(example, page)
 
-    return fill
+
+def _filling(example: Example, page: Page) -> tuple[Any, Any]:
+    """Updates of tabs and box."""
+    draft = Draft(say(f"{example.name}_ask", page.locale), example.paths)
+    return gr.Tabs(selected="chat"), gr.update(value=draft_value(draft))

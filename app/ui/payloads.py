@@ -64,6 +64,18 @@ def liked(data: Mapping[str, Any]) -> bool:
         raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
 
 
+def prompt_key(data: Mapping[str, Any]) -> str:
+    """Which of the prompts of an empty conversation was chosen.
+
+    Raises:
+        RequestError: the browser sent something else.
+    """
+    try:
+        return str(data["payload"][0]["value"]["key"])
+    except (KeyError, IndexError, TypeError) as cause:
+        raise RequestError(Phrase("click_unclear"), Phrase("do_reload")) from cause
+
+
 def rated(liked: bool) -> Payload:
     """What marks a message as liked or disliked."""
     return {"meta": {"feedback": "like" if liked else "dislike"}}

@@ -89,6 +89,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "preset_used": ("Preset: {name}", "预设：{name}"),
     # the empty page
     "welcome": ("Chat about images and videos", "聊聊图片和视频"),
+    "welcome_try": ("Or try an example:", "或者试试示例："),
     "welcome_hint": (
         "Attach, paste or drop images and videos, then ask.",
         "添加、粘贴或拖入图片和视频，然后提问。",

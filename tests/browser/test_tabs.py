@@ -166,3 +166,16 @@ def test_what_is_typed_while_few_shot_is_answered_stays(chat, examples: Path) ->
     user.fill("typed meanwhile")
     expect(chat.page.locator(".few-shot img")).to_have_count(0)  # that was asked
     expect(user).to_have_value("typed meanwhile")
+
+
+def test_an_empty_conversation_offers_examples(chat) -> None:
+    chat.page.locator(".welcome-prompts").get_by_role("button", name="Several images").click()
+    expect(chat.box).to_have_value("Which image has the red circle, the first or the second?")
+    chat.send_button.click()
+    expect(chat.message(1)).to_contain_text("image 1 of 480x360 px, image 2 of 480x360 px")
+    chat.idle()
+    chat.button("New conversation").click()
+    example = chat.page.locator(".welcome-prompts").get_by_role("button", name="Text in a picture")
+    example.focus()
+    chat.page.keyboard.press("Enter")
+    expect(chat.box).to_have_value("Read the text.")

@@ -9,7 +9,7 @@ from modelscope_studio.components.pro import Chatbot, MultimodalInput
 
 from app.errors import RequestError
 from app.messages import Image, Text, Video
-from app.ui.payloads import Draft, draft_value, edited_question, message_index, question, read_draft
+from app.ui.payloads import Draft, draft_value, edited_question, message_index, prompt_key, question, read_draft
 
 TREE = (Image(Path("a.png")), Video(Path("b.mp4")), Text("then"), Image(Path("c.png")), Text("what?"))
 
@@ -32,6 +32,13 @@ def test_event() -> None:
 def test_a_strange_event_is_refused(data: dict) -> None:
     with pytest.raises(RequestError, match="could not be understood"):
         message_index(data)
+
+
+def test_an_example_is_read_by_its_key() -> None:
+    assert prompt_key({"payload": [{"value": {"key": "video"}}]}) == "video"
+    for data in ({}, {"payload": []}, {"payload": [{"value": "video"}]}, {"payload": [{"value": {}}]}):
+        with pytest.raises(RequestError, match="could not be understood"):
+            prompt_key(data)
 
 
 def test_question_keeps_the_order_and_numbers_kinds_apart() -> None:

@@ -39,6 +39,19 @@
       .forEach((box) => name(box, box.getAttribute("placeholder") || ""));
   }
 
+  // The examples of an empty conversation are no buttons by themselves.
+  function namePrompts() {
+    document.querySelectorAll(".conversation .ms-gr-ant-prompts-item:not([role])").forEach((item) => {
+      item.setAttribute("role", "button");
+      item.tabIndex = 0;
+    });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (!["Enter", " "].includes(event.key) || !event.target.matches?.(".ms-gr-ant-prompts-item")) return;
+    event.preventDefault();
+    event.target.click();
+  });
+
   // "range slider for Temperature" is Gradio's; the slider is called like its label.
   function nameSliders() {
     document.querySelectorAll("input[type=range][aria-label^='range slider for ']")
@@ -379,6 +392,7 @@
   function refresh() {
     nameButtons();
     nameSliders();
+    namePrompts();
     numberCards();
     acceptMedia();
     closePanelAfterSend();
