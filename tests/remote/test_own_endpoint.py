@@ -161,6 +161,30 @@ def test_the_place_in_the_queue_arrives(front: Front) -> None:
     assert "Message 1" in "".join(chunk.text for chunk in chunks)
 
 
+@pytest.mark.parametrize("steps", [(), (Progress("queue", 3), Progress("prefill"))])
+def test_stop_ends_the_work_behind_the_endpoint(steps: Sequence[Progress], front: Front) -> None:
+    ended: list[bool] = []
+
+    class Endless(Model):
+        def stream(self, *args: Any, **kwargs: Any) -> Generator[Chunk, None, None]:
+            try:
+                yield from (Chunk(progress=step) for step in steps)
+                while True:
+                    yield Chunk("word ")
+                    sleep(0.01)
+            finally:
+                ended.append(True)
+
+    stream = front(Endless()).stream([Message.of("user", "hi")], SamplingParams())
+    next(chunk for chunk in stream if chunk.text)
+    assert not ended
+    stream.close()
+    deadline = monotonic() + 60
+    while not ended:
+        assert monotonic() < deadline, "it goes on"
+        sleep(0.01)
+
+
 def test_who_does_not_ask_hears_of_no_progress() -> None:
     with served(Model(steps=[Progress("queue", 3)])) as server:
         for options in ({}, {"stream_options": {"include_progress": True}}):
