@@ -20,6 +20,7 @@ from app.ui.transcript import transcript
 
 INTERVAL = 0.1  # seconds between updates: one per token would slow both the model and the browser
 LONG = 10_000  # characters: the browser sets the last part anew with each update, so a longer one gets fewer
+FAR = 20  # places in the queue from which on it is updated as seldom as it gets
 STOP_PATIENCE = 10.0  # seconds a stopped answer may take to end
 
 View: TypeAlias = tuple[Any, ...]  # of: chatbot, message box, Generate, Stop of the few-shot tab, settle signal
@@ -122,7 +123,8 @@ def _noted(page: Page, updates: Updates) -> Iterator[Update]:
 def paced(updates: Iterator[Update]) -> Iterator[Update]:
     """At most one update per interval; the first at once, and the first that has text, which is waited for.
 
-    The interval grows with what of the last part, which is set anew each time, is beyond `LONG`.
+    The interval grows with what of the last part, which is set anew each time, is beyond `LONG`, and in the queue with
+    the place there: where many wait, their updates would take the processor from those who are answered.
 
     What is left out shows in the next: turns change in place.
     """
@@ -130,6 +132,13 @@ def paced(updates: Iterator[Update]) -> Iterator[Update]:
     for update in updates:
         now = monotonic()
         begins = silent and bool(update.chunk.text or update.chunk.thinking)
-        if begins or (now - last >= INTERVAL and now - last >= INTERVAL * len(parts_of(update.turn.answer)[-1]) / LONG):
+        longer = max(1.0, len(parts_of(update.turn.answer)[-1]) / LONG, min(_place(update), FAR))
+        if begins or now - last >= INTERVAL * longer:
             last, silent = now, silent and not begins
             yield update
+
+
+def _place(update: Update) -> int:
+    """Where an answer stands in the queue; 0 if it stands in none."""
+    progress = update.chunk.progress
+    return progress.done if progress is not None and progress.stage == "queue" else 0

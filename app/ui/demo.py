@@ -37,8 +37,9 @@ from app.ui.status_line import add_status_line, status_html
 from app.ui.talks import add_talk_toggle, add_talks, connect_talks
 from app.ui.texts import Locale
 
-CONCURRENT = 32  # events of one kind at a time; the backend orders the answers itself
-MAX_WAITING = 128  # events; beyond, the server answers 503 with a clear text
+CONCURRENT = 256  # events of one kind at a time: as many as wait in the backend, which orders the answers itself
+MAX_THREADS = CONCURRENT + 64  # made as they are needed; an answer has one while it waits for the next update
+MAX_WAITING = 512  # events; beyond, the server answers 503 with a clear text
 PRIMARY = "#1668dc"  # of the chat components: white upon it has a contrast of 5.2
 PURGE = (3600, 24 * 3600)  # every hour, of uploads older than a day; seconds
 
@@ -132,7 +133,7 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         auth=settings.auth,
         root_path=settings.root_path or None,
         max_file_size=settings.max_file_size,
-        max_threads=2 * CONCURRENT,
+        max_threads=MAX_THREADS,
         allowed_paths=[],
         theme=theme(),
         css_paths=styles(),

@@ -86,6 +86,16 @@ def test_a_long_answer_is_shown_in_larger_steps(monkeypatch: pytest.MonkeyPatch)
     assert shown == ["a", "d"]  # 0.3 s later
 
 
+@pytest.mark.parametrize(("place", "seconds"), [(1, 0.1), (7, 0.7), (200, 2.0)])
+def test_who_is_far_back_in_the_queue_is_updated_less_often(
+    monkeypatch: pytest.MonkeyPatch, place: int, seconds: float
+) -> None:
+    times = iter([10.0, 10.0 + seconds - 0.01, 10.01 + seconds, 10.02 + seconds])
+    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
+    queued = Chunk(progress=Progress("queue", place))
+    assert shown_of([queued, queued, queued, Chunk("a")]) == "--a"
+
+
 def test_the_first_text_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 10.02, 10.04, 10.06, 10.15])
     monkeypatch.setattr(answering, "monotonic", lambda: next(times))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import pytest
 
 from app.backends.base import Capabilities, LoadStatus
 from app.backends.echo import EchoBackend
+from app.engine.tickets import MAX_WAITING
 from app.settings import Settings
 from app.ui.demo import build_demo, launch, theme
 from app.ui.howto_tab import DRAFTS, FEW_SHOT
@@ -61,6 +65,22 @@ def test_a_page_that_nobody_uses_lets_the_processor_rest(monkeypatch: pytest.Mon
     launch(build_demo(EchoBackend(), settings), settings)
     # Seconds; Gradio's own are 0.001 and 0.01.
     assert seen == [(0.005, 0.1)]
+
+
+def test_as_many_as_wait_in_the_backend_get_through_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    def launched(demo: gr.Blocks, **options: Any) -> None:
+        answers = [fn for fn in demo.fns.values() if inspect.isgeneratorfunction(fn.fn)]
+        limits = {demo._queue.default_concurrency_limit if fn.concurrency_limit == "default" else fn.concurrency_limit
+                  for fn in answers}  # fmt: skip
+        seen.append((min(limits), options["max_threads"], demo._queue.max_size))
+
+    monkeypatch.setattr("gradio.Blocks.launch", launched)
+    settings = Settings(model="none", backend="echo")
+    launch(build_demo(EchoBackend(), settings), settings)
+    ((limit, threads, waiting),) = seen
+    assert limit >= MAX_WAITING and threads > limit and waiting >= limit
 
 
 def test_no_font_is_fetched() -> None:
