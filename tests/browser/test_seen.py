@@ -82,6 +82,17 @@ def test_an_answer_that_is_gone_and_nonsense_open_nothing(chat: ChatPage) -> Non
     expect(chat.page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_an_eye_that_opens_nothing_can_be_pressed_again(chat: ChatPage) -> None:
+    chat.ask("hello")
+    eye = chat.messages.last.get_by_role("button", name="What the model saw")
+    chat.page.evaluate("() => { window.ask = callPage; window.callPage = (name) => ask(name, { index: 99 }); }")
+    eye.click()
+    expect(chat.page.get_by_test_id("toast-body")).to_be_visible()
+    expect(chat.page.locator(".seen-open[aria-busy]")).to_have_count(0)
+    chat.page.evaluate("() => { window.callPage = window.ask; }")
+    opened(chat)
+
+
 def test_it_opens_again(chat: ChatPage) -> None:
     chat.ask("hello")
     for _ in range(3):

@@ -38,11 +38,13 @@
     if (dialog && (event.target.closest(".seen-close") || window.pageDom.beside(dialog, event))) dialog.close();
   });
 
+  window.seenAnswered = () => // there may be no dialog: an error said why
+    document.querySelectorAll(".seen-open[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+
   function openDialog() {
     const dialog = document.querySelector(".seen-host dialog.seen:not([data-shown])");
     if (!dialog) return;
     dialog.dataset.shown = "";
-    opener?.removeAttribute("aria-busy");
     dialog.onclose = () => { // Gradio may have put the new dialog into the old one
       dialog.replaceChildren(); // pictures take memory
       opener?.focus();
