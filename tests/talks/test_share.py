@@ -348,7 +348,7 @@ def test_the_openai_call_repeats_the_answer(tmp_path: Path) -> None:
     list(session.send(parts, params, backend))
     list(session.send([Video(CLIP.source), Text("again")], params, backend))
     with serving([*DEMO, "--backend", "echo", "--api"], tmp_path / "log") as url:
-        assert "video 1 of 2 frames, video 2 of 4 frames" in session.turns[0].answer
+        assert "video 1 of 3 frames, video 2 of 4 frames" in session.turns[0].answer
         for turns in (session.turns[:1], session.turns):
             code = openai_code(turns, backend.capabilities, f"{url}/v1")
             assert run(code, tmp_path, turns) == turns[-1].answer

@@ -25,7 +25,7 @@
       make("div", { class: "talk-foot" }, room,
         button(say("talk_import"), "⇪", () => window.talkFiles.choose()),
         button(say("shortcuts"), "?", () => window.talkKeys.show())));
-    fold(narrow() || localStorage.getItem(FOLDED) === "1", false);
+    fold(narrow() || wasFolded(), false);
     render();
   }
 
@@ -34,10 +34,16 @@
     root.append(button(say("talks_show"), "☰", () => fold(false), { class: "talk-toggle", "aria-expanded": "false" }));
   }
 
+  // In a frame of another page a browser may keep nothing for us, and says so by raising.
+  function wasFolded() { try { return localStorage.getItem(FOLDED) === "1"; } catch { return false; } }
+  function noteFolded(folded) {
+    try { localStorage.setItem(FOLDED, folded ? "1" : "0"); } catch { /* it holds for this page */ }
+  }
+
   function fold(folded, keep = true) {
     document.body.classList.toggle("talks-folded", folded);
     document.querySelector(".talk-toggle")?.setAttribute("aria-expanded", String(!folded));
-    if (keep && !narrow()) localStorage.setItem(FOLDED, folded ? "1" : "0");
+    if (keep && !narrow()) noteFolded(folded);
     const open = fine() ? search : document.querySelector(".talk-fold");
     if (keep) (folded ? document.querySelector(".talk-toggle") : open)?.focus();
   }
@@ -201,7 +207,9 @@
     clearTimeout(counting);
     counting = setTimeout(async () => {
       counted = performance.now();
-      const [used, limit] = [await window.talkStore.used(), await window.talkStore.limit()];
+      const counts = [window.talkStore.used(), window.talkStore.limit()];
+      const [used, limit] = await Promise.all(counts).catch(() => [0, 0]); // none can be kept, which is said already
+      if (!limit) return;
       room.textContent = say("talks_room", { used: bytes(used), limit: bytes(limit) });
       room.classList.toggle("talk-room-short", used > 0.9 * limit);
     }, Math.max(300, busy() ? counted + COUNTED - performance.now() : 0));
