@@ -174,9 +174,10 @@ def test_startup_with_a_browser(measure: Measure) -> None:
 @pytest.mark.slow
 def test_front(measure: Measure) -> None:
     cases = measure("front", "--small")
-    assert list(cases) == ["page"] and set(cases["page"]) == {"server_s", "rss_mb", "ratio"}
+    assert list(cases) == ["page"] and set(cases["page"]) == {"server_s", "cpu_s", "rss_mb", "ratio"}
+    assert_positive(cases["page"])
     # Slower than a Python that does nothing, and with a page in memory.
-    assert cases["page"]["server_s"] > 0 and cases["page"]["ratio"] > 1 and cases["page"]["rss_mb"] > 50
+    assert cases["page"]["ratio"] > 1 and cases["page"]["rss_mb"] > 50
 
 
 def test_without_json_there_is_a_line_per_case() -> None:
