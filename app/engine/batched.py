@@ -1,8 +1,9 @@
 """The batched engine: many answers at once, by the library's continuous batching.
 
-Three threads. One prepares requests in the order of the line (files, pictures, ids) and runs beam searches, for which
-the batch waits; the library's own computes the steps; one hands out what they give. Where a step fails, memory being
-short for example, the scheduler is made anew and the answers go on from their last tokens.
+Some threads prepare requests in the order of the line (files, pictures, ids) side by side, but take turns on the
+device, and run beam searches, for which the batch waits; the library's own computes the steps; one hands out what they
+give. Where a step fails, memory being short for example, the scheduler is made anew and the answers go on from their
+last tokens.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from transformers.generation.continuous_batching import ContinuousBatchingManage
 from app.engine.answer import Job, answer, finish_reason, prepare, tokens_of, usage_of
 from app.engine.caches import Caches, Shares, auto_bytes
 from app.engine.choice import Choice
+from app.engine.device_turns import DeviceTurns
 from app.engine.failures import ending_of, free_device, is_out_of_memory, typed, with_relief
 from app.engine.loader import LoadedModel
 from app.engine.running import Batch, Running
@@ -27,6 +29,7 @@ from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
 from app.engine.tickets import Queued, Ticket, ended
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
+from app.media.clip import Check
 from app.media.video import Reader
 from app.messages import Chunk, Progress
 from app.modeling.runner import ProgressHook
@@ -36,6 +39,8 @@ log = logging.getLogger(__name__)
 
 # Of one user, and of all who share one's turns, so that there is always a place for another.
 MOST_OF_ONE, MOST_OF_SHARERS = 24, 28
+# Requests that are prepared at once; one user's leave a place for another's, whose question may be short.
+MOST_PREPARING = 4
 TICK = 0.02
 # Tries to make a new scheduler, each with less of a cache if memory is what lacks.
 MOST_RESTARTS = 3
@@ -71,6 +76,10 @@ class BatchedEngine(Queued):
         self._record, self._reading_bytes, self._keeps = record, shares.reading, most > 0
         self._caches = Caches.of(loaded.runner, most, batched=True)
         self._batch = Batch()
+        self._searches = DeviceTurns()
+        self._taking = threading.Lock()
+        self._preparing: list[Ticket] = []
+        self._alone: list[Ticket] = []  # of those, the ones that wait until there are no others
         self._hurt: list[Running] = []
         self._missed = False  # a request waits for a scheduler that has ended while there was nothing to answer
         self._leaving: dict[str, Running] = {}  # called off, and still in the scheduler
@@ -82,10 +91,8 @@ class BatchedEngine(Queued):
         except BaseException:  # another engine may take the model
             self._decoder.set_input_embeddings(self._table.own)
             raise
-        self._threads = [
-            threading.Thread(target=work, name=name, daemon=True)
-            for work, name in ((self._prepare_all, "batched-prepare"), (self._deliver_all, "batched-deliver"))
-        ]
+        works = [("batched-prepare", self._prepare_all)] * MOST_PREPARING + [("batched-deliver", self._deliver_all)]
+        self._threads = [threading.Thread(target=work, name=name, daemon=True) for name, work in works]
         self._manager.start()
         for thread in self._threads:
             thread.start()
@@ -115,21 +122,37 @@ class BatchedEngine(Queued):
     # preparing
 
     def _prepare_all(self) -> None:
-        while (ticket := self._line.next(self._has_room)) is not None:
+        while (ticket := self._take()) is not None:
             self._prepare(ticket)
+
+    def _take(self) -> Ticket | None:
+        """The next request to begin with; it has its place before another is looked for."""
+        with self._taking:
+            ticket = self._line.next(self._has_room)
+            if ticket is not None:
+                self._preparing.append(ticket)
+            return ticket
 
     def _prepare(self, ticket: Ticket) -> None:
         """Begin with one request; whatever happens to it, the engine goes on."""
         job = Job(ticket.messages, ticket.params, ticket.emit, partial(self._gone, ticket), ticket.submitted)
         try:
             job.check()
-            reliefs = (self._caches.clear_device, lambda: self._wait_alone(job))
+            reliefs = (self._caches.clear_device, lambda: self._wait_alone(ticket, job))
             with_relief(lambda: self._begin(ticket, job), lambda: ticket.begun, reliefs)
         except Exception as error:
             ticket.events.put(ending_of(error))
+        finally:
+            self._preparing.remove(ticket)
+            if ticket in self._alone:
+                self._alone.remove(ticket)
+            self._line.wake()
 
     def _has_room(self, ticket: Ticket) -> bool:
-        running = [one.ticket for one in self._batch.requests.values()]
+        preparing = list(self._preparing)
+        if self._alone or sum(one.user == ticket.user for one in preparing) >= MOST_PREPARING - 1:
+            return False
+        running = preparing + [one.ticket for one in list(self._batch.requests.values())]
         own = sum(one.user == ticket.user for one in running)
         shared = sum(one.sharer == ticket.sharer for one in running)
         return len(running) < MOST_RUNNING and own < MOST_OF_ONE and shared < MOST_OF_SHARERS
@@ -140,18 +163,22 @@ class BatchedEngine(Queued):
     def _begin(self, ticket: Ticket, job: Job) -> None:
         """Write an answer that is searched for, or put a request into the batch."""
         if ticket.params.searching:
-            with self._paused(job):
+            # One search at a time, so that the batch goes on between them. The pause before the turn on the device: the
+            # step that the batch ends with may need one.
+            with self._searches.turn(0, job.check), self._paused(job), self._caches.turns.turn(0, job.check):
                 answer(self._loaded, job, self._caches, self._video_reader)
         else:
             self._start(ticket, job)
 
-    def _wait_alone(self, job: Job) -> bool:
+    def _wait_alone(self, ticket: Ticket, job: Job) -> bool:
         """Wait until the others have been answered, whose pictures take memory; tells whether there were any."""
-        if not self._batch.requests:
+        if not self._batch.requests and len(self._preparing) == 1:
             return False
         job.emit(Chunk(progress=Progress("queue", 1)))
+        self._alone.append(ticket)
         with self._batch.changed:
-            while self._batch.requests:
+            # Those that wait for the same are alone one after another.
+            while self._batch.requests or len(self._preparing) > len(self._alone) or self._alone[0] is not ticket:
                 job.check()
                 self._batch.changed.wait(TICK)
         return True
@@ -198,13 +225,17 @@ class BatchedEngine(Queued):
             for start, end in one.spans:
                 running.ids[start:end] = [next(own) for _ in range(end - start)]
         report = running.job.progress("encode_images")
-        self._table.put(self._encode(running, self._pages.held(running.ids), report))
+        self._table.put(self._encode(running, self._pages.held(running.ids), report, running.job.check))
 
     def _encode(
-        self, running: Running, held: int = 0, report: ProgressHook = lambda done, total: None
+        self,
+        running: Running,
+        held: int = 0,
+        report: ProgressHook = lambda done, total: None,
+        check: Check = lambda: None,
     ) -> dict[bytes, Tensor]:
         """Features of the pictures that reach beyond the first positions, of which so many are held."""
-        features, encoded = self._caches.features_of(running.prompt, report, held)
+        features, encoded = self._caches.features_of(running.prompt, report, held, check)
         running.encoded = min(running.prompt.slices, running.encoded + encoded)
         return features
 

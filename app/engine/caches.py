@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from threading import RLock
 from typing import TYPE_CHECKING
 
 import psutil
@@ -13,7 +12,9 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from app.engine.conversation import Decoded
+from app.engine.device_turns import DeviceTurns
 from app.engine.prefix_cache import PrefixCache
+from app.media.clip import Check
 from app.modeling.runner import Frames, ProgressHook, Prompt, Runner
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ class Caches:
 
     Attributes:
         decoded: pictures and frames by file and choice of frames. prefixes: keys and values of conversations.
-        lock: held while features are looked up, made or dropped.
+        turns: in which threads look features up, make and drop them.
     """
 
     decoded: Decoded
     prefixes: PrefixCache
     runner: Runner
-    lock: RLock = field(default_factory=RLock)
+    turns: DeviceTurns = field(default_factory=DeviceTurns)
 
     @classmethod
     def of(cls, runner: Runner, most: int, *, batched: bool = False) -> Caches:
@@ -83,14 +84,27 @@ class Caches:
         decoded: LRUCache[Hashable, PILImage | Frames] = LRUCache(MEDIA_BYTES if most else 0, getsizeof=_pixel_bytes)
         return cls(Decoded(decoded), PrefixCache(shares.prefixes, runner.new_cache), runner)
 
-    def features_of(self, prompt: Prompt, on_progress: ProgressHook, start: int) -> tuple[dict[bytes, Tensor], int]:
-        """See `Runner.features_of`; threads wait for each other."""
-        with self.lock, torch.inference_mode():
-            return self.runner.features_of(prompt, on_progress, start)
+    def features_of(
+        self, prompt: Prompt, on_progress: ProgressHook, start: int, check: Check = lambda: None
+    ) -> tuple[dict[bytes, Tensor], int]:
+        """See `Runner.features_of`; threads take turns, and few slices pass many.
+
+        Args:
+            check: called while others have their turns; may raise to wait no longer.
+        """
+        new = [one for one in prompt.placed if one.digest not in self.runner.features]
+        slices = sum(len(one.spans) for one in new if one.spans and one.spans[-1][1] > start)
+        with self.turns.turn(slices, check) as let_pass, torch.inference_mode():
+
+            def report(done: int, total: int) -> None:
+                on_progress(done, total)
+                let_pass(done)
+
+            return self.runner.features_of(prompt, report, start)
 
     def clear_device(self) -> bool:
         """Forget all that lies on the device; tells whether there was anything."""
-        with self.lock:
+        with self.turns.turn(0, lambda: None):
             held = bool(self.prefixes.bytes or self.runner.features)
             self.prefixes.clear()
             self.runner.features.clear()
