@@ -98,7 +98,7 @@ def test_a_preset_that_is_refused_is_not_kept(open_chat) -> None:
     save(chat, "Third", "Save")
     expect(options.filter(has_text="Third")).to_have_count(1)
     expect(options.filter(has_text="Second")).to_have_count(0)
-    assert chat.page.evaluate("JSON.parse(localStorage.getItem('minicpm-v-presets')).Third.seed") == 7
+    assert chat.page.evaluate("JSON.parse(localStorage.getItem('minicpm-v-presets:Echo')).Third.seed") == 7
 
 
 def test_what_changes_the_options_otherwise_ends_the_choice(open_chat, examples: Path) -> None:
@@ -131,3 +131,32 @@ def test_what_changes_the_options_otherwise_ends_the_choice(open_chat, examples:
     chat.idle()
     chat.messages.last.get_by_role("button", name="4 slices per image").click()
     expect(chosen).to_have_text("Choose a preset")
+
+
+def test_each_model_has_its_own_presets(open_chat) -> None:
+    chat: ChatPage = open_chat("echo", locale="en-US")
+    presets = chat.page.get_by_role("combobox", name="Presets", exact=True)
+
+    def shown() -> list[str]:
+        return presets.locator("optgroup[label=Yours] option").all_text_contents()
+
+    def kept(key: str) -> list[str]:
+        return chat.page.evaluate(f"Object.keys(JSON.parse(localStorage.getItem('minicpm-v-presets{key}')) || {{}})")
+
+    # One that was kept before, when all models shared them.
+    chat.page.evaluate("localStorage.setItem('minicpm-v-presets', JSON.stringify({Old: {temperature: 0.4}}))")
+    chat.page.evaluate("localStorage.setItem('minicpm-v-presets:Other', JSON.stringify({Else: {temperature: 0.5}}))")
+    chat.reload()
+    expect(presets.locator("option", has_text="Old")).to_have_count(1)
+    assert shown() == ["Old"]
+    presets.select_option(label="Old")
+    expect(number(chat, "Temperature")).to_have_value("0.4")
+    assert (kept(""), kept(":Echo")) == ([], ["Old"])
+    save(chat, "New", "Save")
+    expect(presets.locator("option:checked")).to_have_text("New")
+    assert shown() == ["New", "Old"]
+
+    chat.page.locator(".title h1").evaluate("heading => { heading.textContent = 'Other'; }")
+    expect(presets.locator("option", has_text="Else")).to_have_count(1)
+    assert shown() == ["Else"]
+    assert (kept(":Echo"), kept(":Other")) == (["Old", "New"], ["Else"])

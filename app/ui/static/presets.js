@@ -1,5 +1,5 @@
 "use strict";
-// The presets of the decoding panel: the model's and the user's own, which are kept in this browser alone.
+// The presets of the decoding panel: the model's and the user's own, which this browser alone keeps, for each model.
 (() => {
   const { text } = window.page;
   let make, button, dialog; // of a script that comes later
@@ -7,17 +7,24 @@
   let chosen = ""; // the value of the list
   let wanted = null; // {at, then}: what happens once the server has told what the panel shows
   let open = null; // the conversation
+  let shownOf = ""; // the model whose presets are shown
 
   // --- what is kept ----------------------------------------------------------------------------------------------
-  function own() {
+  // The heading names the model, of an engine elsewhere once it is known.
+  const model = () => document.querySelector(".title h1")?.textContent.trim() || "";
+  const keyOf = () => `${KEY}:${model()}`;
+  function kept(key) {
     try {
-      const kept = Object.entries(JSON.parse(localStorage.getItem(KEY)) || {});
-      return new Map(kept.filter(([name, values]) => name.trim() && values && typeof values === "object").slice(0, MOST));
-    } catch { return new Map(); }
+      const entries = Object.entries(JSON.parse(localStorage.getItem(key)) || {});
+      return entries.filter(([name, values]) => name.trim() && values && typeof values === "object");
+    } catch { return []; }
   }
+  // Those kept without a model, as all once were, become those of the model with which they are first used or changed.
+  const own = () => new Map([...kept(KEY), ...kept(keyOf())].slice(0, MOST));
   function store(presets, select) {
-    try { localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(presets))); }
+    try { localStorage.setItem(keyOf(), JSON.stringify(Object.fromEntries(presets))); }
     catch { return window.pageToast(text("presets_full")); }
+    localStorage.removeItem(KEY);
     choose(select);
   }
   const nameOf = (value) => (value.startsWith("own:") ? value.slice(4) : "");
@@ -45,6 +52,7 @@
 
   function choose(value) {
     const select = list(), mine = own();
+    shownOf = model();
     chosen = nameOf(value) && !mine.has(nameOf(value)) ? "" : value;
     const shipped = JSON.parse(place().dataset.presets).map((name) => entry(`model:${name}`, text(`preset_${name}`)));
     const groups = [make("optgroup", { label: text("presets_model") }, ...shipped)];
@@ -56,9 +64,10 @@
   }
 
   function use(value) {
-    const name = nameOf(value);
-    ask(name ? { do: "use", values: own().get(name) } : { do: "use", name: value.slice("model:".length) });
-    choose(value);
+    const name = nameOf(value), mine = own();
+    ask(name ? { do: "use", values: mine.get(name) } : { do: "use", name: value.slice("model:".length) });
+    if (name && kept(KEY).length) store(mine, value);
+    else choose(value);
     window.pageAnnounce("status", text("preset_used", { name: list().selectedOptions[0].label }));
   }
 
@@ -120,8 +129,14 @@
     if (now !== open && chosen && window.talks.record(now)?.talk.turns.some(({ params }) => params)) choose("");
     open = now;
   }
-  const look = () => { fill(); follow(); };
-  window.addEventListener("storage", (event) => { if (event.key === KEY && list()) choose(chosen); }); // another tab's
+  const look = () => {
+    fill();
+    if (list() && model() !== shownOf) choose("");
+    follow();
+  };
+  window.addEventListener("storage", (event) => { // another tab's
+    if ([KEY, keyOf()].includes(event.key) && list()) choose(chosen);
+  });
   if (document.body) window.page.watch(look);
   else document.addEventListener("DOMContentLoaded", () => window.page.watch(look));
 })();
