@@ -146,6 +146,8 @@ class TalkHandlers:
         told = self._put(page, tree, asked)
         turns = page.session.turns
         params = next((turn.params for turn in reversed(turns) if turn.params), None)
+        if asked.get("again"):  # it was open already: the options stay as the user has them
+            params = None
         restored = self._context.panel.restore(params) if params else self._kept()
         return *self._view(page, draft), *restored, told
 

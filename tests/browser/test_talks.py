@@ -401,9 +401,23 @@ def test_a_dialog_closes_only_by_a_click_beside_it(own_chat) -> None:
     expect(dialog).to_have_count(0)
 
 
+KEPT_ANSWER = "async (text) => (await talkStore.get(talks.current())).talk.turns[0].answer === text"
+
+
 def beside(chat):
     """Another tab of the same browser."""
     return type(chat)(chat.page.context.new_page(), chat.url)
+
+
+def media(chat) -> list[dict]:
+    """The files that the browser keeps: id, path on the server and bytes."""
+    return chat.page.evaluate(
+        """async () => {
+            const answered = (request) => new Promise((done) => { request.onsuccess = () => done(request.result); });
+            const store = (await answered(indexedDB.open("minicpm-v-talks"))).transaction("media").objectStore("media");
+            return (await answered(store.getAll())).map(({ id, path, blob }) => ({ id, path, bytes: blob.size }));
+        }"""
+    )
 
 
 def holds(chat, *texts: str) -> None:
@@ -456,6 +470,28 @@ def test_a_tab_left_behind_takes_nothing_from_the_other(own_chat) -> None:
     chat.page.locator(".ms-gr-ant-popover").get_by_role("button", name="Delete").click()
     expect(chat.message(4)).to_contain_text("third")
     holds(chat, "first", "second", "third")
+    other.page.close()
+
+
+def test_what_another_tab_changed_is_not_written_over_by_an_older_copy(own_chat) -> None:
+    chat = own_chat
+    chat.ask("first")
+    holds(chat, "first")
+    other = beside(chat)
+    entries(other).click()
+    expect(other.messages).to_have_count(2)
+    kept(other)
+    answer = chat.message(1)
+    answer.get_by_role("button", name="Edit").click()
+    answer.locator("textarea").fill("corrected")
+    answer.get_by_role("button", name="Save").click()
+    chat.page.wait_for_function(KEPT_ANSWER, arg="corrected")
+    other.ask("second")  # behind the answer as it was
+    holds(chat, "first", "second")
+    chat.page.wait_for_function(KEPT_ANSWER, arg="corrected")
+    chat.reload()
+    expect(chat.messages).to_have_count(4)
+    expect(chat.message(1)).to_contain_text("corrected")
     other.page.close()
 
 
@@ -583,3 +619,113 @@ def test_a_draft_being_kept_does_not_bring_a_deleted_conversation_back(own_chat)
         chat.page.evaluate("async () => (await talkStore.all()).filter(it => it.talk.turns.length && !it.deleted)")
         == []
     )
+
+
+def quota(chat, size: int) -> None:
+    chat.page.evaluate("quota => { navigator.storage.estimate = async () => ({ quota }); }", size)
+
+
+def fetched(chat) -> list[str]:
+    """Methods of the requests by which our scripts ask for files, from now on."""
+    methods: list[str] = []
+
+    def note(request) -> None:
+        if "/file=" in request.url and request.resource_type == "fetch":
+            methods.append(request.method)
+
+    chat.page.on("request", note)
+    return methods
+
+
+def test_a_file_that_does_not_fit_is_asked_for_and_told_of_once(own_chat, examples: Path) -> None:
+    chat, methods = own_chat, fetched(own_chat)
+    chat.ask("older", examples / "pair_1.png")
+    holds(chat, "older")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    kept(chat)
+    quota(chat, 0)
+    methods.clear()
+    chat.attach(examples / "pair_2.png")
+    toast(chat, "too large to be kept")
+    chat.page.locator(".page-toast").evaluate("toast => toast.remove()")
+    chat.send("hello")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    chat.ask("again")
+    kept(chat)
+    assert methods == ["HEAD"]
+    expect(chat.page.locator(".page-toast")).to_have_count(0)
+    assert len(media(chat)) == 1
+
+    quota(chat, 10**9)
+    menu(chat, "older", "Delete")
+    chat.page.locator(".page-toast").evaluate("toast => toast.finish()")
+    expect(entries(chat)).to_have_text(["hello"])
+    kept(chat)
+    assert [medium["bytes"] for medium in media(chat)] == [(examples / "pair_2.png").stat().st_size]
+
+
+def test_what_was_sent_is_kept_once_and_goes_with_its_turn(own_chat, examples: Path) -> None:
+    chat, methods = own_chat, fetched(own_chat)
+    chat.attach(examples / "pair_1.png")
+    chat.write("What is it?")
+    chat.page.wait_for_function("talks.record(talks.current())?.draft?.files.length === 1")
+    kept(chat)
+    assert [medium["id"] for medium in media(chat)] == ["draft:" + medium["path"] for medium in media(chat)]
+    chat.send_button.click()
+    holds(chat, "What is it?")
+    chat.page.wait_for_function("talks.record(talks.current()).draft === null")
+    kept(chat)
+    (medium,) = media(chat)
+    assert len(medium["id"]) == 64 and medium["bytes"] == (examples / "pair_1.png").stat().st_size
+    assert methods == ["HEAD", "GET"]
+
+    chat.idle()
+    chat.message(0).get_by_role("button", name="Delete", exact=True).click()
+    chat.page.locator(".ms-gr-ant-popover").get_by_role("button", name="Delete").click()
+    expect(entries(chat)).to_have_count(0)
+    kept(chat)
+    assert media(chat) == []
+
+
+def test_a_page_left_open_for_a_day_has_its_pictures_still(own_chat, examples: Path) -> None:
+    chat = own_chat
+    chat.ask("What is it?", examples / "pair_1.png")
+    holds(chat, "What is it?")
+    chat.attach(examples / "pair_2.png")
+    chat.write("half a thought")
+    chat.page.get_by_label("Seed").fill("7")
+    chat.page.wait_for_function("talks.record(talks.current()).draft?.files.length === 1")
+    chat.page.wait_for_function("talks.record(talks.current()).draft?.text === 'half a thought'")
+    kept(chat)
+    before = media(chat)
+    for medium in before:
+        Path(medium["path"]).unlink()
+    chat.box.press("End")
+    held, uploads = [], "**/gradio_api/upload*"
+    chat.page.route(uploads, lambda route: route.continue_() if held else held.append(route))
+    with chat.page.expect_request(uploads):
+        chat.page.evaluate(
+            """() => {
+                const now = Date.now;
+                Date.now = () => now() + 25 * 3600000;
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+    chat.page.keyboard.insert_text(", all of it")
+    chat.page.keyboard.press("Enter")
+    held[0].continue_()
+    expect(chat.page.locator("body.talk-reopening")).to_have_count(0)
+    expect(chat.message(2)).to_contain_text("half a thought, all of it")
+    expect(chat.page.get_by_label("Seed")).to_have_value("7")
+    assert {medium["id"] for medium in media(chat)} == {medium["id"] for medium in before}
+    assert all(Path(medium["path"]).exists() for medium in media(chat))
+    chat.errors.clear()  # of the files that were asked for
+    expect(chat.message(3)).to_contain_text("image 1 of 480x360 px")
+    expect(chat.message(3)).to_contain_text("seed=7")
+    chat.idle()
+    assert width(chat.message(0).locator("img").first) == 480
+    chat.page.wait_for_function("talks.record(talks.current()).draft === null")
+    kept(chat)
+    assert len(media(chat)) == 2

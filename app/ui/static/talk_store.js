@@ -38,7 +38,7 @@
     return [...new Set(parts.map((part) => part.media).filter(Boolean))];
   }
   const mediaOfRecord = (record) =>
-    [...new Set([...mediaOf(record.talk), ...(record.draft?.files || []).map((file) => file.media)])];
+    [...new Set([...mediaOf(record?.talk), ...(record?.draft?.files || []).map((file) => file.media)])];
 
   async function limit() {
     const { quota = MOST } = (await navigator.storage?.estimate?.()) || {};
@@ -60,39 +60,65 @@
     return total;
   }
 
-  // Fetches what is not kept yet; `paths` are files of the server by id. Returns how many did not fit.
+  const places = new Map(); // path on the server -> id of what is kept of it
+  const refused = new Map(); // id of what did not fit -> path on the server; until there is more room
+  const address = (path) => api("file=" + path.split("/").map(encodeURIComponent).join("/"));
+
+  // Fetches what is not kept yet; `paths` are files of the server by id. Returns how many turned out not to fit.
   async function keepMedia(paths) {
     const known = new Set(await keys("media"));
     let over = 0, room = null;
     for (const [id, path] of Object.entries(paths)) {
       if (!id || known.has(id)) continue;
-      const answer = await fetch(api("file=" + path.split("/").map(encodeURIComponent).join("/")));
-      if (!answer.ok) continue;
-      const blob = await answer.blob();
-      room ??= (await limit()) - (await used());
-      if (blob.size > room) { over += 1; continue; }
-      room -= blob.size;
-      await put("media", { id, blob, path });
+      const before = [...refused.values()].includes(path);
+      if (!before && (await took(id, path))) continue;
+      refused.set(id, path);
+      if (!before) over += 1;
     }
     return over;
-  }
 
-  // Puts kept media back on the server and says where; a file still there is not sent again. Raises an UploadError: a
-  // conversation without its media must not be opened, it would be kept so.
+    async function took(id, path) { // whether there was room; what is gone needs none
+      // Kept under another name, of a draft that was sent: that copy goes soon, so this one takes no room.
+      let blob = (await get("media", places.get(path) || ""))?.blob;
+      if (!blob) {
+        const head = await fetch(address(path), { method: "HEAD" });
+        if (!head.ok) return true;
+        room ??= (await limit()) - (await used());
+        if (+head.headers.get("content-length") > room) return false;
+        const answer = await fetch(address(path));
+        if (!answer.ok) return true;
+        blob = await answer.blob();
+        if (blob.size > room) return false; // where nothing told the size
+        room -= blob.size;
+      }
+      try { await put("media", { id, blob, path }); } catch (error) {
+        if (error?.name === "QuotaExceededError") return false;
+        throw error;
+      }
+      places.set(path, id);
+      return true;
+    }
+  }
+  const idOf = (path) => places.get(path) || "draft:" + path; // under which a file of the message box is kept
+
+  // Puts kept media back on the server and says where; a file still there is not sent again, nor one that was too large
+  // to be kept. Raises an UploadError: a conversation without its media must not be opened, it would be kept so.
   async function uploadMedia(ids) {
     const paths = {};
     for (const id of ids) {
-      const medium = await get("media", id);
+      const medium = await get("media", id), path = medium?.path || refused.get(id);
+      const there = await isThere(path);
+      if (!medium && !there) continue;
+      paths[id] = there ? path : await upload(medium.blob);
       if (!medium) continue;
-      paths[id] = (await isThere(medium.path)) ? medium.path : await upload(medium.blob);
-      if (paths[id] !== medium.path) await put("media", { ...medium, path: paths[id] });
+      if (!there) await put("media", { ...medium, path: paths[id] });
+      places.set(paths[id], id);
     }
     return paths;
   }
   async function isThere(path) {
     if (!path) return false;
-    const answer = await fetch(api("file=" + path.split("/").map(encodeURIComponent).join("/")), { method: "HEAD" })
-      .catch(() => null);
+    const answer = await fetch(address(path), { method: "HEAD" }).catch(() => null);
     return !!answer?.ok;
   }
   async function upload(blob) { // raises an UploadError
@@ -105,9 +131,19 @@
     return (await answer.json())[0];
   }
 
-  async function sweep() { // media that no conversation has any more
-    const wanted = new Set((await all("talks")).flatMap(mediaOfRecord));
-    for (const id of await keys("media")) if (!wanted.has(id)) await remove("media", id);
+  // Removes the media, of some or of all, that no conversation has any more. Returns how many still do not fit.
+  async function sweep(some = null) {
+    const kept = await keys("media"), wanted = await wantedMedia(); // in this order: another tab may write meanwhile
+    const left = kept.filter((id) => !wanted.has(id) && (!some || some.includes(id)));
+    for (const id of left) await remove("media", id);
+    return left.length ? retry() : 0;
+  }
+  const wantedMedia = async () => new Set((await all("talks")).flatMap(mediaOfRecord));
+
+  async function retry() { // there is more room: keeps what did not fit before; returns how many still do not
+    const wanted = await wantedMedia(), again = [...refused].filter(([id]) => wanted.has(id));
+    refused.clear();
+    return keepMedia(Object.fromEntries(again));
   }
 
   window.talkStore = {
@@ -115,6 +151,6 @@
     all: () => all("talks"),
     put: (record) => put("talks", { ...record, size: JSON.stringify(record).length }),
     remove: (id) => remove("talks", id),
-    keepMedia, uploadMedia, upload, mediaOf, sweep, used, limit,
+    keepMedia, idOf, uploadMedia, upload, mediaOf, mediaOfRecord, sweep, retry, used, limit,
   };
 })();

@@ -9,12 +9,12 @@
   const dropped = new Set(); // deleted here: what the server still tells of them is not kept
   let heard = ""; // what was told last and is to be shown once
   const settledAway = new Set(); // what was cleared away here; it may be back by Undo since
-  let current = null, asked = "", last = Promise.resolve();
+  let current = null, opened = Infinity, asked = "", last = Promise.resolve(); // opened: when, by the clock
   const listeners = new Set();
   const others = "BroadcastChannel" in window ? new BroadcastChannel("minicpm-v-talks") : null;
 
   const changed = () => listeners.forEach((listener) => listener());
-  const announce = () => { changed(); others?.postMessage("changed"); };
+  const announce = (what = "changed") => { changed(); others?.postMessage(what); };
   const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
   const inTurn = (work) => (last = last.then(work).catch(failed)); // one write after the other
 
@@ -33,6 +33,7 @@
 
   function setCurrent(id) {
     current = id;
+    opened = Date.now();
     sessionStorage.setItem(OPEN, id);
     changed();
   }
@@ -40,6 +41,7 @@
   // --- to the server ---------------------------------------------------------------------------------------------
   const press = (name) => (document.querySelector(`button.${name}`) || document.querySelector(`.${name} button`))?.click();
   async function send(deed) {
+    if (deed.draft) boxFiles = deed.draft.files;
     asked = JSON.stringify(deed);
     press("talk-act");
   }
@@ -54,7 +56,6 @@
     const ids = [...store().mediaOf(record.talk), ...(draft.files || []).map((file) => file.media)];
     const media = await store().uploadMedia([...new Set(ids)]);
     const files = (draft.files || []).map((file) => media[file.media]).filter(Boolean);
-    boxFiles = files;
     const talk = record.talk.turns.length ? record.talk : null;
     const chosen = (draft.files || []).filter((file) => file.choice && media[file.media]);
     const choices = Object.fromEntries(chosen.map((file) => [media[file.media], file.choice]));
@@ -72,7 +73,8 @@
       }
       setCurrent(record.id);
       const deed = await opening(record).catch(failed);
-      if (!deed) setCurrent(newId()); // what is typed now is no draft of the one that could not be opened
+      if (deed) boxFiles = deed.draft.files;
+      else setCurrent(newId()); // what is typed now is no draft of the one that could not be opened
       return JSON.stringify(deed || { do: "name", id: current });
     } catch (error) {
       failed(error);
@@ -96,6 +98,27 @@
     await send(deed);
   }
 
+  let asks = 0, tellings = 0; // questions that this page has sent, and what it has heard
+  window.addEventListener("pageasked", () => { asks += 1; });
+  // The open one once more, for its media to live on the server; what stands in the message box and the options stay.
+  // Raises an UploadError.
+  async function reopen() {
+    const id = current, before = asks;
+    flushDraft();
+    await last;
+    const record = records.get(id), media = store().mediaOfRecord(record);
+    const { text = "", files = [] } = record?.draft || {};
+    if (text !== boxText() || files.length !== boxFiles.length) return; // somebody types, or it could not be kept
+    const deed = media.length ? await opening(record) : null;
+    if (id !== current || busy() || asks > before) return;
+    opened = Date.now();
+    if (!deed || media.some((name) => !deed.media[name])) return; // one that is lost would be shown and kept without it
+    const heardBefore = tellings;
+    await send({ ...deed, again: true });
+    await until(() => tellings > heardBefore);
+    await until(() => boxText() === text, 2000);
+  }
+
   async function begin() {
     const id = newId();
     flushDraft();
@@ -106,6 +129,7 @@
   // --- from the server -------------------------------------------------------------------------------------------
   function keep(text) {
     started = true;
+    tellings += 1;
     if (!text) return;
     const told = JSON.parse(text);
     if (told.python || told.imported) {
@@ -136,19 +160,18 @@
   }
 
   async function keepTalk(told) {
+    const before = seen.get(told.id)?.talk;
     if (dropped.has(told.id)) return;
-    if (seen.get(told.id)?.talk === JSON.stringify(told.talk)) return; // nothing new here, maybe in another tab
+    if (before === JSON.stringify(told.talk)) return; // nothing new here, maybe in another tab
     if (told.id === current) unbox(told);
     met(told.id, told.talk);
     const stored = await store().get(told.id);
     const old = records.get(told.id), kept = stored?.deleted ? null : stored?.talk;
-    const talk = window.talkMerge(told.talk, kept, seen.get(told.id).keys);
+    const talk = window.talkMerge(told.talk, kept, seen.get(told.id).keys, before && JSON.parse(before));
     if (!talk.turns.length) {
       if (!old?.talk.turns.length) return;
       if (!old.draft) return erase(told.id);
-      const emptied = { ...old, talk, title: "", name: "" };
-      records.set(told.id, emptied);
-      await store().put(emptied);
+      await write({ ...old, talk, title: "", name: "" });
       return announce();
     }
     if (kept && JSON.stringify(kept) === JSON.stringify(talk)) return;
@@ -156,23 +179,28 @@
     const fresh = old?.talk.turns.length ? old : { draft: old?.draft };
     const title = told.talk.turns.length ? told.title : old?.title || "";
     const record = { created: now, pinned: false, ...fresh, id: told.id, talk, title, updated: now };
-    records.set(told.id, record);
-    await store().put(record);
+    await write(record);
     await keepMedia(told.media);
     announce();
     if (told.id === current) planDraft(); // what was sent is no draft any more
   }
 
-  async function keepMedia(media) {
-    const over = await store().keepMedia(media);
-    if (over) window.pageToast(window.pageSay("talks_media_full", { count: over }));
+  const keepMedia = async (media) => tellOver(await store().keepMedia(media));
+  function tellOver(count) {
+    if (count) window.pageToast(window.pageSay("talks_media_full", { count }));
   }
+
+  async function write(record) { // what it had and has not any more goes with it
+    const before = store().mediaOfRecord(records.get(record.id)), now = store().mediaOfRecord(record);
+    records.set(record.id, record);
+    await store().put(record);
+    await sweep(before.filter((id) => !now.includes(id)));
+  }
+  const sweep = async (ids) => { if (ids.length) await store().sweep(ids); };
 
   async function importTalk({ id, name, title, talk, media }) {
     const now = Date.now();
-    const record = { id, talk, title, name: name || "", created: now, updated: now, pinned: false };
-    records.set(id, record);
-    await store().put(record);
+    await write({ id, talk, title, name: name || "", created: now, updated: now, pinned: false });
     await keepMedia(media);
     announce();
     await open(id);
@@ -209,20 +237,19 @@
   }, true);
   const choiceOf = (path, known = []) => { // the frames chosen of a clip, as its strip has them once it is there
     const strip = [...document.querySelectorAll(".bench")].find((bench) => bench.dataset.path === path);
-    return strip ? JSON.parse(strip.dataset.choice) : known.find((file) => file.media === "draft:" + path)?.choice;
+    return strip ? JSON.parse(strip.dataset.choice) : known.find((file) => file.media === store().idOf(path))?.choice;
   };
   async function keepDraft(id, text, paths) {
     const known = records.get(id)?.draft;
     if (!id || (!text && !paths.length && !known)) return;
-    const files = paths.map((path) => ({ media: "draft:" + path, choice: choiceOf(path, known?.files) }));
-    await store().keepMedia(Object.fromEntries(paths.map((path) => ["draft:" + path, path])));
+    const files = paths.map((path) => ({ media: store().idOf(path), choice: choiceOf(path, known?.files) }));
+    await keepMedia(Object.fromEntries(paths.map((path) => [store().idOf(path), path])));
     if (dropped.has(id)) return;
     const old = records.get(id);
     const record = { talk: { turns: [] }, created: Date.now(), updated: Date.now(), pinned: false, ...old, id };
     record.draft = text || files.length ? { text, files } : null;
     if (!record.draft && !record.talk.turns.length) return erase(id);
-    records.set(id, record);
-    await store().put(record);
+    await write(record);
   }
 
   // --- what the list does ----------------------------------------------------------------------------------------
@@ -240,8 +267,10 @@
   }
 
   async function erase(id) {
+    const media = store().mediaOfRecord(records.get(id));
     records.delete(id);
     await store().remove(id);
+    await sweep(media);
     announce();
   }
 
@@ -267,16 +296,19 @@
       gone: () => inTurn(async () => {
         if (records.has(id)) return;
         await store().remove(id);
-        await store().sweep();
-        announce();
+        tellOver(await store().sweep());
+        announce("room");
       }),
     });
   }
 
-  others?.addEventListener("message", () => inTurn(load));
+  others?.addEventListener("message", ({ data }) => inTurn(async () => {
+    await load();
+    if (data === "room") await store().retry();
+  }));
 
   window.talks = {
-    start, keep, open, begin, change, drop, send, ask, failed, drafted, redraft: planDraft, newId,
+    start, keep, open, reopen, begin, change, drop, send, ask, failed, drafted, redraft: planDraft, newId,
     take: async () => asked,
     takeGiven: async () => wanted,
     // Of those without a question, what was left unsent; the open one has it in the box.
@@ -284,6 +316,7 @@
       .filter((record) => record.talk.turns.length || (record.draft && record.id !== current)),
     record: (id) => records.get(id),
     current: () => current,
+    openedAt: () => opened,
     listen: (listener) => listeners.add(listener),
     settled: () => last,
     until, busy,
