@@ -3,8 +3,8 @@
 python -m scripts.make_guide meter seen            some of them
 python -m scripts.make_guide --language zh --dark --out out/zh
 
-Two servers answer: the embedded model, and where an answer must hold what that model does not write, the test server
-that says what it hears. Needs requirements-dev.txt and Chromium, as the browser tests do.
+The embedded model answers, and where an answer must hold what that model does not write, servers of the tests: one says
+what it hears, one fails as it is told to. Needs requirements-dev.txt and Chromium, as the browser tests do.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from app.ui.texts import Locale, say
 from tests.browser.conftest import EXAMPLES, FLAGS, PATIENCE, SERVERS, chromium, serving
+from tests.browser.test_camera import FAKE
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "guide"
 WIDE, TALL = {"width": 1200, "height": 780}, {"width": 390, "height": 760}
+LARGE, LONG = 4, 360  # pictures of as many slices as there may be, and questions: too much for the embedded model
 WRITTEN = """A <ref>red circle</ref><box>110 135 355 450</box>, a <ref>blue star</ref><box>605 90 860 415</box>:
 
 | shape | colour | corners |
@@ -214,6 +216,55 @@ def how_to(scene: Scene) -> Locator:
     return scene.page.locator(".main-column")
 
 
+def over(scene: Scene) -> Locator:
+    """What fits, where a message takes too much."""
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.png" for number in range(LARGE)]
+        for path, turned in zip(paths, range(0, 360, 360 // LARGE), strict=True):
+            Image.linear_gradient("L").rotate(turned).resize((1344, 1344)).convert("RGB").save(path)
+        scene.button("attach").click()
+        scene.page.locator(".message-box input[type=file]").first.set_input_files(paths)
+        expect(scene.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(LARGE)
+    scene.write(" ".join([scene.say("images_ask")] * LONG))
+    expect(scene.page.locator(".meter-over")).to_be_visible()
+    return scene.page.locator(".main-column")
+
+
+def failed(scene: Scene) -> Locator:
+    """A turn for which there was no room."""
+    scene.ask(scene.say("one_image_ask"), "shot_2.png")
+    scene.attach("pair_1.png", "pair_2.png")
+    scene.write("/oom " + scene.say("images_ask"))
+    scene.button("send").click()
+    expect(scene.button("retry")).to_be_visible()
+    expect(scene.page.locator(".meter").first).to_be_visible()
+    expect(scene.page.get_by_test_id("toast-body")).to_have_count(0)
+    return scene.page.locator(".main-column")
+
+
+def python(scene: Scene) -> Locator:
+    """The code that asks the same again."""
+    scene.ask(scene.say("one_image_ask"), "shot_2.png")
+    scene.button("python").first.click()
+    expect(scene.dialog()).to_be_visible()
+    return scene.dialog()
+
+
+def rating(scene: Scene) -> Locator:
+    """An answer that was disliked, and the question why."""
+    scene.ask(scene.say("one_image_ask"), "shot_2.png")
+    scene.button("dislike").click()
+    expect(scene.page.locator(".feedback-row")).to_be_visible()
+    return scene.page.locator(".main-column")
+
+
+def camera(scene: Scene) -> Locator:
+    """The webcam, here one that shows a test picture."""
+    scene.button("camera").click()
+    expect(scene.dialog().get_by_role("button", name=scene.say("camera_shoot"))).to_be_enabled()
+    return scene.dialog()
+
+
 SHOTS: dict[str, Shot] = {
     "chat": Shot(chat, "tiny"),
     "how_to": Shot(how_to, "tiny"),
@@ -221,12 +272,17 @@ SHOTS: dict[str, Shot] = {
     "branches": Shot(branches, "tiny"),
     "seen": Shot(seen, "tiny"),
     "meter": Shot(meter, "tiny"),
+    "over": Shot(over, "tiny"),
+    "failed": Shot(failed, "echo"),
     "bench": Shot(bench, "tiny"),
     "few_shot": Shot(few_shot, "tiny"),
     "answers": Shot(answers, "verbatim"),
     "boxes": Shot(boxes, "verbatim"),
     "marking": Shot(marking, "verbatim"),
     "templates": Shot(templates, "verbatim"),
+    "python": Shot(python, "tiny"),
+    "rating": Shot(rating, "rated"),
+    "camera": Shot(camera, "echo"),
     "keys": Shot(keys, "verbatim"),
     "presets": Shot(presets, "tiny"),
     "languages": Shot(languages, "tiny"),
@@ -256,12 +312,13 @@ def take(names: Sequence[str], locale: Locale, theme: str) -> Iterator[tuple[str
     """The pictures by name, as Chromium makes them."""
     with ExitStack() as stack:
         logs = Path(stack.enter_context(TemporaryDirectory()))
+        rated = [*SERVERS["tiny"], "--feedback", str(logs / "likes.jsonl")]
         urls = {
-            server: stack.enter_context(serving(SERVERS[server], logs / server))
+            server: stack.enter_context(serving({**SERVERS, "rated": rated}[server], logs / server))
             for server in {SHOTS[name].server for name in names}
         }
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, *FAKE])
         for name in names:
             yield name, shoot(browser, SHOTS[name], urls[SHOTS[name].server], locale, theme)
         browser.close()
@@ -276,6 +333,7 @@ def shoot(browser: Browser, shot: Shot, url: str, locale: Locale, theme: str) ->
         locale={"en": "en-US", "zh": "zh-CN"}[locale],
         color_scheme="dark" if theme == "dark" else "light",
         reduced_motion="reduce",
+        permissions=["camera"],
     )
     page = context.new_page()
     page.set_default_timeout(PATIENCE)

@@ -18,7 +18,7 @@ FINETUNE = ROOT / "finetune"
 
 # From top to bottom; a package may import those below it, and the leaves.
 LAYERS = ("ui", "replicas", "api", "talks", "session", "backends", "remote", "engine", "families", "modeling", "media")
-LEAVES = {"errors", "texts", "messages", "sampling", "turn", "placement", "seen", "meter", "pace", "presets", "feedback"}
+LEAVES = set("errors texts messages sampling turn placement seen meter pace presets feedback".split())
 # The door that registers all families, and the small table that names the backends.
 DOORS = {("modeling", "families"): APP / "modeling" / "__init__.py"}
 
