@@ -497,14 +497,15 @@ def test_what_another_tab_changed_is_not_written_over_by_an_older_copy(own_chat)
 
 def test_what_two_tabs_wrote_is_put_together(own_chat) -> None:
     turn = "(key, parent) => ({ key, parent })"
-    merge = f"""([told, kept, keys]) => {{
+    merge = f"""([told, kept, keys, before]) => {{
         const turn = {turn}, talk = ([turns, chosen]) => ({{ turns: turns.map((it) => turn(...it)), chosen }});
-        const {{ turns, chosen }} = talkMerge(talk(told), kept && talk(kept), new Set(keys));
+        const {{ turns, chosen }} = talkMerge(
+            talk(told), kept && talk(kept), new Set(keys), before && talk(before));
         return [turns.map(({{ key, parent }}) => [key, parent]), chosen];
     }}"""
 
-    def merged(told: list, kept: list | None, keys: str) -> list:
-        return own_chat.page.evaluate(merge, [told, kept, list(keys)])
+    def merged(told: list, kept: list | None, keys: str, before: list | None = None) -> list:
+        return own_chat.page.evaluate(merge, [told, kept, list(keys), before])
 
     told = [[["a", ""], ["b", "a"]], {"": "a", "a": "b"}]
     assert merged(told, None, "ab") == told
@@ -518,6 +519,10 @@ def test_what_two_tabs_wrote_is_put_together(own_chat) -> None:
         [*told[0], ["x", "b"], ["y", "x"]],
         {**told[1], "b": "x", "x": "y"},
     ]
+    # Which version is shown: what was chosen last, here or there.
+    there = [[*told[0], ["x", "a"]], {"": "a", "a": "x"}]
+    assert merged(told, there, "ab", told) == there
+    assert merged(told, there, "ab", [told[0][:1], {"": "a"}]) == [there[0], told[1]]
 
 
 def toast(chat, text: str) -> None:

@@ -268,13 +268,24 @@
   async function listen(resource, options) {
     const answer = await post(resource, options);
     if (!answer.ok || !answer.body) return answer;
-    const held = new TransformStream({
-      async transform(chunk, out) {
-        if (joining) await until(() => !joining, LATE);
-        out.enqueue(chunk);
-      },
+    const reader = answer.body.getReader(), held = [];
+    const read = async (out) => {
+      const pass = () => held.splice(0).forEach((chunk) => out.enqueue(chunk));
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        held.push(value);
+        if (joining) until(() => !joining, LATE).then(pass); else pass();
+      }
+      // At once: the server has ended it before it knew of the call, whose reply must find that there is no stream.
+      pass();
+      out.close();
+    };
+    const body = new ReadableStream({
+      start(out) { read(out).catch((error) => { held.length = 0; out.error(error); }); },
+      cancel: (reason) => { held.length = 0; return reader.cancel(reason); },
     });
-    return new Response(answer.body.pipeThrough(held), answer);
+    return new Response(body, answer);
   }
   // A file that is too large or whose connection broke: the component would show it as on its way for ever.
   let uploadsLost = 0;

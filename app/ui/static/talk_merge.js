@@ -8,15 +8,16 @@
     if (!kept) return told;
     const mine = unchanged(told, kept, before);
     const theirs = kept.turns.filter((turn) => !keys.has(turn.key));
-    if (!theirs.length) return { ...told, turns: mine };
     const above = new Map(kept.turns.map((turn) => [turn.key, turn.parent]));
     const there = new Set(["", ...[...mine, ...theirs].map((turn) => turn.key)]);
     const placed = (parent) => (there.has(parent) ? parent : placed(above.get(parent) ?? ""));
     const turns = [...mine, ...theirs.map((turn) => ({ ...turn, parent: placed(turn.parent) }))];
     const parents = new Map(turns.map((turn) => [turn.key, turn.parent]));
-    const chosen = {}; // what is told, else what is kept, else the newest
+    const chosen = {}; // what was chosen here since it was told last, else what is kept, else what is told, else the newest
     for (const { key, parent } of turns) {
-      const given = [told.chosen?.[parent], kept.chosen?.[parent]].find((child) => parents.get(child) === parent);
+      const own = told.chosen?.[parent], other = kept.chosen?.[parent];
+      const first = own === before?.chosen?.[parent] ? [other, own] : [own, other];
+      const given = first.find((child) => parents.get(child) === parent);
       chosen[parent] = given ?? key;
     }
     return { ...told, turns, chosen };
