@@ -65,6 +65,6 @@ def test_memory_is_foretold_within_a_tenth(name: str, talks: dict[str, list[Mess
     assert estimate.tokens > 600 and (estimate.slices > 8) == (name != "text")
     torch.manual_seed(0)
     tensors = peak_of(lambda: answer(loaded, job, Caches.of(loaded.runner, 0)))
-    pictures = [part for turn in measurer._read(talks[name], PARAMS) for part in flat(turn.content)]
+    pictures = [part for turn in measurer._read(talks[name], PARAMS, lambda: False) for part in flat(turn.content)]
     pixels = sum(part.width * part.height for part in pictures if not isinstance(part, str))
     assert estimate.memory == pytest.approx(tensors + PIXEL * pixels, rel=0.1)
