@@ -66,6 +66,7 @@ def test_every_screen(open_chat, size: str, locale: Locale, theme: str, examples
     expect(page.locator(".seen-open")).to_have_count(1)
     expect(page.locator(".box-figure")).to_be_visible()
     expect(button("send")).to_be_visible()
+    expect(page.locator(".bench")).to_have_count(0)
     screens.keep("answer")
     if not phone:
         assert page.evaluate(tall) <= height
