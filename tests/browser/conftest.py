@@ -52,7 +52,7 @@ class ChatPage:
         self.page, self.url = page, url
         self.errors: list[str] = []
         self.foreign: list[str] = []
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("console", self._note_error)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", self._note_request)
         self.open()
@@ -137,6 +137,10 @@ class ChatPage:
         """Keep a picture for a developer to look at."""
         SCREENSHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def _note_error(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} {message.location.get('url', '')}".strip())
 
     def _note_request(self, request) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):

@@ -65,7 +65,7 @@ def test_every_screen_fits_and_is_reached_by_thumb(phone, examples: Path) -> Non
     sound(phone, "conversations")
     phone.button("Hide conversations").click()
 
-    phone.button("What the model saw").click()
+    phone.button("What the model saw").first.click()
     expect(phone.page.get_by_role("dialog", name="What the model saw")).to_be_visible()
     sound(phone, "saw")
     phone.page.keyboard.press("Escape")
