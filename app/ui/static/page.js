@@ -302,7 +302,7 @@
     }
     return answer;
   }
-  const PREVIEW = 5000; // ms
+  const PREVIEW = 20000; // ms
   async function unseen(body) { // at once where this browser can show none of the files: there will be no preview
     for (const file of body?.getAll?.("files") || []) {
       const image = await createImageBitmap(file).catch(() => null);
