@@ -196,4 +196,4 @@ def test_a_picture_that_the_browser_cannot_show_is_not_waited_for(chat, tmp_path
     with chat.page.expect_response(re.compile(r"/upload\b")) as response:
         chat.choose(tmp_path / "broken.png")
     assert response.value.ok
-    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1, timeout=15_000)
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]")).to_have_count(1, timeout=4000)

@@ -109,9 +109,6 @@
   });
 
   const openPanel = () => { if (!isOpen()) attachButton()?.click(); };
-  // A file chosen while the panel folded up behind the message before is shown as a number alone.
-  const FOLDED = 800; // ms
-  const unfold = () => { if (box()?.querySelector(".ms-gr-ant-badge-count")) openPanel(); };
   // Once per message: while the panel folds up it still looks open, and a second click would open it again. By the
   // call that carries the files: an answer of two words may come and go before the page is drawn.
   let filesSent = false;
@@ -146,7 +143,6 @@
   });
   document.addEventListener("change", (event) => {
     const input = event.target;
-    if (input.type === "file" && box()?.contains(input)) setTimeout(unfold, FOLDED);
     if (feeding || input.type !== "file" || !box()?.contains(input)) return;
     if (!(input.files.length > 1) && !isAnswering()) return; // while an answer is written the component takes none
     event.stopImmediatePropagation();
@@ -296,13 +292,11 @@
   async function upload(resource, options) {
     const answer = await post(resource, options).catch((error) => { setTimeout(loseUpload, 100); throw error; });
     if (!answer.ok) setTimeout(loseUpload, 100);
-    else if (isTaking()) {
-      // The card is drawn once there is a preview: one that came behind the file would put it back to 0 %.
-      await Promise.race([until(() => !isTaking() || isDrawn(), PREVIEW), unseen(options?.body)]);
-    }
+    // The card is drawn once there is a preview: one that came behind the file would put it back to 0 %.
+    else await Promise.race([until(() => !isTaking() || isDrawn(), PREVIEW), unseen(options?.body)]);
     return answer;
   }
-  const PREVIEW = 20000; // ms
+  const PREVIEW = 5000; // ms
   async function unseen(body) { // at once where this browser can show none of the files: there will be no preview
     for (const file of body?.getAll?.("files") || []) {
       const image = await createImageBitmap(file).catch(() => null);
@@ -387,7 +381,6 @@
   Object.defineProperty(HTMLTextAreaElement.prototype, "value", {
     ...written,
     set(text) {
-      if (!text && box()?.contains(this)) textSent = ""; // the component has caught up
       const replaced = this === area && text !== written.get.call(this) ? recent.get(text) : undefined;
       if (replaced === undefined || performance.now() - replaced > patience()) return written.set.call(this, text);
       clearTimeout(resync); // React now believes the older text: tell it what stands there
