@@ -9,11 +9,11 @@ from playwright.sync_api import expect
 
 from app.ui.texts import Locale, say
 from tests.browser.conftest import ChatPage
+from tests.browser.test_accessible import LOOKS, SETTLED
 
 pytestmark = pytest.mark.browser
 
 SIZES = {"1440x900": (1440, 900), "1024x768": (1024, 768), "390x844": (390, 844)}
-LOOKS = [("en", "light"), ("en", "dark"), ("zh", "light"), ("zh", "dark")]
 ANSWER = "The <ref>red circle</ref><box>100 200 300 400</box> is at [00:01].\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
 
 
@@ -26,8 +26,7 @@ class Screens:
     def keep(self, screen: str) -> None:
         """Keep a picture; nothing may be wider than the screen."""
         page = self._chat.page
-        page.wait_for_function("document.getAnimations().every((each) => each.playState !== 'running'"
-                               " || each.effect.getComputedTiming().iterations === Infinity)")  # fmt: skip
+        page.wait_for_function(SETTLED)
         page.evaluate("scrollTo(0, 0)")
         self._chat.shoot(f"screen_{screen}_{self._name}")
         assert page.evaluate("document.documentElement.scrollWidth") <= self._width, screen
