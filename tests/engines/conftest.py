@@ -49,6 +49,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = wanted
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder() -> None:
+    """The user's own, in the place of one for all tests: the engines are installed there."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A running engine."""
