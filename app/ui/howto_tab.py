@@ -22,6 +22,9 @@ from app.ui.payloads import Draft, draft_value
 from app.ui.texts import say
 from app.ui.transcript import transcript
 
+# An example asks about its own pictures alone: a model, a small one above all, mixes them up with those before.
+FRESH = "async (page) => { await window.talks.fresh(); return [page]; }"
+SHOW_FILES = "() => { window.openAttachments(); }"
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 
@@ -58,7 +61,8 @@ def add_howto(label: Label) -> list[gr.Button]:
 def connect_howto(context: Context, buttons: list[gr.Button], tabs: gr.Tabs, chat: Chat, tab: FewShot) -> None:
     """Bind the buttons."""
     for button, example in zip(buttons, DRAFTS, strict=False):
-        button.click(_filler(example), context.page, [tabs, chat.box], **PRIVATE)
+        filled = button.click(_filler(example), context.page, [tabs, chat.box], js=FRESH, **PRIVATE)
+        filled.then(None, None, None, js=SHOW_FILES, **PRIVATE)
 
     def chosen(page: Page, data: gr.EventData) -> Any:
         try:
@@ -68,7 +72,8 @@ def connect_howto(context: Context, buttons: list[gr.Button], tabs: gr.Tabs, cha
             return gr.skip()
         return next((_filling(example, page)[1] for example in DRAFTS if example.name == key), gr.skip())
 
-    chat.chatbot.welcome_prompt_select(chosen, context.page, chat.box, **PRIVATE)
+    taken = chat.chatbot.welcome_prompt_select(chosen, context.page, chat.box, **PRIVATE)
+    taken.then(None, None, None, js=SHOW_FILES, **PRIVATE)
 
     def few_shot(page: Page) -> tuple[Any, ...]:
         first, second, question = FEW_SHOT.paths
@@ -83,7 +88,7 @@ def connect_howto(context: Context, buttons: list[gr.Button], tabs: gr.Tabs, cha
             return tuple(gr.skip() for _ in range(4))
         return gr.Tabs(selected="few_shot"), transcript(page), str(question), ask
 
-    buttons[-1].click(few_shot, context.page, [tabs, chat.chatbot, tab.image, tab.user], **PRIVATE)
+    buttons[-1].click(few_shot, context.page, [tabs, chat.chatbot, tab.image, tab.user], js=FRESH, **PRIVATE)
 
 
 def _card(example: Example, label: Label) -> gr.Button:

@@ -95,6 +95,7 @@ def test_an_example_fills_the_message_box(chat, example: str, text: str, got: st
     chat.tab("How to use")
     chat.page.locator(f".try-{example}").click()
     expect(chat.box).to_have_value(text)
+    expect(chat.page.locator("[class*=attachment-list-card-status-done]").first).to_be_visible()
     chat.send_button.click()
     expect(chat.message(1)).to_contain_text(got)
     expect(chat.footers).to_have_count(1)
@@ -109,6 +110,24 @@ def test_the_few_shot_example(chat) -> None:
     chat.button("Generate").click()
     expect(chat.message(5)).to_contain_text("Message 3")
     expect(chat.footers).to_have_count(1)
+
+
+def test_an_example_begins_a_conversation_of_its_own(chat) -> None:
+    chat.ask("hello there")
+    chat.tab("How to use")
+    chat.page.locator(".try-one_image").click()
+    expect(chat.box).to_have_value("What colour is the star?")
+    expect(chat.messages).to_have_count(0)
+    chat.send_button.click()
+    expect(chat.message(1)).to_contain_text("image 1 of 320x240 px")
+    chat.idle()
+    chat.tab("How to use")
+    chat.page.locator(".try-examples").click()
+    expect(chat.messages).to_have_count(4)
+    chat.page.locator(".talk-open").filter(has_text="hello there").click()
+    chat.tab("Chat")
+    expect(chat.messages).to_have_count(2)
+    expect(chat.message(0)).to_contain_text("hello there")
 
 
 def test_every_button_has_a_name(chat, examples: Path) -> None:

@@ -109,6 +109,7 @@
   });
 
   const openPanel = () => { if (!isOpen()) attachButton()?.click(); };
+  window.openAttachments = openPanel;
   // Once per message: while the panel folds up it still looks open, and a second click would open it again. By the
   // call that carries the files: an answer of two words may come and go before the page is drawn.
   let filesSent = false;

@@ -10,6 +10,7 @@
   let heard = ""; // what was told last and is to be shown once
   const settledAway = new Set(); // what was cleared away here; it may be back by Undo since
   let current = null, opened = Infinity, asked = "", last = Promise.resolve(); // opened: when, by the clock
+  let shown = null; // the conversation that the server has open
   const listeners = new Set();
   const others = "BroadcastChannel" in window ? new BroadcastChannel("minicpm-v-talks") : null;
 
@@ -126,12 +127,20 @@
     await send({ do: "new", id });
   }
 
+  // A conversation without questions: another one if this one has some.
+  async function fresh() {
+    if (!records.get(current)?.talk.turns.length) return;
+    await begin();
+    await until(() => shown === current);
+  }
+
   // --- from the server -------------------------------------------------------------------------------------------
   function keep(text) {
     started = true;
     tellings += 1;
     if (!text) return;
     const told = JSON.parse(text);
+    if (told.open) shown = told.open;
     if (told.python || told.imported) {
       if (text === heard) return; // told again because something else was asked
       heard = text;
@@ -308,7 +317,7 @@
   }));
 
   window.talks = {
-    start, keep, open, reopen, begin, change, drop, send, ask, failed, drafted, redraft: planDraft, newId,
+    start, keep, open, reopen, begin, fresh, change, drop, send, ask, failed, drafted, redraft: planDraft, newId,
     take: async () => asked,
     takeGiven: async () => wanted,
     // Of those without a question, what was left unsent; the open one has it in the box.
