@@ -20,6 +20,7 @@ from app.settings import (
     parse_base_url,
     parse_cache_size,
     parse_max_memory,
+    parse_vision_table,
 )
 from app.texts import Phrase, translated
 from app.texts.languages import AUTO, LANGUAGES, Locale
@@ -55,6 +56,8 @@ def add_model_flags(parser: argparse.ArgumentParser, default_model: str) -> None
         help=Phrase("help.engine"))  # fmt: skip
     add("--cache-size", type=parse_cache_size, default="auto", metavar="auto|SIZE",
         help=Phrase("help.cache-size"))  # fmt: skip
+    add("--vision-table", type=parse_vision_table, default="auto", metavar="auto|SIZE",
+        help=Phrase("help.vision-table"))  # fmt: skip
     add("--compile", action="store_true", help=Phrase("help.compile"))
     add("--source", default="huggingface", metavar="|".join(SOURCES), help=Phrase("help.source"))
     add("--video-reader", default="pyav", metavar="|".join(VIDEO_READERS), help=Phrase("help.video-reader"))

@@ -54,6 +54,8 @@ class Settings:
         served_model: the model to ask them for; empty takes the only one.
         cache_size: bytes on the device for what is kept between answers, and for what a batch works on, which takes a
             whole context at least; 0 keeps nothing, None takes a tenth of what is free once the model is loaded.
+        vision_table: bytes on the device, beside those, for image features that the prompts of a batch are read with;
+            None takes a sixteenth of those.
         compile: start slower for faster answers: steps are recorded on CUDA, layers compiled on a CPU.
         adapters: folders of adapters by name, in the order of the page.
         api_key_env: name of the environment variable that holds the API key: the one sent to another engine, and the
@@ -90,6 +92,7 @@ class Settings:
     base_urls: Sequence[str] = field(default_factory=list)
     served_model: str = ""
     cache_size: int | None = None
+    vision_table: int | None = None
     compile: bool = False
     adapters: Mapping[str, str] = field(default_factory=dict)
     api_key_env: str = ""
@@ -176,7 +179,20 @@ def parse_cache_size(text: str) -> int | None:
     Raises:
         SettingsError: neither.
     """
-    return None if text.strip().lower() == "auto" else parse_size(text, "cache-size", Phrase("allow_cache"))
+    return _size_or_auto(text, "cache-size")
+
+
+def parse_vision_table(text: str) -> int | None:
+    """Bytes from a size such as "64mb"; "auto" is None.
+
+    Raises:
+        SettingsError: neither.
+    """
+    return _size_or_auto(text, "vision-table")
+
+
+def _size_or_auto(text: str, flag: str) -> int | None:
+    return None if text.strip().lower() == "auto" else parse_size(text, flag, Phrase("allow_cache"))
 
 
 def parse_size(text: str, flag: str = "max-file-size", allowed: str = "") -> int:
@@ -308,12 +324,15 @@ def _check_engine(settings: Settings) -> None:
         "dtype": settings.dtype != "auto",
         "source": settings.source != SOURCES[0],
         "cache-size": settings.cache_size is not None,
+        "vision-table": settings.vision_table is not None,
         "adapter": settings.adapters,
         "multi-gpus": settings.multi_gpus,
         "max-memory": settings.max_memory,
         "cpu-offload": settings.cpu_offload,
         "compile": settings.compile,
     }
+    if settings.engine == "plain" and settings.vision_table is not None:
+        raise SettingsError(Phrase("vision_table_plain"), Phrase("do_leave_vision_table"))
     for flag, given in (there if remote else here).items():
         if given:
             raise SettingsError(

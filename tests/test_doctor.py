@@ -83,6 +83,7 @@ def test_the_report_says_how_the_cache_is_divided_and_what_many_at_once_take() -
         report[key] = {"cpu": doctor.what_fits(report["models"], device, need)}
     text = doctor.render(report)
     assert "6.00 keys and values of the batch, 1.00 of beam searches, 0.50 image features, 0.50" in text
+    assert "0.50 image features that are being read (--vision-table auto)" in text
     assert "7.00 keys and values, 1.00 image features" in text
     assert "M on cpu: bf16, fp16, int8, int4\nM on cpu, many at once: int8, int4; else one after another" in text
     report["fits_batched"]["cpu"]["M"] = []

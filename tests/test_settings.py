@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, parse_adapters, parse_auth, parse_base_url, parse_cache_size, parse_size
+from app.settings import (
+    Settings,
+    parse_adapters,
+    parse_auth,
+    parse_base_url,
+    parse_cache_size,
+    parse_size,
+    parse_vision_table,
+)
 
 
 def make(**changes: Any) -> Settings:
@@ -82,6 +90,8 @@ def test_engines_of_other_servers(engine: str):
         ({**REMOTE, "dtype": "int4"}, ["--dtype", "no effect"]),
         ({**REMOTE, "source": "modelscope"}, ["--source", "no effect"]),
         ({**REMOTE, "cache_size": 0}, ["--cache-size", "no effect"]),
+        ({**REMOTE, "vision_table": 2**20}, ["--vision-table", "no effect"]),
+        ({"engine": "plain", "vision_table": 2**20}, ["--vision-table", "no effect", "--engine batched"]),
         ({"api_key_env": "KEY", "host": "0.0.0.0"}, ["--api-key-env", "no effect", "--auth", "--api"]),
         ({"api_only": True, "feedback": "likes.jsonl"}, ["--feedback", "page"]),
     ],
@@ -184,3 +194,10 @@ def test_a_cache_size_is_a_size_or_left_to_the_application() -> None:
     assert parse_cache_size("0") == 0 and parse_cache_size("1.5 GB") == 1.5 * 1024**3
     with pytest.raises(SettingsError, match=r"--cache-size: got 'much', allowed is auto, or a size such as 2gb\."):
         parse_cache_size("much")
+
+
+def test_a_vision_table_has_a_size_or_takes_its_part() -> None:
+    assert parse_vision_table("auto") is make().vision_table is None
+    assert parse_vision_table("64mb") == 64 * 1024**2
+    with pytest.raises(SettingsError, match=r"--vision-table: got 'some', allowed is auto, or a size such as 2gb\."):
+        parse_vision_table("some")

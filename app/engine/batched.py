@@ -58,6 +58,7 @@ class BatchedEngine(Queued):
         video_reader: the library that decodes videos.
         cache_bytes: of the device's memory, for keys and values and for image features; None takes a share of what
             is free.
+        table_bytes: of it besides, for image features that prompts are read with; None takes a part of the others.
         record: record the steps of answers, on CUDA.
     """
 
@@ -66,15 +67,16 @@ class BatchedEngine(Queued):
         loaded: LoadedModel,
         video_reader: Reader = "pyav",
         cache_bytes: int | None = None,
+        table_bytes: int | None = None,
         *,
         record: bool = False,
     ) -> None:
         super().__init__()
         most = auto_bytes(loaded.device) if cache_bytes is None else cache_bytes
-        shares = Shares.of(most, batched=True)
+        shares = Shares.of(most, batched=True, table=table_bytes)
         self._loaded, self._video_reader, self._cache_bytes = loaded, video_reader, shares.pages
         self._record, self._reading_bytes, self._keeps = record, shares.reading, most > 0
-        self._caches = Caches.of(loaded.runner, most, batched=True)
+        self._caches = Caches.of(loaded.runner, most, shares)
         self._batch = Batch()
         self._searches = DeviceTurns()
         self._taking = threading.Lock()

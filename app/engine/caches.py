@@ -34,7 +34,7 @@ MOST_AUTO = 8 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How the bytes on the device are divided; all parts together are all of them.
+    """How the bytes on the device are divided; all parts together are all of them, and a table's of its own.
 
     Attributes:
         features: of pictures, kept. reading: of pictures whose prompts a batch is reading.
@@ -48,13 +48,20 @@ class Shares:
     pages: int
 
     @classmethod
-    def of(cls, most: int, *, batched: bool) -> Shares:
-        """Those of one engine."""
+    def of(cls, most: int, *, batched: bool, table: int | None = None) -> Shares:
+        """Those of one engine.
+
+        Args:
+            table: bytes for what a batch is reading, beside the others; None takes its part of them.
+        """
         features = int(most * FEATURE_SHARE)
         if not batched:
             return cls(features, 0, most - features, 0)
         reading, prefixes = int(features * READING_SHARE), int(most * SEARCH_SHARE)
-        return cls(features - reading, reading, prefixes, most - features - prefixes)
+        pages = most - features - prefixes
+        if table is not None:
+            return cls(features, table, prefixes, pages)
+        return cls(features - reading, reading, prefixes, pages)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,14 +79,14 @@ class Caches:
     turns: DeviceTurns = field(default_factory=DeviceTurns)
 
     @classmethod
-    def of(cls, runner: Runner, most: int, *, batched: bool = False) -> Caches:
+    def of(cls, runner: Runner, most: int, shares: Shares | None = None) -> Caches:
         """Empty ones for a model.
 
         Args:
             most: bytes on the device; 0 keeps nothing there.
-            batched: a batch has pages of its own, for which its share is left.
+            shares: how they are divided; None leaves nothing for a batch.
         """
-        shares = Shares.of(most, batched=batched)
+        shares = shares or Shares.of(most, batched=False)
         runner.keep_features(shares.features)
         decoded: LRUCache[Hashable, PILImage | Frames] = LRUCache(MEDIA_BYTES if most else 0, getsizeof=_pixel_bytes)
         return cls(Decoded(decoded), PrefixCache(shares.prefixes, runner.new_cache), runner)

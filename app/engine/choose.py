@@ -63,7 +63,8 @@ def make_engine(
         on_status: told that something is compiled, which takes its time.
 
     Raises:
-        SettingsError: what is asked for cannot serve this model here; says why.
+        SettingsError: what is asked for cannot serve this model here, or no picture fits into the vision table; says
+            why.
         OutOfMemoryError: the engine that is asked for has no room for its cache.
     """
     obstacle = Phrase("unbatched_lent") if settings.lent_gpu else why_not_batched(loaded)
@@ -84,9 +85,13 @@ def make_engine(
     if plain:
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
+    from app.engine.vision_table import least_bytes
 
+    table = settings.vision_table
+    if table is not None and table < (least := least_bytes(loaded)):
+        raise SettingsError(Phrase("vision_table_small", got=table, least=least), Phrase("do_vision_table"))
     try:
-        return BatchedEngine(loaded, settings.video_reader, settings.cache_size, record=record)
+        return BatchedEngine(loaded, settings.video_reader, settings.cache_size, table, record=record)
     except Exception as error:
         if not is_out_of_memory(error):
             raise

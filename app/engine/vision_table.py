@@ -16,6 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from app.engine.loader import LoadedModel
+from app.sampling import BY_NAME
+
 # Far behind every vocabulary of the family, and within 32 bits, as the scheduler keeps ids.
 FIRST = 1 << 24
 LAST = 1 << 31
@@ -24,6 +27,14 @@ MOST_REMEMBERED = 1024
 
 # Features of pictures, by digest.
 Late = Callable[[], Mapping[bytes, Tensor]]
+
+
+def least_bytes(loaded: LoadedModel) -> int:
+    """Bytes of the features of one picture that is cut as finely as it may be where nobody says otherwise."""
+    slices = 1 + BY_NAME["max_slice_nums"].default if loaded.family.slicing else 1
+    vectors = loaded.runner.batched_model().get_input_embeddings().weight
+    count = slices * loaded.processor.image_processor.image_feature_size
+    return int(count * vectors.shape[1] * vectors.element_size())
 
 
 @dataclass(slots=True, eq=False)

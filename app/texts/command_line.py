@@ -155,6 +155,22 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "--{flag} has no effect with --backend {backend}.",
         "--{flag} 对 --backend {backend} 不起作用。",
     ),
+    "vision_table_plain": (
+        "--vision-table has no effect with --engine plain.",
+        "--vision-table 对 --engine plain 不起作用。",
+    ),
+    "do_leave_vision_table": (
+        "Leave it out, or use --engine batched.",
+        "请不要给出它，或使用 --engine batched。",
+    ),
+    "vision_table_small": (
+        "--vision-table: got {got} bytes; one picture takes {least} with this model.",
+        "--vision-table：收到 {got} 字节；此模型的一张图片需要 {least} 字节。",
+    ),
+    "do_vision_table": (
+        "Give so many or more, or auto.",
+        "请给出不少于此的大小，或使用 auto。",
+    ),
     "do_use_flag": ("Use --{kind} for it.", "请改用 --{kind}。"),
     "do_give_media": ("Give a picture or a video.", "请给出图片或视频。"),
     "allow_model": ("a folder or a hub id", "文件夹或模型名"),

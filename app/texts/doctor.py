@@ -15,9 +15,9 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "doctor.cache_batched": (
         "  of it, with --engine batched: {pages:.2f} keys and values of the batch, {prefixes:.2f} of beam searches, "
-        "{features:.2f} image features, {reading:.2f} image features that are being read",
+        "{features:.2f} image features, {reading:.2f} image features that are being read (--vision-table auto)",
         "  其中使用 --engine batched 时：批次的键值 {pages:.2f}，束搜索的键值 {prefixes:.2f}，"
-        "图像特征 {features:.2f}，正在读取的图像特征 {reading:.2f}",
+        "图像特征 {features:.2f}，正在读取的图像特征 {reading:.2f}（--vision-table auto）",
     ),
     "doctor.cache_plain": (
         "  with --engine plain: {prefixes:.2f} keys and values, {features:.2f} image features",

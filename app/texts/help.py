@@ -17,6 +17,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "设备上用于保留键值和图像特征的内存，使下一个回答立即开始，也用于批处理自身的键值和图像特征（至少一个完整上下文）；"
         "0 表示不保留",
     ),
+    "help.vision-table": (
+        "memory on the device, beside --cache-size, for the image features that the prompts of a batch are read with: "
+        "where they take more, the next picture waits; auto takes a sixteenth of --cache-size",
+        "设备上（在 --cache-size 之外）用于批处理正在读取的图像特征的内存：超出时下一张图片等待；"
+        "auto 取 --cache-size 的十六分之一",
+    ),
     "help.engine": (
         "whether many are answered at once (batched) or one after another (plain); with --backend openai what the "
         "servers are (auto asks them)",

@@ -34,8 +34,11 @@ Make = Callable[..., BatchedEngine]
 def make() -> Iterator[Make]:
     made: list[BatchedEngine] = []
 
-    def engine(name: str = NAME, cache_bytes: int = 64 * 1024**2, **changed: Any) -> BatchedEngine:
-        made.append(BatchedEngine(replace(loaded_model(name), **changed), cache_bytes=cache_bytes))
+    def engine(
+        name: str = NAME, cache_bytes: int = 64 * 1024**2, table_bytes: int | None = None, **changed: Any
+    ) -> BatchedEngine:
+        loaded = replace(loaded_model(name), **changed)
+        made.append(BatchedEngine(loaded, cache_bytes=cache_bytes, table_bytes=table_bytes))
         return made[-1]
 
     yield engine
@@ -88,6 +91,14 @@ def test_one_budget_is_divided(most: int, batched: bool) -> None:
     parts = (shares.features, shares.reading, shares.prefixes, shares.pages)
     assert sum(parts) == most and min(parts) >= 0
     assert shares.pages == (0 if not batched else pytest.approx(0.75 * most, abs=3))
+    assert shares.reading == (0 if not batched else pytest.approx(most / 16, abs=3))
+
+
+def test_a_vision_table_of_its_own_size_takes_nothing_from_what_is_kept() -> None:
+    shares, without = Shares.of(2**20, batched=True, table=12345), Shares.of(2**20, batched=True)
+    assert shares.reading == 12345 and shares.features == 2**17
+    assert (shares.pages, shares.prefixes) == (without.pages, without.prefixes)
+    assert shares.features + shares.pages + shares.prefixes == 2**20
 
 
 def test_the_caches_of_a_batch_take_no_more_than_their_budget(make: Make) -> None:
@@ -178,8 +189,11 @@ def test_features_leave_when_they_have_been_read(make: Make) -> None:
     wait_until(lambda: not engine._table.used)
 
 
-def test_a_picture_waits_for_those_that_are_being_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = make(cache_bytes=0)
+@pytest.mark.parametrize(("table", "at_once"), [(None, 1), (2**20, 2)])
+def test_a_picture_waits_for_those_that_are_being_read_where_they_fill_the_table(
+    table: int | None, at_once: int, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make(cache_bytes=0, table_bytes=table)
     puts: list[Any] = []
     put = engine._table.put
 
@@ -193,8 +207,10 @@ def test_a_picture_waits_for_those_that_are_being_read(make: Make, monkeypatch: 
         wait_until(lambda: bool(engine._batch.requests))
         second = engine.submit([Message.of("user", noise(2), "What?")], GREEDY)
         wait_until(lambda: engine.place(second) is None)
+        if at_once == 2:
+            wait_until(lambda: len(engine._batch.requests) == 2)
         drain(second, 0.5)
-        assert engine._table.held_bytes and len(puts) == 1
+        assert engine._table.held_bytes and len(puts) == at_once
     assert text_of(wait(first)) and text_of(wait(second)) and len(puts) == 2
 
 

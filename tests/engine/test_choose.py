@@ -15,6 +15,7 @@ from app.engine.batched import BatchedEngine
 from app.engine.choose import _why_not_compiled, make_engine, why_not_batched
 from app.engine.loader import load_model
 from app.engine.plain import PlainEngine
+from app.engine.vision_table import least_bytes
 from app.errors import OutOfMemoryError, SettingsError
 from app.settings import Settings
 from tests.engine.conftest import loaded_model
@@ -37,6 +38,15 @@ def closing() -> Iterator[Any]:
 def test_answers_are_written_together_unless_asked_otherwise(closing: Any, wanted: str, kind: type[Any]) -> None:
     loaded = replace(loaded_model("minicpm-v-2_6"))
     assert type(closing(make_engine(loaded, replace(SETTINGS, engine=wanted)))) is kind
+
+
+def test_a_vision_table_holds_one_picture_at_least(closing: Any) -> None:
+    loaded = replace(loaded_model("minicpm-v-2_6"))
+    least = least_bytes(loaded)
+    wanted = rf"--vision-table: got {least - 1} bytes; one picture takes {least} with this model\. Give .* or auto\."
+    with pytest.raises(SettingsError, match=wanted):
+        make_engine(loaded, replace(SETTINGS, vision_table=least - 1))
+    assert closing(make_engine(loaded, replace(SETTINGS, vision_table=least)))._reading_bytes == least
 
 
 def test_a_model_whose_past_is_summed_up_is_served_plainly(tmp_path: Path, closing: Any) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from app.engine import vision_table
-from app.engine.vision_table import FIRST, VisionTable
+from app.engine.plain import PlainEngine
+from app.engine.vision_table import FIRST, VisionTable, least_bytes
+from tests.engine.conftest import loaded_model
+from tests.engine.golden_requests import golden_requests
+from tests.engine.test_plain import wait
+from tests.modeling.golden import MODELS
+from tests.modeling.legacy import LEGACY
 
 WIDTH = 4
 
@@ -91,3 +99,14 @@ def test_ids_are_used_again_but_never_those_that_a_page_or_a_request_has(
         use(table, 60, count=7)
     pages.clear()
     assert use(table, 60, count=6).stop <= FIRST + 12
+
+
+@pytest.mark.parametrize("model", [*MODELS, *LEGACY])
+def test_the_smallest_table_holds_the_features_of_a_large_picture(model: str) -> None:
+    loaded = replace(loaded_model(model))
+    engine = PlainEngine(loaded, cache_bytes=64 * 1024**2)
+    large = next(request for request in golden_requests(model) if request.name == "pub_single_large")
+    wait(engine.submit(large.messages, replace(large.params, max_new_tokens=1)))
+    engine.close()
+    (features,) = loaded.runner.features.values()
+    assert features.nbytes == least_bytes(loaded)
