@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from PIL import Image as PILImage
 
+from app.engine import batched, scheduler
 from app.engine.batched import BatchedEngine
 from app.engine.choose import Engine
 from app.engine.loader import load_model
@@ -20,7 +21,7 @@ from benchmarks.checkpoint import TOKENIZER
 from benchmarks.options import Cases, Options
 from benchmarks.timing import in_turn, ratio
 
-Engines: TypeAlias = Callable[[Any], Any]
+Engines: TypeAlias = Callable[..., Any]
 Steps: TypeAlias = Callable[[Any], list[int]]
 
 # A busy machine may disturb one side of a comparison; a change for the worse shows every time.
@@ -67,8 +68,8 @@ def test_preprocessing_is_not_slower_than_in_floats() -> None:
 def engines() -> Iterator[Engines]:
     made: list[Engine] = []
 
-    def engine(kind: Any) -> Engine:
-        made.append(kind(load_model(EMBEDDED.settings(), lambda fraction, detail: None), cache_bytes=2**26))
+    def engine(kind: Any, cache_bytes: int = 2**26) -> Engine:
+        made.append(kind(load_model(EMBEDDED.settings(), lambda fraction, detail: None), cache_bytes=cache_bytes))
         return made[-1]
 
     yield engine
@@ -89,36 +90,40 @@ def steps() -> Steps:
     return count
 
 
-def test_a_crowd_is_answered_together(engines: Engines, steps: Steps) -> None:
-    """Against the same questions one after another, in steps and, loosely, in seconds."""
-    engine, params = engines(BatchedEngine), greedy(32)
-    asked = [[Message.of("user", f"Question {number}: what stands on the hill?")] for number in range(8)]
+def ask_crowds(engine: Any, crowds: list[list[list[Message]]]) -> None:
+    """The questions of each crowd at once, one crowd after another."""
+    for crowd in crowds:
+        tickets = [engine.submit(messages, greedy(32), f"user {number}") for number, messages in enumerate(crowd)]
+        for ticket in tickets:
+            assert usage_of(ticket).new_tokens == 32
 
-    def ask_all(crowds: list[list[list[Message]]]) -> None:
-        for crowd in crowds:
-            tickets = [engine.submit(messages, params, f"user {number}") for number, messages in enumerate(crowd)]
-            for ticket in tickets:
-                assert usage_of(ticket).new_tokens == 32
 
-    lengths = steps(engine)
-    ways = {"together": lambda: ask_all([asked]), "alone": lambda: ask_all([[messages] for messages in asked])}
-    ways["alone"]()
-    alone = len(lengths)
-    lengths.clear()
-    ways["together"]()
+ASKED = [[Message.of("user", f"Question {number}: what stands on the hill?")] for number in range(8)]
+# The same questions at once, and one after another.
+TOGETHER, ALONE = [ASKED], [[messages] for messages in ASKED]
+
+
+def guard_batching(engine: Any, lengths: list[int]) -> None:
+    """Fails unless a crowd is computed in far fewer steps than its questions one after another.
+
+    Args:
+        lengths: of the engine's steps, see `steps`.
+    """
+    counts = []
+    for crowds in (ALONE, TOGETHER):
+        lengths.clear()
+        ask_crowds(engine, crowds)
+        counts.append(len(lengths))
     # About an eighth, and a few while the first ones begin.
-    assert len(lengths) < alone / 3
-    seconds = in_turn(ways, 3)
-    # 3 or more as it is, 1 if a batch is computed one by one.
-    assert ratio(seconds["alone"], seconds["together"]) > 1.4
+    assert counts[1] < counts[0] / 3, "the answers of a crowd are computed one by one"
 
 
-@pytest.mark.parametrize("kind", [PlainEngine, BatchedEngine])
-def test_a_follow_up_computes_only_what_is_new(
-    engines: Engines, steps: Steps, kind: type[Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By what the tower and the language model do, not by what the answer says of it."""
-    engine: Any = engines(kind)
+def guard_reuse(engine: Any, lengths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails unless a follow-up computes only what is new, by what the tower and the language model do.
+
+    Args:
+        lengths: of the engine's steps, see `steps`.
+    """
     runner, encoded = engine._loaded.runner, list[Any]()
     encode = runner.encode
 
@@ -131,9 +136,56 @@ def test_a_follow_up_computes_only_what_is_new(
     first = [Message.of("user", picture, "What is in it?" + " And where?" * 40)]
     ask(engine, first, greedy(2))
     assert len(encoded) == 1
-    lengths = steps(engine)
+    lengths.clear()
     ask(engine, [*first, Message.of("assistant", "Noise."), Message.of("user", "Which colour?")], greedy(2))
-    assert len(encoded) == 1 and 2 <= sum(lengths) < 60
+    assert len(encoded) == 1, "the picture is encoded again"
+    assert 2 <= sum(lengths) < 60, "the conversation is read again"
+
+
+def test_a_crowd_is_answered_together(engines: Engines, steps: Steps) -> None:
+    """Against the same questions one after another, in steps and, loosely, in seconds."""
+    engine = engines(BatchedEngine)
+    guard_batching(engine, steps(engine))
+    seconds = in_turn({"together": lambda: ask_crowds(engine, TOGETHER), "alone": lambda: ask_crowds(engine, ALONE)}, 3)
+    # 3 or more as it is, 1 if a batch is computed one by one.
+    assert ratio(seconds["alone"], seconds["together"]) > 1.4
+
+
+@pytest.mark.parametrize("lost", ["no batch", "room for one", "a scheduler of one"])
+def test_the_guard_of_batching_fails_where_answers_are_computed_one_by_one(
+    lost: str, engines: Engines, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lost != "no batch":
+        monkeypatch.setattr(batched if lost == "room for one" else scheduler, "MOST_RUNNING", 1)
+    engine = engines(PlainEngine if lost == "no batch" else BatchedEngine)
+    with pytest.raises(AssertionError, match="computed one by one"):
+        guard_batching(engine, steps(engine))
+
+
+@pytest.mark.parametrize("kind", [PlainEngine, BatchedEngine])
+def test_a_follow_up_computes_only_what_is_new(
+    engines: Engines, steps: Steps, kind: type[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines(kind)
+    guard_reuse(engine, steps(engine), monkeypatch)
+
+
+@pytest.mark.parametrize("kind", [PlainEngine, BatchedEngine])
+def test_the_guard_of_reuse_fails_where_nothing_is_kept(
+    engines: Engines, steps: Steps, kind: type[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines(kind, cache_bytes=0)
+    with pytest.raises(AssertionError, match="encoded again"):
+        guard_reuse(engine, steps(engine), monkeypatch)
+
+
+def test_the_guard_of_reuse_fails_where_only_features_are_kept(
+    engines: Engines, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines(PlainEngine)
+    engine._caches.prefixes.most = 0
+    with pytest.raises(AssertionError, match="read again"):
+        guard_reuse(engine, steps(engine), monkeypatch)
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:
