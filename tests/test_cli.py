@@ -65,10 +65,12 @@ def test_every_flag_arrives():
     settings = parse(
         *"--model m --device cuda:1 --dtype int4 --host 0.0.0.0 --port 99 --share --auth u:p --root-path /x".split(),
         *"--backend echo --max-file-size 2kb --multi-gpus --source modelscope --video-reader decord --compile".split(),
+        *"--cache-size 1gb --vision-table 64mb".split(),
     )
     assert settings == Settings(
         model="m", device="cuda:1", dtype="int4", host="0.0.0.0", port=99, share=True, auth=("u", "p"), root_path="/x",
         backend="echo", max_file_size=2048, multi_gpus=True, source="modelscope", video_reader="decord", compile=True,
+        cache_size=1024**3, vision_table=64 * 1024**2,
     )  # fmt: skip
 
 
