@@ -6,6 +6,7 @@ Media stay in the turn, and at the place in the turn, where the user put them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Role: TypeAlias = Literal["system", "user", "assistant"]
 FinishReason: TypeAlias = Literal["stop", "length"]
 Stage: TypeAlias = Literal["queue", "load", "decode_video", "encode_images", "prefill", "search"]
+
+LEAST_LOGPROB = -9999.0  # stands for what is impossible: JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,39 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A token that could come next.
+
+    Attributes:
+        token: its text; U+FFFD where its bytes are no whole character.
+        logprob: natural logarithm of its probability, `LEAST_LOGPROB` at least.
+        data: its bytes; None is unknown.
+    """
+
+    token: str
+    logprob: float
+    data: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.logprob) or self.logprob < LEAST_LOGPROB:
+            object.__setattr__(self, "logprob", LEAST_LOGPROB)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of an answer, and the likeliest tokens in its place, the likeliest first, itself maybe among them."""
+
+    chosen: Candidate
+    top: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One step of an answer: new text, progress, a notice, or the end with its usage.
 
     `finish_reason` and `usage` come with the last chunk only. `text` is what is new, not all so far; so is
-    `thinking`, what the model says to itself before it answers, which is no part of the answer.
+    `thinking`, what the model says to itself before it answers, which is no part of the answer. `logprobs`, where they
+    are asked for, are of the tokens that begin in `text`, at the end also of those that have none.
     """
 
     text: str = ""
@@ -158,3 +189,4 @@ class Chunk:
     progress: Progress | None = None
     notices: tuple[Notice, ...] = field(default=())
     thinking: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()

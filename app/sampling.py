@@ -15,6 +15,7 @@ from app.texts import Phrase, listed
 
 Mode: TypeAlias = Literal["sampling", "beam"]
 BASE = "base"  # what asks for the model without any adapter
+MOST_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class SamplingParams:
         min_p: when sampling, drop tokens less likely than this share of the likeliest, 0 to 1; 0 drops none.
         stop: texts before the first of which the answer ends.
         use_image_id: images are numbered in the prompt; None takes the checkpoint's choice.
+        logprobs: tell the log probability of each token, and of so many of the likeliest in its place, up to 20; None
+            tells none. They are the model's own, before temperature, penalties and the like.
     """
 
     do_sample: bool = True
@@ -143,6 +146,7 @@ class SamplingParams:
     min_p: float = 0.0
     stop: tuple[str, ...] = ()
     use_image_id: bool | None = None
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -154,8 +158,16 @@ class SamplingParams:
             raise OptionError(Phrase("min_p_range", min_p=self.min_p))
         if not all(self.stop):
             raise OptionError(Phrase("stop_empty"))
+        if self.logprobs is not None:
+            self._check_logprobs(self.logprobs)
         if self.adapter == BASE:
             object.__setattr__(self, "adapter", "")
+
+    def _check_logprobs(self, count: int) -> None:
+        if not 0 <= count <= MOST_LOGPROBS:
+            raise OptionError(Phrase("logprobs_range", count=count, most=MOST_LOGPROBS))
+        if self.searching:
+            raise OptionError(Phrase("logprobs_searched"), Phrase("do_one_beam"))
 
     @property
     def searching(self) -> bool:

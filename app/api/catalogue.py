@@ -79,6 +79,7 @@ class Catalogue:
             beam_search=told.beam_search,
             random_weights=told.random_weights,
             has_chat=told.has_chat,
+            logprobs=told.logprobs,
             # A prompt is nobody's business, and programs have their own.
             defaults={name: value for name, value in defaults.items() if not name.endswith("system_prompt")},
             hidden_options=sorted(told.hidden_options),

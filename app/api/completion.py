@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from secrets import token_hex
 from time import time
@@ -18,12 +18,13 @@ from app.api.replies import (
     Completion,
     CompletionChunk,
     Delta,
+    LogprobsReply,
     ProgressReply,
     PromptTokens,
     UsageReply,
 )
 from app.errors import AppError
-from app.messages import Chunk, FinishReason, Progress, Usage
+from app.messages import Chunk, FinishReason, Progress, TokenLogprob, Usage
 
 Steps: TypeAlias = AsyncGenerator[Step | None, None]
 
@@ -69,14 +70,18 @@ async def begin(steps: Steps) -> list[Step]:
     return first
 
 
-async def whole(steps: Steps, head: Head, count: int) -> Completion:
+async def whole(steps: Steps, head: Head, count: int, logprobs: bool = False) -> Completion:
     """The reply to a request that does not stream.
+
+    Args:
+        logprobs: whether it is to tell them.
 
     Raises:
         AppError: an answer failed.
     """
     texts, thoughts = [""] * count, [""] * count
     reasons: list[FinishReason] = ["stop"] * count
+    entries: list[list[TokenLogprob]] = [[] for _ in range(count)]
     usages: dict[int, Usage] = {}
     async for step in steps:
         if step is None:
@@ -85,6 +90,7 @@ async def whole(steps: Steps, head: Head, count: int) -> Completion:
         check_whole(chunk)
         texts[number] += chunk.text
         thoughts[number] += chunk.thinking
+        entries[number] += chunk.logprobs
         reasons[number] = chunk.finish_reason or reasons[number]
         if chunk.usage:
             usages[number] = chunk.usage
@@ -93,6 +99,7 @@ async def whole(steps: Steps, head: Head, count: int) -> Completion:
             index=number,
             message=AnswerMessage(content=texts[number], reasoning_content=thoughts[number] or None),
             finish_reason=reasons[number],
+            logprobs=LogprobsReply.of(entries[number]) if logprobs else None,
         )
         for number in range(count)
     ]
@@ -120,8 +127,8 @@ async def events(first: Sequence[Step], steps: Steps, head: Head, count: int, us
                 usages[number] = chunk.usage
             if chunk.progress and not chunk.text:
                 yield _data(_chunk(head, [], None, told=usage, progress=chunk.progress))
-            for delta in _deltas(chunk):
-                yield _event(head, ChunkChoice(index=number, delta=delta), usage)
+            for choice in _parts(number, chunk):
+                yield _event(head, choice, usage)
             if chunk.finish_reason:
                 yield _event(head, ChunkChoice(index=number, delta=Delta(), finish_reason=chunk.finish_reason), usage)
         if usage:
@@ -155,9 +162,12 @@ async def _chained(first: Sequence[Step], steps: Steps) -> AsyncIterator[Step | 
         yield later
 
 
-def _deltas(chunk: Chunk) -> list[Delta]:
-    thought = [Delta(reasoning_content=chunk.thinking)] if chunk.thinking else []
-    return thought + ([Delta(content=chunk.text)] if chunk.text else [])
+def _parts(number: int, chunk: Chunk) -> Iterator[ChunkChoice]:
+    if chunk.thinking:
+        yield ChunkChoice(index=number, delta=Delta(reasoning_content=chunk.thinking))
+    if chunk.text or chunk.logprobs:
+        told = LogprobsReply.of(chunk.logprobs) if chunk.logprobs else None
+        yield ChunkChoice(index=number, delta=Delta(content=chunk.text), logprobs=told)
 
 
 def _event(head: Head, choice: ChunkChoice, usage: bool) -> str:

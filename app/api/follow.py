@@ -134,6 +134,6 @@ class Follower:
 
 
 def _brings_something(chunk: Chunk, pace: _Pace | None) -> bool:
-    if chunk.text or chunk.thinking or chunk.finish_reason or chunk.notices:
+    if chunk.text or chunk.thinking or chunk.logprobs or chunk.finish_reason or chunk.notices:
         return True
     return pace is not None and chunk.progress is not None and pace.lets(chunk.progress)

@@ -60,6 +60,7 @@ def read_options(
         min_new_tokens=params.max_new_tokens if request.ignore_eos else request.min_tokens or 0,
         stop=(request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ()),
         use_image_id=numbered,
+        logprobs=_logprobs(request, params, capabilities),
     )
 
 
@@ -69,7 +70,6 @@ def refuse_unsupported(request: ChatRequest) -> None:
     _refuse(bool(tools), "tools", "no model here calls tools")
     for name in ("tool_choice", "function_call"):
         _refuse(getattr(request, name) not in (None, "none", "auto"), name, "no model here calls tools")
-    _refuse(bool(request.logprobs or request.top_logprobs), "logprobs", "the engine does not tell probabilities")
     _refuse(bool(request.logit_bias), "logit_bias", "the engine cannot change single tokens")
     for name in ("frequency_penalty", "presence_penalty"):
         _refuse(bool(getattr(request, name)), name, "the engine has none; repetition_penalty is what it has")
@@ -78,6 +78,19 @@ def refuse_unsupported(request: ChatRequest) -> None:
     _refuse(request.modalities not in (None, ["text"]), "modalities", "answers are plain text")
     for name in ("audio", "prediction", "web_search_options"):
         _refuse(getattr(request, name) is not None, name, "no model here has it")
+
+
+def _logprobs(request: ChatRequest, params: SamplingParams, capabilities: Capabilities) -> int | None:
+    """How many alternatives of each token to tell; None where nothing is to be told of them."""
+    if request.top_logprobs and not request.logprobs:
+        raise ApiError(
+            f"top_logprobs is {request.top_logprobs}; logprobs is not true.", "Set logprobs too.", param="top_logprobs"
+        )
+    if not request.logprobs:
+        return None
+    _refuse(not capabilities.logprobs, "logprobs", f"{capabilities.model} does not tell probabilities")
+    _refuse(params.searching, "logprobs", "beam search tells none")
+    return request.top_logprobs or 0
 
 
 def _is_about_tools(message: ChatMessage) -> bool:

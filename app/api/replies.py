@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel
 
-from app.messages import Stage
+from app.messages import Candidate, Stage, TokenLogprob
 
 ErrorKind: TypeAlias = Literal["invalid_request_error", "rate_limit_error", "server_error"]
 
@@ -50,13 +51,50 @@ class AnswerMessage(BaseModel):
     reasoning_content: str | None = None
 
 
+class TopLogprob(BaseModel):
+    """A token that could come, its UTF-8 bytes where they are known, and the logarithm of its probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Self:
+        """In the protocol's shape."""
+        data = candidate.data
+        return cls(token=candidate.token, logprob=candidate.logprob, bytes=None if data is None else list(data))
+
+
+class TokenEntry(TopLogprob):
+    """A token that came; `top_logprobs` are the likeliest in its place."""
+
+    top_logprobs: list[TopLogprob] = []
+
+
+class LogprobsReply(BaseModel):
+    """The tokens of an answer or of a part of it."""
+
+    content: list[TokenEntry]
+    refusal: None = None
+
+    @classmethod
+    def of(cls, entries: Sequence[TokenLogprob]) -> Self:
+        """In the protocol's shape."""
+        content = []
+        for entry in entries:
+            told = TokenEntry.of(entry.chosen)
+            told.top_logprobs = [TopLogprob.of(candidate) for candidate in entry.top]
+            content.append(told)
+        return cls(content=content)
+
+
 class Choice(BaseModel):
     """One of the answers asked for."""
 
     index: int
     message: AnswerMessage
     finish_reason: Literal["stop", "length"]
-    logprobs: None = None
+    logprobs: LogprobsReply | None = None
 
 
 class Completion(BaseModel):
@@ -84,7 +122,7 @@ class ChunkChoice(BaseModel):
     index: int
     delta: Delta
     finish_reason: Literal["stop", "length"] | None = None
-    logprobs: None = None
+    logprobs: LogprobsReply | None = None
 
 
 class ProgressReply(BaseModel):
@@ -121,6 +159,7 @@ class ModelTakes(BaseModel):
     beam_search: bool
     random_weights: bool
     has_chat: bool
+    logprobs: bool
     defaults: dict[str, Any]
     hidden_options: list[str]
 

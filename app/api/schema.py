@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from app.sampling import BY_NAME
+from app.sampling import BY_NAME, MOST_LOGPROBS
 
 MAX_CHOICES = 8
 MAX_STOPS = 16
@@ -159,8 +159,8 @@ class ChatRequest(Strict):
 
     Fields of the protocol that choose nothing here (`user` apart, by which requests take turns) are taken and have no
     effect: metadata, store, service_tier, verbosity, reasoning_effort, prompt_cache_key, parallel_tool_calls. Those
-    that would change an answer and cannot be had are refused: tools, functions, logprobs, logit_bias, other response
-    formats, audio, frequency and presence penalty.
+    that would change an answer and cannot be had are refused: tools, functions, logit_bias, other response formats,
+    audio, frequency and presence penalty.
     """
 
     model: str | None = None
@@ -184,14 +184,14 @@ class ChatRequest(Strict):
         | Annotated[list[Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]], Field(max_length=MAX_STOPS)]
         | None
     ) = None
+    logprobs: bool | None = Field(None, description="Of the model itself, before temperature and the like.")
+    top_logprobs: int | None = Field(None, ge=0, le=MOST_LOGPROBS, description="Needs logprobs.")
     mm_processor_kwargs: PictureOptions | None = None
     chat_template_kwargs: TemplateOptions | None = None
     user: str | None = None
     safety_identifier: str | None = None
     frequency_penalty: Annotated[float | None, _only(0)] = None
     presence_penalty: Annotated[float | None, _only(0)] = None
-    logprobs: Annotated[bool | None, _only(False)] = None
-    top_logprobs: Annotated[int | None, _only(0)] = None
     logit_bias: Annotated[dict[str, float] | None, NO_FIELDS] = None
     tools: Annotated[list[Any] | None, NO_ITEMS] = None
     tool_choice: Annotated[Any, _only("none", "auto")] = None

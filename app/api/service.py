@@ -126,7 +126,7 @@ class ChatService:
             head = Head(asked.model)
             steps = self._follower.follow(self._answers(asked), progress=asked.progress)
             if not asked.stream:
-                completion = await whole(steps, head, asked.count)
+                completion = await whole(steps, head, asked.count, asked.params.logprobs is not None)
                 return JSONResponse(completion.model_dump(exclude_none=True))
             first = await begin(steps)
             streaming = True

@@ -28,6 +28,7 @@ class Capabilities:
         random_weights: the checkpoint was never trained; its answers are noise and the page says so.
         has_chat: the model's class has the documented `chat`; the library's own classes have none.
         adapters: names of the adapters that a request may ask for (`SamplingParams.adapter`).
+        logprobs: whether it tells log probabilities (`SamplingParams.logprobs`).
     """
 
     model: str
@@ -42,6 +43,7 @@ class Capabilities:
     random_weights: bool = False
     has_chat: bool = True
     adapters: tuple[str, ...] = ()
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

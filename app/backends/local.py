@@ -66,6 +66,7 @@ class LocalBackend(Backend):
             random_weights=bool(config.get("random_weights", False)),
             has_chat=not family.in_library,
             adapters=tuple(settings.adapters),
+            logprobs=True,
         )
         self._status = LoadStatus("loading")
         self._engine: Engine | None = None
@@ -216,6 +217,7 @@ def _joined(events: Sequence[Chunk | AppError]) -> Generator[Chunk, None, None]:
                 joined.text + event.text,
                 progress=event.progress or joined.progress,
                 thinking=joined.thinking + event.thinking,
+                logprobs=joined.logprobs + event.logprobs,
             )
             continue
         if joined != Chunk():

@@ -20,6 +20,7 @@ from app.messages import Chunk, FinishReason, Message, Notice, Progress, Text
 from app.remote.client import Loop, make_client
 from app.remote.detect import Found, examine
 from app.remote.failures import AGAIN, Failure, failure_of
+from app.remote.logprobs import few
 from app.remote.media import MediaWriter
 from app.remote.options import write_options
 from app.remote.pool import Pool, Server
@@ -92,6 +93,7 @@ class OpenAIBackend(Backend):
             random_weights=any(each.random_weights for each in told),
             has_chat=all(each.has_chat for each in told),
             adapters=_common([each.adapters for each in found]),
+            logprobs=all(profile.logprobs for profile in profiles) and all(each.logprobs for each in told),
         )
 
     def start(self) -> None:
@@ -290,11 +292,12 @@ def _read(
         if event.progress and not meter.started:
             waiting = Chunk(progress=event.progress)
             yield waiting
-        if event.text or event.thinking:
+        entries = few(event.logprobs, request.params.logprobs)
+        if event.text or event.thinking or entries:
             first = not meter.started
             meter.tick()
             notices = (Notice("turns_dropped", request.dropped),) if first and request.dropped else ()
-            yield Chunk(event.text, thinking=event.thinking, notices=notices)
+            yield Chunk(event.text, thinking=event.thinking, notices=notices, logprobs=entries)
 
 
 def _follow(work: Future[None], waiting: Chunk) -> Generator[Chunk, None, None]:

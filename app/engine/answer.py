@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,9 @@ from app.engine.caches import Caches
 from app.engine.conversation import MediaReader, fit_context
 from app.engine.detokenizer import StreamDecoder
 from app.engine.loader import LoadedModel
+from app.engine.logprobs import Logprobs, Scored, score, watched
 from app.engine.peak import Peak
+from app.engine.token_texts import TokenTexts
 from app.engine.tokens import Emit, Tokens
 from app.media.clip import Cancelled
 from app.media.video import Reader
@@ -94,7 +97,8 @@ def answer(loaded: LoadedModel, job: Job, caches: Caches, video_reader: Reader =
         embeds, encoded = loaded.runner.embed(prompt, job.progress("encode_images"), held.reused)
         tokens = tokens_of(loaded, prompt, job)
         try:
-            _generate(loaded, prompt, embeds, held.cache, tokens, job)
+            with _scoring(loaded, job.params, tokens):
+                _generate(loaded, prompt, embeds, held.cache, tokens, job)
         finally:
             held.extend(tokens.ids)
     usage = replace(usage_of(tokens, prompt, job, held.reused, prompt.slices - encoded), memory=peak.bytes())
@@ -183,6 +187,22 @@ def _generate(
     if searching:
         tokens.put(_until_end(output[0], tokens.ends))
         tokens.end()
+
+
+@contextmanager
+def _scoring(loaded: LoadedModel, params: SamplingParams, tokens: Tokens) -> Iterator[None]:
+    """Score the tokens that are generated meanwhile, where that is asked for."""
+    count = params.logprobs
+    if count is None:
+        yield
+        return
+    with watched(loaded.runner.generating_model) as rows:
+
+        def score_next(token: int) -> Scored:
+            return score(rows.popleft(), token, count)
+
+        tokens.logprobs = Logprobs(score_next, TokenTexts(loaded.runner.tokenizer))
+        yield
 
 
 def tokens_of(loaded: LoadedModel, prompt: Prompt, job: Job) -> Tokens:

@@ -24,9 +24,11 @@ from app.engine.choice import Choice
 from app.engine.device_turns import DeviceTurns
 from app.engine.failures import ending_of, free_device, is_out_of_memory, typed, with_relief
 from app.engine.loader import LoadedModel
+from app.engine.logprobs import Logprobs
 from app.engine.running import Batch, Running
 from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
 from app.engine.tickets import Queued, Ticket, ended
+from app.engine.token_texts import TokenTexts
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
 from app.media.clip import Check
@@ -192,6 +194,8 @@ class BatchedEngine(Queued):
             job.emit(Chunk(notices=notices))
         tokens = tokens_of(self._loaded, prompt, job)
         choice = Choice(ticket.params, self._loaded.runner.terminators(), self._loaded.device)
+        if ticket.params.logprobs is not None:
+            tokens.logprobs = Logprobs(lambda token: choice.scored.popleft(), TokenTexts(self._loaded.runner.tokenizer))
         running = Running(ticket, job, prompt, tokens, choice, list(prompt.ids))
         try:
             if prompt.placed:
@@ -376,6 +380,7 @@ class BatchedEngine(Queued):
                 running = self._hurt.pop(0)
                 running.crashes += 1
                 running.taken, running.choice.ids = 0, list(running.tokens.ids)
+                running.choice.scored.clear()
                 if running.ticket.cancelled:
                     self._release(running)
                 elif running.hopeless or not self._schedule(running):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from transformers import (
 )
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
 
+from app.engine.logprobs import Scored, score
 from app.modeling.generation import GeneratedRepetitionPenalty
 from app.sampling import SamplingParams
 
@@ -27,10 +29,16 @@ class Choice:
 
     Args:
         params: its options. ends: tokens that end an answer. device: of the scores.
+
+    Attributes:
+        ids: what it has chosen.
+        scored: the tokens that nobody has fetched yet, where their log probabilities are asked for.
     """
 
     def __init__(self, params: SamplingParams, ends: Sequence[int], device: torch.device) -> None:
         self.ids: list[int] = []
+        self.scored: deque[Scored] = deque()
+        self._logprobs = params.logprobs
         self._device = device
         self._sampling = params.do_sample
         self._generator = torch.Generator(device)
@@ -54,6 +62,11 @@ class Choice:
     def likeliest(self) -> bool:
         """Whether it always is the likeliest token, whatever came before."""
         return not self._steps and not self._sampling
+
+    def score(self, scores: Tensor, token: Tensor) -> None:
+        """Keep the log probability of the next token, where it is asked for, by the scores (1, vocab_size)."""
+        if self._logprobs is not None:
+            self.scored.append(score(scores[0], int(token), self._logprobs))
 
     def __deepcopy__(self, memo: Any) -> Choice:
         """Itself: the scheduler copies a request that it puts back, which goes on with what it has chosen."""
@@ -107,5 +120,9 @@ class Choices(ContinuousBatchingLogitsProcessor):
         """Put the tokens of those that choose for themselves into those of all, int32 (requests or more,)."""
         for row, request in enumerate(self._requests):
             choice = request.state.logit_processor_kwargs.get("choice")  # none in a warm-up
-            if self._scores is not None and choice is not None and not choice.likeliest:
-                tokens[row] = choice(self._scores[row : row + 1].clone())
+            if self._scores is None or choice is None:
+                continue
+            scores = self._scores[row : row + 1]
+            if not choice.likeliest:
+                tokens[row] = choice(scores.clone())
+            choice.score(scores, tokens[row])

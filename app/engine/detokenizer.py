@@ -32,6 +32,13 @@ class StreamDecoder:
         self._raw = ""
         self._spaces = ""
         self._started = False
+        self._out = 0
+
+    @property
+    def length(self) -> int:
+        """Characters so far, those held back included, bytes of an unfinished character not."""
+        held = self._spaces + self._clean(self._raw + self._decode().rstrip("\ufffd"))
+        return self._out + len(held if self._started else held.lstrip())
 
     def push(self, token: int) -> str:
         """Take a token; returns the text that is now certain, often empty."""
@@ -105,4 +112,5 @@ class StreamDecoder:
         text = self._spaces + text
         kept = text.rstrip()
         self._spaces = text[len(kept) :]
+        self._out += len(kept)
         return kept

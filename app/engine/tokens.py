@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers.generation.streamers import BaseStreamer
 
 from app.engine.detokenizer import StreamDecoder
+from app.engine.logprobs import Logprobs
 from app.messages import Chunk
 from app.stop_texts import StopTexts
 
@@ -26,6 +27,8 @@ class Tokens(BaseStreamer):
         marks: tokens that begin and end the model's thinking; None if it has none.
         thinking: whether it is in its thinking now.
         stop: ends the answer before what was asked for.
+        logprobs: scores the tokens; those of the answer's text are told with it. None where nobody asks.
+        shown: characters of the answer emitted.
     """
 
     answer: StreamDecoder
@@ -41,6 +44,8 @@ class Tokens(BaseStreamer):
     first_at: float | None = None
     last_at: float | None = None
     longest_gap: float | None = None
+    logprobs: Logprobs | None = None
+    shown: int = 0
 
     @property
     def count(self) -> int:
@@ -69,6 +74,7 @@ class Tokens(BaseStreamer):
             self.longest_gap = max(self.longest_gap or 0.0, now - self.last_at)
         self.first_at, self.last_at = self.first_at or now, now
         self.ids.append(token)
+        scored = self.logprobs.score(token) if self.logprobs else None
         leading_bos = self.count == 1 and token == self.bos
         if token in self.ends or token in self.hidden or leading_bos:
             return
@@ -76,15 +82,25 @@ class Tokens(BaseStreamer):
             self.end()
             self.thinking = token == self.marks[0]
         else:
+            if self.logprobs and scored and not self.thinking:
+                self.logprobs.keep(scored, self.answer.length)
             self._show((self.thoughts if self.thinking else self.answer).push(token))
 
     def end(self) -> None:
         """Emit the text that was held back."""
         self._show((self.thoughts if self.thinking else self.answer).finish())
-        if rest := self.stop.finish():
-            self.emit(Chunk(rest))
+        self._answer(self.stop.finish())
+        # White space at the end, which is no part of the text. Behind a stop text there is nothing to tell.
+        if self.logprobs and not self.stopped and (rest := self.logprobs.rest()):
+            self.emit(Chunk(logprobs=rest))
 
     def _show(self, text: str) -> None:
-        text = text if self.thinking else self.stop.push(text)
+        if not self.thinking:
+            self._answer(self.stop.push(text))
+        elif text:
+            self.emit(Chunk(thinking=text))
+
+    def _answer(self, text: str) -> None:
         if text:
-            self.emit(Chunk(thinking=text) if self.thinking else Chunk(text))
+            self.shown += len(text)
+            self.emit(Chunk(text, logprobs=self.logprobs.until(self.shown) if self.logprobs else ()))

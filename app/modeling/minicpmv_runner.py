@@ -31,6 +31,11 @@ class MiniCPMVRunner(Runner):
         """The decoder without its head."""
         return self.model.llm.get_decoder()
 
+    @property
+    def generating_model(self) -> Any:
+        """See `Runner.generating_model`."""
+        return self.model.llm
+
     def batched_model(self) -> Any:
         """See `Runner.batched_model`."""
         return self.model.llm

@@ -58,6 +58,11 @@ class NativeRunner(Runner):
         """The decoder without its head."""
         return self.model.get_decoder()
 
+    @property
+    def generating_model(self) -> Any:
+        """See `Runner.generating_model`."""
+        return self.model
+
     def lay_out(self, turns: Sequence[Turn], params: SamplingParams, video: bool) -> Layout:
         """See `Runner.lay_out`; with a video, images are not numbered."""
         turns = _with_system(turns, params)

@@ -177,6 +177,11 @@ class Runner(ABC):
     def language_model(self) -> Any:
         """The decoder without its head; its config tells what a cache must hold."""
 
+    @property
+    @abstractmethod
+    def generating_model(self) -> Any:
+        """The module that `generate` calls for each token; what it returns has `logits`."""
+
     def batched_model(self) -> Any:
         """The language model with its head, for a scheduler that knows token ids only; None if that is not enough.
 

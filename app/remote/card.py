@@ -27,6 +27,7 @@ class Told:
     has_chat: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     hidden_options: frozenset[str] = RARE
+    logprobs: bool = False
 
 
 def read_card(card: Mapping[str, Any]) -> Told | None:
@@ -34,7 +35,7 @@ def read_card(card: Mapping[str, Any]) -> Told | None:
     told = card.get("capabilities")
     if not isinstance(told, Mapping):
         return None
-    flags = ("video", "system_prompt", "few_shot", "beam_search", "random_weights", "has_chat")
+    flags = ("video", "system_prompt", "few_shot", "beam_search", "random_weights", "has_chat", "logprobs")
     return Told(
         max_images=_limit(told.get("max_images")),
         defaults=dict(_defaults(told.get("defaults"))),

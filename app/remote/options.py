@@ -34,9 +34,19 @@ def write_options(params: SamplingParams, profile: Profile) -> dict[str, Any]:
             continue
         value = profile.off.get(name, value) if value == NEUTRAL.get(name) else value
         _put(body, field, list(value) if isinstance(value, tuple) else value)
+    body |= _logprobs(params, profile)
     for name in profile.as_text & set(body):
         body[name] = json.dumps(body[name])
     return body
+
+
+def _logprobs(params: SamplingParams, profile: Profile) -> dict[str, Any]:
+    if params.logprobs is None:
+        return {}
+    if not profile.logprobs:
+        raise RequestError(Phrase("engine_no_logprobs", title=profile.title), Phrase("do_leave_out"))
+    # Without alternatives llama-server tells nothing at all.
+    return {"logprobs": True, "top_logprobs": max(1, params.logprobs)}
 
 
 def _refuse_unknown(params: SamplingParams, fields: Mapping[str, str], profile: Profile) -> None:

@@ -53,6 +53,7 @@ class Profile:
         video: whether a clip goes as a video of its chosen frames, or as so many images.
         max_frames: frames of a video that it looks at, 0 for all.
         ours: our own endpoint, which tells what its model takes and lets those take turns whom `user` names.
+        logprobs: it tells log probabilities.
         hints: what to do instead, by the option that it does not take.
     """
 
@@ -71,6 +72,7 @@ class Profile:
     video: Literal["frames", "video_url"] = "frames"
     max_frames: int = 0
     ours: bool = False
+    logprobs: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -117,6 +119,7 @@ PROFILES: Mapping[str, Profile] = {
             beam_constants={"use_beam_search": True, "temperature": 0} | _WHOLE_TEXT,
             video="video_url",
             max_frames=32,
+            logprobs=True,
             # A number other than the server's own ends the whole engine, so it is never sent.
             hints={
                 "max_slice_nums": Phrase("do_slices_vllm"),
@@ -130,6 +133,7 @@ PROFILES: Mapping[str, Profile] = {
             fields={name: to for name, to in _SAMPLING.items() if name != "seed"} | {"min_new_tokens": "min_tokens"},
             constants=_WHOLE_TEXT,
             off={"top_k": -1},
+            logprobs=True,
             hints=_SLICES,
         ),
         Profile(
@@ -141,6 +145,7 @@ PROFILES: Mapping[str, Profile] = {
             # and it keeps a buffer of this size.
             constants={"repeat_last_n": 32768},
             separator="\n",
+            logprobs=True,
             hints=_SLICES,
         ),
         Profile("ollama", "Ollama", owner="library", hints=_SLICES),
@@ -181,6 +186,7 @@ PROFILES: Mapping[str, Profile] = {
             beams_stream=True,
             video="video_url",
             ours=True,
+            logprobs=True,
         ),
     )
 }

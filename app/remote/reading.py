@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, get_args
 
-from app.messages import FinishReason, Progress, Stage, Usage
+from app.messages import FinishReason, Progress, Stage, TokenLogprob, Usage
 from app.remote.failures import BrokenOff
+from app.remote.logprobs import read_logprobs
 
 SHORTEST = 0.01  # seconds between the first piece and the last, below which a rate would be that of the network
 LONGEST_WAIT = 7 * 24 * 3600  # seconds that are believed of a place in a queue
@@ -24,6 +25,7 @@ class Piece:
     finish_reason: FinishReason | None = None
     usage: Any = None
     progress: Progress | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 async def read_stream(events: Any) -> AsyncIterator[Piece]:
@@ -69,6 +71,7 @@ def read_event(event: Any) -> Piece:
         thinking=thinking if isinstance(thinking, str) else "",
         finish_reason=None if reason is None else "length" if reason == "length" else "stop",
         usage=usage,
+        logprobs=read_logprobs(getattr(choice, "logprobs", None)),
     )
 
 

@@ -50,6 +50,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "engine_no_beams": ("Beam search was asked; {title} has none.", "要求使用束搜索；{title} 不支持。"),
     "do_choose_sampling": ("Choose Sampling as Decode Type.", "请将解码方式设为“采样”。"),
+    "engine_no_logprobs": (
+        "logprobs was asked; {title} does not tell probabilities.",
+        "要求了 logprobs；{title} 不提供概率。",
+    ),
     "engine_no_option": (
         "{name} is {value!r}; {title} {how} no {name} with a request.",
         "{name} 为 {value!r}；{title} {how} {name}。",

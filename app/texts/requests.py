@@ -19,6 +19,15 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "min_p: got {min_p!r}, allowed is float from 0 to 1.",
         "min_p：收到 {min_p!r}，允许的是 0 到 1 的 float。",
     ),
+    "logprobs_range": (
+        "logprobs: got {count!r}, allowed is int from 0 to {most}.",
+        "logprobs：收到 {count!r}，允许的是 0 到 {most} 的 int。",
+    ),
+    "logprobs_searched": (
+        "logprobs was asked of a beam search, which tells none.",
+        "束搜索时要求了 logprobs，而束搜索不提供它。",
+    ),
+    "do_one_beam": ("Set num_beams to 1.", "请将 num_beams 设为 1。"),
     "stop_empty": (
         "stop: got an empty text, allowed are texts of at least one character.",
         "stop：收到空文本，允许的是至少一个字符的文本。",

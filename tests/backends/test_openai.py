@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from time import monotonic, sleep
@@ -663,3 +664,28 @@ def test_a_server_that_was_started_with_another_model_is_looked_at_again(fake: S
         chunks_of(backend)
     assert text_of(chunks_of(backend)) == "one two three four"
     assert backend.capabilities.model.startswith("minicpm-o")
+
+
+@pytest.mark.parametrize("engine", [name for name, profile in PROFILES.items() if name != "minicpm"])
+def test_log_probabilities_are_passed_on_where_the_engine_tells_them(engine: str, fake: Serve, start: Start) -> None:
+    server = fake(engine)
+    backend = start(server, engine=engine)
+    params = SamplingParams.of({}, backend.capabilities.defaults)
+    message = [Message.of("user", "hi")]
+    assert backend.capabilities.logprobs is PROFILES[engine].logprobs
+    assert not any(chunk.logprobs for chunk in backend.stream(message, params))
+    if not backend.capabilities.logprobs:
+        with pytest.raises(RequestError, match="does not tell probabilities"):
+            list(backend.stream(message, replace(params, logprobs=1)))
+        return
+    for count in (0, 2):
+        chunks = list(backend.stream(message, replace(params, logprobs=count)))
+        told = [(chunk.text, entry) for chunk in chunks for entry in chunk.logprobs]
+        assert [text for text, _ in told] == ["one", " two", " three", " four"]
+        assert all(entry.chosen.token == text and entry.chosen.data == text.encode() for text, entry in told)
+        assert {len(entry.top) for _, entry in told} == {count}
+
+
+def test_servers_tell_log_probabilities_if_all_of_them_do(fake: Serve, start: Start) -> None:
+    assert start(fake("vllm"), fake("llama-server")).capabilities.logprobs
+    assert not start(fake("vllm"), fake("ollama")).capabilities.logprobs

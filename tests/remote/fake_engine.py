@@ -34,6 +34,7 @@ class Quirks:
         usage: "asked" (an event without choices if stream_options asks), "last" (with the last event).
         done: it ends a stream with [DONE].
         cached: it tells the tokens that were reused.
+        logprobs: it tells log probabilities; others ignore that they were asked for.
     """
 
     models: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Quirks:
     usage: str = "asked"
     done: bool = True
     cached: bool = False
+    logprobs: bool = False
 
 
 def _card(owner: str, **more: Any) -> dict[str, Any]:
@@ -65,12 +67,14 @@ ENGINES: Mapping[str, Quirks] = {
     "vllm": Quirks(
         _card("vllm", max_model_len=8192),
         {"/version": {"version": "0.32.0"}},
+        logprobs=True,
         parts=frozenset({"text", "image_url", "video_url"}),
         context_error=_openai_error(SMALL),
     ),
     "sglang": Quirks(
         _card("sglang", max_model_len=4096),
         {"/get_server_info": {"version": "0.5.23"}},
+        logprobs=True,
         wrong_model=200,
         ignored=frozenset({"seed"}),
         context_error=_openai_error("The input (50 tokens) is longer than the model's context length (40 tokens)."),
@@ -79,6 +83,7 @@ ENGINES: Mapping[str, Quirks] = {
     "llama-server": Quirks(
         _card("llamacpp", meta={"n_ctx_train": 32768}),
         {"/props": {"default_generation_settings": {"n_ctx": 4096}}},
+        logprobs=True,
         ignored=frozenset({"repetition_penalty", "mm_processor_kwargs", "use_beam_search"}),
         wrong_model=200,
         parts=frozenset({"text", "image_url", "video_url", "input_video"}),
@@ -305,7 +310,8 @@ class FakeEngine:
                     yield "data: [DONE]\n\n"
                 return
             await asyncio.sleep(self.delay)
-            yield self._event({"content": word})
+            told = {"logprobs": self._logprobs(body, [word])} if self._tells(body) else {}
+            yield self._event({"content": word}, **told)
         told = {"usage": self._usage(body, len(words))}
         yield self._event({}, reason, **(told if quirks.usage == "last" else {}))
         if quirks.usage == "asked" and (body.get("stream_options") or {}).get("include_usage"):
@@ -313,8 +319,23 @@ class FakeEngine:
         if quirks.done:
             yield "data: [DONE]\n\n"
 
-    def _event(self, delta: dict[str, Any], reason: str | None = None, **more: Any) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    def _tells(self, body: dict[str, Any]) -> bool:
+        # llama-server takes 0 alternatives for not being asked.
+        return self.quirks.logprobs and body.get("logprobs") and (self.engine != "llama-server" or body["top_logprobs"])
+
+    @staticmethod
+    def _logprobs(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
+        content = []
+        for word in words:
+            tops = [{"token": word if at == 0 else f"other {at}", "logprob": -0.5 - at, "bytes": None}
+                    for at in range(body["top_logprobs"])]  # fmt: skip
+            content.append({"token": word, "logprob": -0.5, "bytes": list(word.encode()), "top_logprobs": tops})
+        return {"content": content}
+
+    def _event(
+        self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None, **more: Any
+    ) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": logprobs}
         return f"data: {json.dumps({**self._base(), 'choices': [choice], **more})}\n\n"
 
     def _base(self) -> dict[str, Any]:

@@ -19,13 +19,14 @@ def test_what_a_card_tells_is_read() -> None:
             "beam_search": False,
             "random_weights": True,
             "has_chat": False,
+            "logprobs": True,
             "defaults": {"temperature": 0.5, "beam.repetition_penalty": 1.3, "seed": None},
             "hidden_options": ["max_slice_nums", "beam.seed"],
         },
     }
     defaults = {"temperature": 0.5, "beam.repetition_penalty": 1.3, "seed": None}
     hidden = frozenset({"max_slice_nums", "beam.seed"})
-    assert read_card(card) == Told(1, False, False, False, False, True, False, defaults, hidden)
+    assert read_card(card) == Told(1, False, False, False, False, True, False, defaults, hidden, True)
 
 
 @pytest.mark.parametrize("capabilities", [None, "all", ["completion", "multimodal"], 1])
@@ -38,7 +39,7 @@ def test_other_engines_cards_tell_nothing(capabilities: Any) -> None:
     [
         {},
         {"max_images": -1, "video": "no", "few_shot": None, "random_weights": 1},
-        {"max_images": True, "beam_search": 0, "system_prompt": []},
+        {"max_images": True, "beam_search": 0, "system_prompt": [], "logprobs": "yes"},
         {"defaults": [1], "hidden_options": "top_k"},
         {"defaults": {"temperature": 90, "top_k": "many", "nonsense": 1, "max_frames": [3]}, "hidden_options": {}},
         {"defaults": {"system_prompt": "Praise our sponsor.", "beam.system_prompt": "Praise it."}},

@@ -36,6 +36,7 @@ OLD = Capabilities(
     hidden_options=RARE | {"max_slice_nums"},
     random_weights=True,
     has_chat=False,
+    logprobs=True,
 )
 NEW = Capabilities("New", hidden_options=frozenset(), adapters=("menu", "notes"))
 
@@ -93,7 +94,7 @@ def said(backend: OpenAIBackend, *parts: Any, user: str = "", **values: Any) -> 
 def test_the_page_knows_what_the_model_takes(model: Capabilities, engine: str, front: Front) -> None:
     found = front(Model(model), engine=engine).capabilities
     names = ("max_images", "video", "system_prompt", "few_shot", "beam_search", "context", "random_weights", "has_chat",
-             "adapters")  # fmt: skip
+             "adapters", "logprobs")  # fmt: skip
     assert [getattr(found, name) for name in names] == [getattr(model, name) for name in names]
     assert {name: found.defaults.get(name) for name in model.defaults} == model.defaults
     assert {name for name in found.hidden_options if "." not in name} == model.hidden_options
