@@ -31,7 +31,8 @@ def _items(told: Any, name: str) -> list[Any]:
 
 
 def _candidate(told: Any) -> Candidate | None:
-    token, logprob, data = (getattr(told, name, None) for name in ("token", "logprob", "bytes"))
+    values: list[Any] = [getattr(told, name, None) for name in ("token", "logprob", "bytes")]
+    token, logprob, data = values
     if not isinstance(token, str) or type(logprob) not in (int, float):
         return None
     known = isinstance(data, list) and all(type(byte) is int and 0 <= byte < 256 for byte in data)

@@ -144,7 +144,10 @@ def test_the_shape_is_the_protocol_s_whatever_is_told(serve: Serve) -> None:
     space = TokenLogprob(Candidate(" ", -1.0, b" "))
     client = serve(Telling(Chunk("a", logprobs=(part,)), Chunk(logprobs=(space,)))).client()
     content = client.chat.completions.create(**asked("x", logprobs=True)).choices[0].logprobs.content  # type: ignore
-    assert [(entry.token, entry.logprob, entry.bytes) for entry in content] == [("\ufffd", -0.5, [0xE4]), (" ", -1, [32])]
+    assert [(entry.token, entry.logprob, entry.bytes) for entry in content] == [
+        ("\ufffd", -0.5, [0xE4]),
+        (" ", -1, [32]),
+    ]
     assert [(one.token, one.logprob, one.bytes) for one in content[0].top_logprobs] == [("no", LEAST_LOGPROB, None)]
     events = list(client.chat.completions.create(**asked("x", logprobs=True, stream=True)))
     told = [(choice.delta.content, len(choice.logprobs.content)) for event in events for choice in event.choices

@@ -77,7 +77,9 @@ def test_they_are_those_of_one_pass(name: str, engine_type: Any, kept: Kept) -> 
     first, second = kept.values()
     entries = entries_of(chunks)
     check(name, messages, entries, first)
-    assert second.ids == first.ids and entries_of(again)[0].chosen.logprob == pytest.approx(entries[0].chosen.logprob, abs=1e-4)
+    assert second.ids == first.ids and entries_of(again)[0].chosen.logprob == pytest.approx(
+        entries[0].chosen.logprob, abs=1e-4
+    )
     assert all(entry.top[0] == entry.chosen and len(entry.top) == 5 for entry in entries)
     # That of 2.5 is cleaned up, and in OmniLMM's a bad byte spoils its neighbours.
     if name not in ("minicpm-llama3-v-2_5", "omnilmm-12b"):
@@ -89,9 +91,7 @@ def test_they_are_those_of_one_pass(name: str, engine_type: Any, kept: Kept) -> 
     [SAMPLED, replace(SAMPLED, do_sample=False, num_beams=1, min_new_tokens=24), replace(SAMPLED, logprobs=0)],
     ids=["sampling", "penalties", "no alternatives"],
 )
-def test_they_are_the_model_s_own_whatever_else_is_asked(
-    served: Any, params: SamplingParams, kept: Kept
-) -> None:
+def test_they_are_the_model_s_own_whatever_else_is_asked(served: Any, params: SamplingParams, kept: Kept) -> None:
     entries = entries_of(wait(served.submit(QUESTION, params)))
     (answer,) = kept.values()
     check(NAME, QUESTION, entries, answer)
@@ -139,9 +139,7 @@ def test_each_piece_comes_with_its_tokens(served: Any) -> None:
     assert text
 
 
-def test_an_answer_goes_on_with_its_probabilities_after_a_failure(
-    monkeypatch: pytest.MonkeyPatch, kept: Kept
-) -> None:
+def test_an_answer_goes_on_with_its_probabilities_after_a_failure(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
     engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=64 * 1024**2)
     compute, steps = StepRunner.compute_batch, []
 
