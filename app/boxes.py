@@ -20,6 +20,7 @@ LONGEST_NUMBERS = 400  # characters between two tags
 CORNERS = {"box": 2, "quad": 4, "point": 1}
 
 _NAME = rf"<ref>(?P<name>(?:(?!</?ref>)[^\n]){{1,{LONGEST_NAME}}})</ref>[ \t]?"
+_REF = re.compile(r"<ref>((?:(?!</?ref>).)*)</ref>", re.DOTALL)
 _INSIDE = rf"[^<>]{{1,{LONGEST_NUMBERS}}}"
 _SHAPE = rf"<(?:box>{_INSIDE}</box|quad>{_INSIDE}</quad|point>{_INSIDE}</point)>"
 _MARK = re.compile(rf"(?:{_NAME})?(?P<shapes>{_SHAPE}(?:[ \t]?{_SHAPE})*)")
@@ -82,6 +83,16 @@ def mark_at(text: str, start: int) -> Mark | None:
     match = _MARK.match(text, start)
     shapes = _shapes(match["shapes"]) if match else ()
     return Mark((match["name"] or "").strip(), shapes, match[0]) if match and shapes else None
+
+
+def plain_words(text: str) -> str:
+    """The text without markup: of a mark its name, of a name without a shape the name too."""
+    words = ""
+    for piece in read_marks(text):
+        words += piece if isinstance(piece, str) else piece.name
+        if isinstance(piece, Mark) and not piece.name:
+            words = words.rstrip()  # else a gap would be left before the next word or the end of the sentence
+    return _REF.sub(r"\1", words)
 
 
 def without_open_mark(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from app.boxes import Mark, Shape, read_marks, without_open_mark
+from app.boxes import Mark, Shape, plain_words, read_marks, without_open_mark
 
 numbers = some.integers(0, 1000)
 boxes = some.tuples(numbers, numbers, numbers, numbers).map(lambda four: f"<box>{' '.join(map(str, four))}</box>")
@@ -114,3 +114,18 @@ def test_long_answers_take_no_longer_than_they_are_long() -> None:
     assert joined("<ref>" * 20_000) == "<ref>" * 20_000
     assert joined("<box>1 2 3 4" * 20_000).count("<box>") == 20_000
     assert without_open_mark("x" * 100_000 + "<ref>cat") == "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Where is <ref>the cat</ref>?", "Where is the cat?"),
+        ("<ref>a cat</ref><box>1 2 3 4</box> sleeps", "a cat sleeps"),
+        ("What is in <box>1 2 3 4</box>?", "What is in?"),
+        ("See <point>1 2</point> here", "See here"),
+        ("<box>1 2 3 4</box>", ""),
+        ("a <box>b</box> and <ref>c", "a <box>b</box> and <ref>c"),
+    ],
+)
+def test_words_without_markup(text: str, words: str) -> None:
+    assert plain_words(text) == words

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from app.boxes import plain_words
 from app.messages import Message, Part, Text, Video
 from app.sampling import BY_NAME, SamplingParams
 from app.talks.choice import choice_json
@@ -33,9 +34,9 @@ def to_json(tree: Tree, media_id: MediaId) -> Json:
 
 
 def title_of(tree: Tree) -> str:
-    """The first question in short; empty if it has no text."""
+    """The first question in short, without the markup of places; empty if it has no text."""
     path = tree.path()
-    text = " ".join(path[0].user.text.split()) if path else ""
+    text = " ".join(plain_words(path[0].user.text).split()) if path else ""
     if len(text) <= TITLE:
         return text
     return re.sub(r"\s\S*$", "", text[: TITLE - 1]) + "…"

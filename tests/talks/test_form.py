@@ -142,6 +142,8 @@ def test_titles() -> None:
     long = title_of(Tree.of([Turn(Message.of("user", "many words " * 20))]))
     assert len(long) <= 60 and long.endswith("words…")
     assert len(title_of(Tree.of([Turn(Message.of("user", "字" * 200))]))) == 60
+    marked = "Where is <ref>the  red cat</ref>, and what is in\n<box>10 20 300 400</box>? a < b"
+    assert title_of(Tree.of([Turn(Message.of("user", marked))])) == "Where is the red cat, and what is in? a < b"
 
 
 def change(data: dict[str, Any], *path: str | int, value: Any) -> dict[str, Any]:

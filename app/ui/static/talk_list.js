@@ -7,8 +7,10 @@
   const COUNTED = 30000; // ms between two looks at what is kept while an answer is written, which reads all of it
   const narrow = () => matchMedia("(max-width: 900px)").matches;
   const fine = () => matchMedia("(pointer: fine)").matches; // else the search brings up a keyboard
-  const titleOf = (record) => record.name || record.title
-    || record.draft?.text?.replace(/\s+/g, " ").trim().slice(0, 60) || say("talk_untitled");
+  const plain = (text = "") => text // without the markup of places; a title kept by an older version may have it too
+    .replace(/<ref>(.*?)<\/ref>/gs, "$1").replace(/\s*<(box|quad|point)>[^<>]*<\/\1>/g, "").replace(/\s+/g, " ").trim();
+  const titleOf = (record) => record.name || plain(record.title)
+    || plain(record.draft?.text).slice(0, 60) || say("talk_untitled");
   let list = null, search = null, room = null, menu = null, renaming = null;
 
   function build(root) {
