@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,10 +106,30 @@ def choose(
             raise Cancelled
 
     with _open(source, reader, check) as clip:
-        positions = _positions(clip, max_frames, choice, check)
-        times, info = clip.times, clip.info
-        size = fit_pixels((info.width, info.height), max_pixels)
-        return ChosenFrames(tuple(positions), tuple(times[position] for position in positions), size, info)
+        return _chosen(clip, _positions(clip, max_frames, choice, check), max_pixels)
+
+
+def preview(
+    source: Path, max_frames: int, choice: FrameChoice, max_pixels: int
+) -> tuple[ChosenFrames, list[Image.Image]]:
+    """What `choose` says and the frames themselves, of at most `max_pixels` pixels, by opening the file once.
+
+    Raises:
+        VideoError, OptionError: as `read_frames`.
+    """
+
+    def check() -> None:
+        pass
+
+    with _open(source, "pyav", check) as clip:
+        chosen = _chosen(clip, _positions(clip, max_frames, choice, check), max_pixels)
+        return chosen, list(clip.read(chosen.positions, max_pixels, check))
+
+
+def _chosen(clip: Clip, positions: Sequence[int], max_pixels: int) -> ChosenFrames:
+    times, info = clip.times, clip.info
+    size = fit_pixels((info.width, info.height), max_pixels)
+    return ChosenFrames(tuple(positions), tuple(times[position] for position in positions), size, info)
 
 
 def _positions(clip: Clip, max_frames: int, choice: FrameChoice, check: Check) -> list[int]:
@@ -138,16 +158,6 @@ def _differences(frames: Iterable[Image.Image]) -> list[float]:
         found.append(0.0 if before is None else float(np.abs(grey - before).mean()))
         before = grey
     return found
-
-
-def probe(source: Path) -> VideoInfo:
-    """Length, size and rate of a video from its time stamps; of its pictures only the first is decoded.
-
-    Raises:
-        VideoError: as `read_frames`.
-    """
-    with _open(source, "pyav", lambda: None) as clip:
-        return clip.info
 
 
 @contextmanager

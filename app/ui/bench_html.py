@@ -23,7 +23,6 @@ MODES = ("fps", "count", "scenes")
 def bench_html(
     number: int,
     path: Path,
-    duration: float,
     choice: FrameChoice,
     chosen: ChosenFrames,
     frames: Sequence[Image.Image],
@@ -33,9 +32,10 @@ def bench_html(
 
     Args:
         number: of the clip in the message, from 0.
-        path: where the page knows it by. duration: seconds.
+        path: where the page knows it by.
         chosen, frames: of the choice without any dropped.
     """
+    duration = chosen.info.duration
     sent = sum(position not in choice.dropped for position in chosen.positions)
     title = escape(say("bench", locale, number=number + 1, frames=sent, length=clock(duration)))
     rows = zip(chosen.positions, chosen.times, frames, strict=True)

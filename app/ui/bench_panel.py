@@ -15,7 +15,7 @@ import gradio as gr
 
 from app.errors import AppError, OptionError
 from app.media.kind import sniff_kind
-from app.media.video import choose, probe, read_frames
+from app.media.video import choose, preview
 from app.messages import FrameChoice, Video
 from app.sampling import BY_NAME
 from app.talks.choice import LONGEST, RATES, is_within, read_dropped
@@ -172,7 +172,5 @@ def _count(path: Path, choice: FrameChoice, most: int) -> int:
 def _strip(page: Page, path: Path, number: int, most: int) -> str:
     """The frames of the choice, those that are dropped among them."""
     choice = page.choices.get(path, FrameChoice())
-    whole = replace(choice, dropped=frozenset())
-    chosen = choose(path, most, whole)
-    frames = read_frames(path, most, max_pixels=THUMBNAIL_PIXELS, choice=whole)
-    return bench_html(number, path, probe(path).duration, choice, chosen, frames.frames, page.locale)
+    chosen, frames = preview(path, most, replace(choice, dropped=frozenset()), THUMBNAIL_PIXELS)
+    return bench_html(number, path, choice, chosen, frames, page.locale)

@@ -13,7 +13,7 @@ import pytest
 from app.errors import OptionError
 from app.media import video_pyav
 from app.media.frames import choose_within, most_changed
-from app.media.video import choose, read_frames
+from app.media.video import choose, preview, read_frames
 from app.messages import FrameChoice
 
 TIMES = [number / 10 for number in range(100)]  # ten seconds
@@ -71,6 +71,19 @@ def test_what_is_told_is_what_is_read(tmp_path: Path, choice: FrameChoice) -> No
     assert list(told.times) == read.times
     assert [frame.size for frame in read.frames] == [told.size] * len(read.frames)
     assert not choice.dropped & set(told.positions)
+
+
+@pytest.mark.parametrize("choice", [FrameChoice(fps=2), FrameChoice(scenes=True, count=3)])
+def test_a_preview_opens_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: FrameChoice) -> None:
+    path = made(tmp_path / "clip.mp4", [20] * 20 + [120] * 20 + [230] * 20)
+    told = choose(path, 64, choice, max_pixels=600)
+    read = read_frames(path, 64, choice=choice, max_pixels=600).frames
+    opened: list[str] = []
+    original = av.open
+    monkeypatch.setattr(video_pyav.av, "open", lambda *given, **more: opened.append("") or original(*given, **more))
+    chosen, frames = preview(path, 64, choice, 600)
+    assert chosen == told and [frame.tobytes() for frame in frames] == [frame.tobytes() for frame in read]
+    assert len(opened) == 1
 
 
 def test_scenes_are_found(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from app.errors import OptionError, VideoError
 from app.media.clip import Cancelled
-from app.media.video import MAX_FRAME_PIXELS, probe, read_frames
+from app.media.video import MAX_FRAME_PIXELS, choose, read_frames
+from app.messages import FrameChoice
 from app.media.video_pyav import PyAVClip
 from tests.media.clips import HEIGHT, WIDTH, coded_frame, number_of, write_audio, write_clip
 
@@ -96,12 +97,13 @@ def test_rotation_is_applied(tmp_path: Path, rotation: int, reader: Any) -> None
     assert frame.size == (upright.shape[1], upright.shape[0])
     difference = np.abs(np.asarray(frame).astype(int) - upright)
     assert difference.mean() < 20
-    info = probe(path)
+    info = choose(path, 1, FrameChoice()).info
     assert (info.width, info.height) == frame.size
 
 
-def test_probe(tmp_path: Path) -> None:
-    info = probe(write_clip(tmp_path / "clip.webm", 50, "libvpx-vp9", options=FAST_VP9))
+def test_what_a_clip_is(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.webm", 50, "libvpx-vp9", options=FAST_VP9)
+    info = choose(clip, 1, FrameChoice()).info
     assert (info.width, info.height, info.frames) == (WIDTH, HEIGHT, 50)
     assert info.duration == pytest.approx(5, abs=0.01)
     assert info.fps == pytest.approx(10, abs=0.1)

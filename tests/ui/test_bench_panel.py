@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 
 from app.errors import OptionError
+from app.media import video_pyav
 from app.messages import FrameChoice, Message, Text, Video
 from app.turn import Turn
+from app.ui import bench_panel
 from app.ui.bench_panel import changed, frame_place
+from app.ui.page_state import Page
 
 BALL = Path(__file__).resolve().parents[2] / "assets" / "examples" / "ball.mp4"  # 10 s
 WHOLE = {"clip": 0, "start": 0, "end": 10}
@@ -46,3 +50,11 @@ def test_frames_are_counted_as_they_were_sent() -> None:
     place = frame_place(turns, 5, 64)
     assert place == (0, 1, 0)
     assert frame_place(turns, 4, 2) == (0, 1, pytest.approx(5, abs=3))
+
+
+def test_a_strip_opens_its_clip_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    original = av.open
+    monkeypatch.setattr(video_pyav.av, "open", lambda *given, **more: opened.append("") or original(*given, **more))
+    shown = bench_panel._strip(Page(), BALL, 0, 8)
+    assert shown.count("bench-frame") == 8 and len(opened) == 1
