@@ -20,6 +20,8 @@ from app.ui.transcript import transcript
 
 INTERVAL = 0.1  # seconds between updates: one per token would slow both the model and the browser
 LONG = 10_000  # characters: the browser sets the last part anew with each update, so a longer one gets fewer
+REST = 5  # times as long as an update took, until the next
+LONGEST = 2.0  # seconds, where updates take long
 FAR = 20  # places in the queue from which on it is updated as seldom as it gets
 STOP_PATIENCE = 10.0  # seconds a stopped answer may take to end
 
@@ -123,19 +125,27 @@ def _noted(page: Page, updates: Updates) -> Iterator[Update]:
 def paced(updates: Iterator[Update]) -> Iterator[Update]:
     """At most one update per interval; the first at once, and the first that has text, which is waited for.
 
-    The interval grows with what of the last part, which is set anew each time, is beyond `LONG`, and in the queue with
-    the place there: where many wait, their updates would take the processor from those who are answered.
+    The interval grows with what of the last part, which is set anew each time, is beyond `LONG`, with the time that an
+    update takes here, since all of a long answer is looked through, and in the queue with the place there: where many
+    wait, their updates would take the processor from those who are answered.
 
     What is left out shows in the next: turns change in place.
     """
-    last, silent = 0.0, True
+    last, interval, silent = 0.0, 0.0, True
     for update in updates:
         now = monotonic()
         begins = silent and bool(update.chunk.text or update.chunk.thinking)
-        longer = max(1.0, len(parts_of(update.turn.answer)[-1]) / LONG, min(_place(update), FAR))
-        if begins or now - last >= INTERVAL * longer:
+        if begins or now - last >= interval:
             last, silent = now, silent and not begins
             yield update
+            # Of what is shown alone: the parts of a long answer take far longer than a token.
+            interval = max(_interval(update), min(REST * (monotonic() - now), LONGEST))
+
+
+def _interval(update: Update) -> float:
+    """Seconds until the next update."""
+    last_part = len(parts_of(update.turn.answer)[-1])
+    return INTERVAL * max(1.0, last_part / LONG, min(_place(update), FAR))
 
 
 def _place(update: Update) -> int:

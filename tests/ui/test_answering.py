@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,10 +50,29 @@ def ask(page: Page, text: str, backend: Backend | None = None) -> list:
     return list(answer(page, updates, sent=Draft(text)))
 
 
-def shown_of(chunks: Iterable[Chunk]) -> str:
-    """What of these is shown; "-" is an update without text."""
-    turn = Turn(Message.of("user", "hi"))
-    return "".join(u.chunk.text or u.chunk.thinking or "-" for u in paced(Update(turn, chunk) for chunk in chunks))
+class Clock:
+    """The time that `paced` sees.
+
+    Args:
+        takes: seconds that it takes to show an update.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: float = 0.0) -> None:
+        self._now, self._takes = 0.0, takes
+        monkeypatch.setattr(answering, "monotonic", lambda: self._now)
+
+    def shown_of(self, chunks: Iterable[Chunk], times: Iterable[float], answer: str = "") -> str:
+        """What is shown of chunks that come at these times; "-" is an update without text."""
+        turn, shown = Turn(Message.of("user", "hi"), answer=answer), ""
+
+        def updates() -> Iterator[Update]:
+            for chunk, self._now in zip(chunks, times, strict=True):
+                yield Update(turn, chunk)
+
+        for update in paced(updates()):
+            shown += update.chunk.text or update.chunk.thinking or "-"
+            self._now += self._takes
+        return shown
 
 
 def test_the_box_is_emptied_when_the_answer_begins_and_freed_when_it_ends() -> None:
@@ -73,40 +92,43 @@ def test_not_every_token_reaches_the_page() -> None:
 
 
 def test_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([10.0, 10.05, 10.11, 10.15, 10.3])
-    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
-    assert shown_of(Chunk(text) for text in "abcde") == "ace"
+    assert Clock(monkeypatch).shown_of(map(Chunk, "abcde"), [10.0, 10.05, 10.11, 10.15, 10.3]) == "ace"
 
 
 def test_a_long_answer_is_shown_in_larger_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([10.0, 10.11, 10.29, 10.31])
-    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
-    turn = Turn(Message.of("user", "hi"), answer="x" * 30_000)
-    shown = [update.chunk.text for update in paced(Update(turn, Chunk(text)) for text in "abcd")]
-    assert shown == ["a", "d"]  # 0.3 s later
+    shown = Clock(monkeypatch).shown_of(map(Chunk, "abcd"), [10.0, 10.11, 10.29, 10.31], "x" * 30_000)
+    assert shown == "ad"  # 0.3 s later
+
+
+def test_updates_that_take_long_come_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Clock(monkeypatch, takes=0.2).shown_of(map(Chunk, "abcd"), [10.0, 10.3, 10.99, 11.01])
+    assert shown == "ad"  # a second later, most of which the machine is free for what else it does
+
+
+def test_the_parts_of_an_answer_are_not_looked_for_with_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(answering, "parts_of", lambda text: looked.append(text) or [text])
+    shown = Clock(monkeypatch).shown_of([Chunk("x")] * 1000, [10 + number / 1000 for number in range(1000)])
+    assert len(looked) == len(shown) == 10
 
 
 @pytest.mark.parametrize(("place", "seconds"), [(1, 0.1), (7, 0.7), (200, 2.0)])
 def test_who_is_far_back_in_the_queue_is_updated_less_often(
     monkeypatch: pytest.MonkeyPatch, place: int, seconds: float
 ) -> None:
-    times = iter([10.0, 10.0 + seconds - 0.01, 10.01 + seconds, 10.02 + seconds])
-    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
-    queued = Chunk(progress=Progress("queue", place))
-    assert shown_of([queued, queued, queued, Chunk("a")]) == "--a"
+    queued, times = Chunk(progress=Progress("queue", place)), [10.0, 9.99 + seconds, 10.01 + seconds, 10.02 + seconds]
+    assert Clock(monkeypatch).shown_of([queued, queued, queued, Chunk("a")], times) == "--a"
 
 
 def test_the_first_text_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([10.0, 10.02, 10.04, 10.06, 10.15])
-    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
     reading = Chunk(progress=Progress("prefill"))
-    assert shown_of([reading, reading, Chunk("a"), Chunk("b"), Chunk("c")]) == "-ac"
+    chunks = [reading, reading, Chunk("a"), Chunk("b"), Chunk("c")]
+    assert Clock(monkeypatch).shown_of(chunks, [10.0, 10.02, 10.04, 10.06, 10.15]) == "-ac"
 
 
 def test_the_first_thought_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([10.0, 10.02, 10.04])
-    monkeypatch.setattr(answering, "monotonic", lambda: next(times))
-    assert shown_of([Chunk(), Chunk(thinking="hm"), Chunk("a")]) == "-hm"
+    chunks = [Chunk(), Chunk(thinking="hm"), Chunk("a")]
+    assert Clock(monkeypatch).shown_of(chunks, [10.0, 10.02, 10.04]) == "-hm"
 
 
 def test_closing_ends_the_generation() -> None:
