@@ -14,8 +14,8 @@ from PIL import Image
 from app.errors import OptionError, VideoError
 from app.media.clip import Cancelled
 from app.media.video import MAX_FRAME_PIXELS, choose, read_frames
-from app.messages import FrameChoice
 from app.media.video_pyav import PyAVClip
+from app.messages import FrameChoice
 from tests.media.clips import HEIGHT, WIDTH, coded_frame, number_of, write_audio, write_clip
 
 try:
