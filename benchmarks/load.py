@@ -1,9 +1,10 @@
 """64 streams at once through the endpoint and through the backend that a page asks another engine with.
 
-The engine is the echo backend, which costs nothing: what is measured is our own work around an engine. `engine` asks
-it directly, `endpoint` over HTTP with the official client (`--api`), `page` with the page's backend in front of that
-endpoint (a page before an engine that is ours). Every answer must come whole, once, and to the one who asked: anything
-else ends the benchmark. The `overhead` figures are the difference to `engine`, per answer and per token.
+Twice: with the embedded model on the CPU, and with the echo backend, which costs nothing, so that what is measured is
+our own work around an engine. `engine` asks it directly in this process, `endpoint` over HTTP with the official client
+(`--api`), `page` with the page's backend in front of that endpoint (a page before an engine that is ours). Every answer
+must come whole, once, and to the one who asked, letter by letter as it was when it was asked alone: anything else ends
+the benchmark. The `overhead` figures are the difference to `engine`, per answer and per token.
 
 The processes share the machine with the clients, so that 64 clients' own work is part of the figures; `users1` is what
 one user feels.
@@ -16,23 +17,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import openai
 
 from app.backends.base import Backend
-from app.backends.echo import EchoBackend
 from app.backends.table import make_backend
 from app.errors import GenerationError
 from app.messages import Message
 from app.sampling import SamplingParams
 from app.settings import Settings
+from app.spaces import EMBEDDED
 from benchmarks.options import Cases, Options
 
 REPEATS = 2
@@ -42,97 +44,153 @@ CROWD = 64
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One answer: seconds to its first text and to its end, and how many pieces came."""
+    """One answer: seconds to its first text and to its end, how many pieces came, and what they say together."""
 
     first: float
     last: float
     pieces: int
+    text: str
 
 
 Way = Callable[[int], list[Asked]]
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An engine to be asked.
+
+    Attributes:
+        flags, settings: of the application, as its command line has them and as a program does.
+        body, options: how it is asked, in the words of the protocol and in those of a backend.
+        repeats: how often one user asks for every crowd.
+    """
+
+    flags: Sequence[str]
+    settings: Mapping[str, Any]
+    body: Mapping[str, Any]
+    options: Mapping[str, Any]
+    repeats: int
+
+
+TOKENS = 24  # of each answer: random questions end early or late, and figures per token want the same
+SUBJECTS: Mapping[str, Subject] = {
+    "tiny": Subject(
+        ("--model", str(EMBEDDED), "--device", "cpu", "--dtype", "fp32"),
+        {"model": str(EMBEDDED), "device": "cpu", "dtype": "fp32"},
+        {"temperature": 0, "max_tokens": TOKENS, "min_tokens": TOKENS, "repetition_penalty": 1.0},
+        {"do_sample": False, "num_beams": 1, "max_new_tokens": TOKENS, "min_new_tokens": TOKENS,
+         "repetition_penalty": 1.0},
+        3,
+    ),
+    "echo": Subject(("--backend", "echo"), {"model": "m", "backend": "echo"}, {}, {}, 5),
+}  # fmt: skip
+
+
 def run(options: Options) -> Cases:
     """All ways in turn, alone and in a crowd."""
+    cases: Cases = {}
+    for name, subject in SUBJECTS.items():
+        cases |= {f"{name}_{case}": figures for case, figures in _measured(subject, options).items()}
+    return cases
+
+
+def _measured(subject: Subject, options: Options) -> Cases:
     crowd = 4 if options.small else CROWD
     cases: Cases = {}
-    with _endpoint() as url, _page_backend(url) as page:
+    with ExitStack() as stack:
+        url = stack.enter_context(_endpoint(subject))
+        engine = stack.enter_context(_ready(Settings(**subject.settings)))
+        page = stack.enter_context(_ready(Settings(model="m", backend="openai", base_urls=[url])))
+        expected = [_alone(engine, subject, number) for number in range(crowd)]
         ways: dict[str, Way] = {
-            "engine": lambda users: _threads(EchoBackend(), users),
-            "endpoint": lambda users: _clients(url, users),
-            "page": lambda users: _threads(page, users),
+            "engine": lambda users: _threads(engine, subject, users),
+            "endpoint": lambda users: _clients(url, subject, users),
+            "page": lambda users: _threads(page, subject, users),
         }
         for way in ways.values():
             way(2)  # a warm-up
         for users in (1, crowd):
             runs: dict[str, list[Asked]] = {name: [] for name in ways}
-            for _ in range(options.repeats * (1 if users > 1 else 5)):
+            for _ in range(options.repeats * (1 if users > 1 else subject.repeats)):
                 for name, way in ways.items():
-                    runs[name] += way(users)
+                    asked = way(users)
+                    check(asked, expected, name)
+                    runs[name] += asked
             base = _figures(runs["engine"])
             for name, asked in runs.items():
                 figures = _figures(asked)
                 more = {} if name == "engine" else {
-                    "ttft_overhead_ms": round(figures["ttft_p50_ms"] - base["ttft_p50_ms"], 2),
-                    "token_overhead_ms": round(figures["token_p50_ms"] - base["token_p50_ms"], 3),
+                    f"{what}_overhead_ms": round(figures[f"{what}_ms"] - base[f"{what}_ms"], 2)
+                    for what in ("ttft_p50", "ttft_p95", "token_p50", "token_p95")
                 }  # fmt: skip
                 cases[f"{name}_users{users}"] = figures | more
     return cases
 
 
-def _question(number: int) -> str:
-    """No two alike, and the same number of pieces."""
+def question(number: int) -> str:
+    """No two alike."""
     return f"question {number:03} of a crowd, to be repeated word by word, none lost, none mixed and none doubled"
 
 
-def _check(text: str, number: int) -> None:
-    expected = f'Message 1: text "{_question(number)}". Options: '
-    if not text.startswith(expected) or text.count("Message") != 1:
-        raise GenerationError(f"Answer {number} of the crowd is lost, mixed or doubled: {text[:80]!r}.")
+def check(asked: Sequence[Asked], expected: Sequence[str], way: str) -> None:
+    """Compare answers with those asked alone.
+
+    Raises:
+        GenerationError: one is another's, a part, or more.
+    """
+    for number, (each, text) in enumerate(zip(asked, expected, strict=False)):
+        if each.text != text:
+            raise GenerationError(
+                f"{way}: answer {number} of the crowd is lost, mixed or doubled: {each.text!r}, not {text!r}."
+            )
 
 
-def _threads(backend: Backend, users: int) -> list[Asked]:
+def _alone(backend: Backend, subject: Subject, number: int) -> str:
+    return _timed(_texts(backend, subject, number)).text
+
+
+def _texts(backend: Backend, subject: Subject, number: int) -> Iterator[str]:
+    params = replace(SamplingParams.of({}, backend.capabilities.defaults), **subject.options)
+    # Users behind one address, as the endpoint sees all of these clients: they share its places in the engine.
+    stream = backend.stream([Message.of("user", question(number))], params, f"crowd/{number}")
+    return (chunk.text for chunk in stream)
+
+
+def _threads(backend: Backend, subject: Subject, users: int) -> list[Asked]:
     """Ask a backend as the page does, a thread for each user."""
-
-    def ask(number: int) -> Asked:
-        params = SamplingParams.of({}, backend.capabilities.defaults)
-        stream = backend.stream([Message.of("user", _question(number))], params, f"user {number}")
-        return _timed((chunk.text for chunk in stream), number)
-
     with ThreadPoolExecutor(users) as pool:
-        return list(pool.map(ask, range(users)))
+        return list(pool.map(lambda number: _timed(_texts(backend, subject, number)), range(users)))
 
 
-def _timed(texts: Iterator[str], number: int) -> Asked:
+def _timed(texts: Iterator[str]) -> Asked:
     started, first, pieces, text = time.monotonic(), 0.0, 0, ""
     for piece in texts:
         if piece:
             first = first or time.monotonic() - started
             text, pieces = text + piece, pieces + 1
-    _check(text, number)
-    return Asked(first, time.monotonic() - started, pieces)
+    return Asked(first, time.monotonic() - started, pieces, text)
 
 
-def _clients(url: str, users: int) -> list[Asked]:
+def _clients(url: str, subject: Subject, users: int) -> list[Asked]:
     """Ask the endpoint with the official client."""
 
-    async def ask(client: openai.AsyncOpenAI, number: int) -> Asked:
+    async def ask(client: openai.AsyncOpenAI, model: str, number: int) -> Asked:
         started, first, pieces, text = time.monotonic(), 0.0, 0, ""
-        question = [{"role": "user", "content": _question(number)}]
+        asked: Any = [{"role": "user", "content": question(number)}]
         events = await client.chat.completions.create(
-            model="Echo", messages=question, stream=True, user=f"user {number}"
+            model=model, messages=asked, stream=True, user=f"user {number}", extra_body=dict(subject.body)
         )
         async for event in events:
             piece = event.choices[0].delta.content if event.choices else ""
             if piece:
                 first = first or time.monotonic() - started
                 text, pieces = text + piece, pieces + 1
-        _check(text, number)
-        return Asked(first, time.monotonic() - started, pieces)
+        return Asked(first, time.monotonic() - started, pieces, text)
 
     async def all_of_them() -> list[Asked]:
         async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-            return list(await asyncio.gather(*(ask(client, number) for number in range(users))))
+            model = (await client.models.list()).data[0].id
+            return list(await asyncio.gather(*(ask(client, model, number) for number in range(users))))
 
     return asyncio.run(all_of_them())
 
@@ -155,13 +213,13 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 @contextmanager
-def _endpoint() -> Iterator[str]:
-    """The echo backend behind the protocol, in a process of its own."""
+def _endpoint(subject: Subject) -> Iterator[str]:
+    """The engine behind the protocol, in a process of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--api-only", "--port", str(port)]
+    command = [sys.executable, "web_demo_2.6.py", *subject.flags, "--api-only", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not _answers(url):
@@ -183,11 +241,13 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _page_backend(url: str) -> Iterator[Backend]:
-    backend = make_backend(Settings(model="m", backend="openai", base_urls=[url]))
+def _ready(settings: Settings) -> Iterator[Backend]:
+    backend = make_backend(settings)
     backend.start()
     try:
         while backend.status().state != "ready":
+            if backend.status().state == "failed":
+                raise GenerationError(backend.status().detail)
             time.sleep(0.01)
         yield backend
     finally:

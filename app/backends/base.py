@@ -69,6 +69,11 @@ class Backend(ABC):
     def capabilities(self) -> Capabilities:
         """Known before the weights are loaded."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether the capabilities stay as they are; those of an engine elsewhere are known once it is up."""
+        return True
+
     @abstractmethod
     def start(self) -> None:
         """Begin loading in the background; returns at once. Called once."""

@@ -96,6 +96,11 @@ class OpenAIBackend(Backend):
             logprobs=all(profile.logprobs for profile in profiles) and all(each.logprobs for each in told),
         )
 
+    @property
+    def settled(self) -> bool:
+        """See `Backend.settled`: a server may come up, or come back with another model."""
+        return False
+
     def start(self) -> None:
         """Look at all servers, and from then on at those that are dead."""
         self._loop.submit(self._watch())

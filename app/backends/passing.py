@@ -26,6 +26,11 @@ class PassingBackend(Backend):
         """Those of the backend."""
         return self._backend.capabilities
 
+    @property
+    def settled(self) -> bool:
+        """As the backend; see `Backend.settled`."""
+        return self._backend.settled
+
     def start(self) -> None:
         """Start the backend."""
         self._backend.start()

@@ -18,6 +18,9 @@ CONNECT_TIMEOUT = 5.0  # seconds
 # Seconds that a connection is kept for the next request. Servers close theirs after 5, which is the client's own
 # number too: a request on a connection that is just being closed is lost.
 KEPT_OPEN = 2.0
+# Connections kept so: httpx looks at each of them at every begin and end of a request, which with 64 takes half a
+# second when all of them are wanted again at once.
+KEPT = 8
 SILENCE_TIMEOUT = 600.0  # seconds without a sign from an engine that is connected: it may have a long queue
 
 
@@ -33,7 +36,7 @@ def make_client(url: str, key: str) -> openai.AsyncOpenAI:
     # With this set to debug, the client would log what is asked.
     logging.getLogger("openai").setLevel(logging.WARNING)
     nothing: Any = openai.Omit()
-    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEPT_OPEN)
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=KEPT, keepalive_expiry=KEPT_OPEN)
     return openai.AsyncOpenAI(
         http_client=openai.DefaultAsyncHttpxClient(limits=limits),
         api_key=key or "none",  # the client insists on one

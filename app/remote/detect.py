@@ -89,11 +89,14 @@ async def _check_health(client: openai.AsyncOpenAI, url: str) -> None:
 
 
 async def _models(client: openai.AsyncOpenAI, named: bool) -> list[Mapping[str, Any]]:
-    """The entries of /v1/models; none where the server has no such list and the model is named anyway."""
+    """The entries of /v1/models; none where the server has no such list and the model is named anyway.
+
+    That of transformers serve fails (500) where nothing was ever downloaded from Hugging Face.
+    """
     try:
         listed: Any = await client.get("/models", cast_to=object)
-    except openai.NotFoundError:
-        if named:
+    except openai.APIStatusError as cause:
+        if named and (cause.status_code == 404 or cause.status_code >= 500):
             return []
         raise
     data = listed.get("data") if isinstance(listed, Mapping) else None

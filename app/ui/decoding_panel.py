@@ -22,23 +22,29 @@ MODES: tuple[Mode, ...] = ("sampling", "beam")
 class DecodingPanel:
     """The radio "Decode Type", one control per option, and the adapters if there are any.
 
+    Args:
+        settled: see `Backend.settled`; else there is a place for adapters that are not known yet.
+
     Attributes:
         capabilities: of what answers.
         overrides: defaults that win over the family's.
         inputs: the components whose values `params` takes, in its order.
         adapter: the drop-down of adapters in a list, which is empty where there are none.
         restored: the components that `restore` updates, in its order.
+        presets: the place of the presets, which presets.js fills.
     """
 
-    def __init__(self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label) -> None:
-        self.capabilities = capabilities
+    def __init__(
+        self, capabilities: Capabilities, overrides: Mapping[str, Any], label: Label, *, settled: bool = True
+    ) -> None:
+        self.capabilities = self._built = capabilities
         self.overrides = overrides
-        self._defaults = {**capabilities.defaults, **overrides}
-        self._start: Mode = "beam" if self._defaults.get("do_sample") is False else "sampling"
-        self.adapter = [add_adapter_choice(capabilities.adapters, label)] if capabilities.adapters else []
+        self._defaults = self._of(capabilities)
+        self._start = _start(self._defaults)
+        choosing = bool(capabilities.adapters) or not settled
+        self.adapter = [add_adapter_choice(capabilities.adapters, label)] if choosing else []
         with gr.Accordion(label("decoding"), open=True, elem_classes="decoding"):
-            names = html.escape(json.dumps(list(shipped(capabilities, overrides))))
-            gr.HTML(f'<div class="presets-place" data-presets="{names}"></div>', padding=False)
+            self.presets = gr.HTML(self._presets(), padding=False)
             self.mode = gr.Radio(
                 choices("en"), value=self._start, label=label("option.do_sample"), visible=capabilities.beam_search
             )
@@ -72,18 +78,33 @@ class DecodingPanel:
         given |= {"adapter": adapter[0]} if adapter else {}
         return SamplingParams.of({**given, "do_sample": mode == "sampling"}, self._defaults)
 
-    def renew(self, capabilities: Capabilities) -> list[Any]:
-        """Updates of the decode type and of each control, once more is known of what answers."""
-        self.capabilities = capabilities
-        self._defaults = {**capabilities.defaults, **self.overrides}
-        controls = [
-            gr.update(
-                visible=applies(option, self._start, capabilities),
-                value=default_of(option, self._start, self._defaults),
-            )
-            for option in CONTROLS
-        ]
-        return [gr.update(visible=capabilities.beam_search), *controls]
+    def renew(self, capabilities: Capabilities, locale: Locale, values: Sequence[Any]) -> list[Any]:
+        """Updates of `presets` and of `restored` for a page that was built when less was known of what answers.
+
+        What the page shows that is not its default of then, stays: it belongs to a conversation that was opened.
+
+        Args:
+            values: those of `restored`.
+        """
+        self.capabilities, self._defaults = capabilities, self._of(capabilities)
+        self._start = _start(self._defaults)
+        if capabilities == self._built:
+            return [gr.skip() for _ in (self.presets, *self.restored)]
+        before = self._of(self._built)
+        shown, controls, adapter = values[1], values[2 : len(CONTROLS) + 2], values[len(CONTROLS) + 2 :]
+        mode: Mode = self._start if shown == _start(before) or not capabilities.beam_search else shown
+        updates = []
+        for option, value in zip(CONTROLS, controls, strict=True):
+            kept = value != default_of(option, shown, before)
+            chosen = value if kept else default_of(option, mode, self._defaults)
+            updates.append(gr.update(visible=applies(option, mode, capabilities), value=chosen))
+        named = gr.update(
+            choices=adapter_choices(capabilities.adapters, locale),
+            visible=bool(capabilities.adapters),
+            value=adapter[0] if adapter and adapter[0] in capabilities.adapters else BASE,
+        )
+        radio = gr.update(visible=capabilities.beam_search, value=mode)
+        return [self._presets(), mode, radio, *updates, *(named for _ in self.adapter)]
 
     def restore(self, params: SamplingParams) -> list[Any]:
         """Updates that show the options of an earlier answer; of an adapter that is not there any more, the model's."""
@@ -94,6 +115,14 @@ class DecodingPanel:
         ]
         adapter = params.adapter if params.adapter in self.capabilities.adapters else BASE
         return [mode, gr.update(value=mode), *controls, *(gr.update(value=adapter) for _ in self.adapter)]
+
+    def _of(self, capabilities: Capabilities) -> dict[str, Any]:
+        """The defaults of the options."""
+        return {**capabilities.defaults, **self.overrides}
+
+    def _presets(self) -> str:
+        names = html.escape(json.dumps(list(shipped(self.capabilities, self.overrides))))
+        return f'<div class="presets-place" data-presets="{names}"></div>'
 
     def _switch(self, previous: Mode, mode: Mode, *values: Any) -> tuple[Any, ...]:
         """Show what applies; a value still at the old decode type's default becomes the new one's."""
@@ -124,6 +153,11 @@ class DecodingPanel:
         return gr.Slider(option.minimum, option.maximum, step=option.step, **common)
 
 
+def _start(defaults: Mapping[str, Any]) -> Mode:
+    """The decode type that a page begins with."""
+    return "beam" if defaults.get("do_sample") is False else "sampling"
+
+
 def applies(option: Option, mode: Mode, capabilities: Capabilities) -> bool:
     """Whether an option has an effect, so that its control is shown."""
     missing = {"max_frames": not capabilities.video, "system_prompt": not capabilities.system_prompt}
@@ -137,9 +171,14 @@ def choices(locale: Locale) -> list[tuple[str, str]]:
 
 
 def add_adapter_choice(names: Sequence[str], label: Label) -> gr.Dropdown:
-    """The drop-down of adapters, with the model alone first."""
+    """The drop-down of adapters, with the model alone first; not shown while there are none."""
     return gr.Dropdown(
-        adapter_choices(names, "en"), value=BASE, label=label("adapter"), info=label("adapter_help"), filterable=False
+        adapter_choices(names, "en"),
+        value=BASE,
+        label=label("adapter"),
+        info=label("adapter_help"),
+        filterable=False,
+        visible=bool(names),
     )
 
 

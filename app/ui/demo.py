@@ -16,12 +16,13 @@ import modelscope_studio.components.base as ms
 from app.backends.base import Backend
 from app.feedback import FeedbackFile
 from app.settings import Settings
+from app.ui.abilities import add_abilities, connect_abilities, heading
 from app.ui.answering import stopped
 from app.ui.api import add_api
 from app.ui.bench_panel import add_bench, connect_bench
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
 from app.ui.context import PRIVATE, Context
-from app.ui.decoding_panel import CONTROLS, DecodingPanel, adapter_choices, choices
+from app.ui.decoding_panel import DecodingPanel, adapter_choices, choices
 from app.ui.feedback_row import add_feedback
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
 from app.ui.head import head, styles
@@ -48,9 +49,10 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
     """The page of a backend that has been started."""
     label = make_label()
     feedback = FeedbackFile(Path(settings.feedback)) if settings.feedback else None
-    name = backend.capabilities.model
     with (
-        gr.Blocks(title=name, analytics_enabled=False, delete_cache=PURGE, fill_width=True) as demo,
+        gr.Blocks(
+            title=backend.capabilities.model, analytics_enabled=False, delete_cache=PURGE, fill_width=True
+        ) as demo,
         ms.Application(),
         antdx.XProvider(theme_config={"token": {"colorPrimary": PRIMARY}}),
         ms.AutoLoading(show_timer=False),
@@ -58,14 +60,15 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         page = gr.State(Page())
         with gr.Row(elem_classes="top-row"):
             add_talk_toggle()
-            title = gr.Markdown(_heading(backend), elem_classes="title")
+            title = gr.Markdown(heading(backend.capabilities), elem_classes="title")
             switch = add_language_switch()
+        abilities = None if backend.settled else add_abilities(backend)
         status = add_status_line(page, backend, stands_in=settings.stands_in)
         with gr.Row(elem_classes="columns"):
             bridge = add_talks()
             with gr.Column(scale=3, min_width=280, elem_classes="main-column"):
                 chatbot = add_chatbot(rated=feedback is not None)
-                rated = add_feedback(page, chatbot, label, feedback, name) if feedback else None
+                rated = add_feedback(page, chatbot, label, feedback, backend) if feedback else None
                 with gr.Tabs(elem_classes="page-tabs") as tabs:
                     with gr.Tab(label("chat"), id="chat"):
                         chat = Chat(chatbot, add_box(label))
@@ -75,14 +78,14 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
                     with gr.Tab(
                         label("few_shot"),
                         id="few_shot",
-                        visible=backend.capabilities.few_shot,
+                        visible=not backend.settled or backend.capabilities.few_shot,
                         elem_classes="few-shot-tab",
                     ):
                         few_shot = add_fewshot(label)
                     with gr.Tab(label("how_to"), id="how_to", elem_classes="how-to-tab"):
                         cards = add_howto(label)
             with gr.Column(scale=1, min_width=320, elem_classes="side-column"):
-                panel = DecodingPanel(backend.capabilities, settings.option_defaults, label)
+                panel = DecodingPanel(backend.capabilities, settings.option_defaults, label, settled=backend.settled)
         seen = add_seen()
         signal = gr.State(0)
         outputs = [chatbot, chat.box, few_shot.generate, few_shot.stop, signal]
@@ -95,26 +98,19 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         connect_bench(context, bench, chat)
         _connect_stop(context, chat, few_shot, answers)
         connect_talks(demo, context, bridge, chat, answers, settings, [rated] if rated else [])
-        if backend.status().state == "away":  # the page shows little until it is known what answers
-            controls = panel.inputs[: 1 + len(CONTROLS)]
-            demo.load(lambda: panel.renew(backend.capabilities), None, controls, queue=False, **PRIVATE)
-            demo.load(lambda: _heading(backend), None, title, queue=False, **PRIVATE)
-        adapters = backend.capabilities.adapters
         worded = [status, chatbot, chat.box, panel.mode, *panel.adapter]
 
         def words(locale: Locale) -> Sequence[Any]:
-            named = [gr.update(choices=adapter_choices(adapters, locale))] if adapters else []
+            adapters = backend.capabilities.adapters
+            named = [gr.update(choices=adapter_choices(adapters, locale)) for _ in panel.adapter]
             line = status_html(backend, locale, stands_in=settings.stands_in)
             return line, *localised(locale, rated=feedback is not None), gr.update(choices=choices(locale)), *named
 
-        connect_language(demo, page, switch, chatbot, worded, words)
+        opened = connect_language(demo, page, switch, chatbot, worded, words)
+        if abilities is not None:
+            connect_abilities(context, opened, title, abilities)
         add_api(backend, settings)
     return demo
-
-
-def _heading(backend: Backend) -> str:
-    """What answers, as far as it is known."""
-    return f"# {backend.capabilities.model}"
 
 
 def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> None:

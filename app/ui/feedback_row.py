@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import gradio as gr
 
+from app.backends.base import Backend
 from app.errors import AppError
 from app.feedback import FeedbackFile, Rating
 from app.placement import marked_text
@@ -22,13 +23,13 @@ from app.ui.transcript import turn_at
 LONGEST_REASON = 2000  # characters
 
 
-def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile, model: str) -> Any:
+def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile, backend: Backend) -> Any:
     """A row for the reason, shown once an answer was rated; returns the event of a rating."""
     with gr.Row(visible=False, elem_classes="feedback-row") as row:
         reason = gr.Textbox(label=label("feedback_reason"), max_length=LONGEST_REASON, max_lines=3)
         send = gr.Button(label("feedback_send"), size="sm")
     rating = gr.State(None)
-    handlers = RatingHandlers(file, model)
+    handlers = RatingHandlers(file, backend)
     # The component marks the answer at each click, those that follow fast among them.
     rated = chatbot.like(handlers.rate, page, [row, reason, rating], trigger_mode="multiple", **PRIVATE)
     for trigger in (send.click, reason.submit):
@@ -39,9 +40,9 @@ def add_feedback(page: gr.State, chatbot: Any, label: Label, file: FeedbackFile,
 class RatingHandlers:
     """What the events of the row do."""
 
-    def __init__(self, file: FeedbackFile, model: str) -> None:
+    def __init__(self, file: FeedbackFile, backend: Backend) -> None:
         self._file = file
-        self._model = model
+        self._backend = backend
 
     def rate(self, page: Page, data: gr.EventData) -> tuple[Any, Any, Any]:
         """Keep a like or a dislike, and ask why; the same once more takes it back."""
@@ -72,7 +73,7 @@ class RatingHandlers:
         return {
             "id": rating.id,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "model": self._model,
+            "model": self._backend.capabilities.model,
             "liked": rating.liked,
             "question": marked_text(turn.user.content),
             "answer": turn.answer,

@@ -43,8 +43,8 @@ def add_language_switch() -> Switch:
 
 def connect_language(
     demo: gr.Blocks, page: gr.State, switch: Switch, chatbot: Any, components: Sequence[Any], rest: Rest
-) -> None:
-    """Bind the switch, and the page's opening.
+) -> Any:
+    """Bind the switch, and the page's opening; returns the event of that, after which the page has its language.
 
     Args:
         components: what `rest` updates, in its order, the chatbot among it.
@@ -76,8 +76,9 @@ def connect_language(
         return say(page)
 
     outputs = [*components, *others]
-    demo.load(greet, [page, switch.bridge.call], outputs, js=TAKE, queue=False, **PRIVATE)
+    opened = demo.load(greet, [page, switch.bridge.call], outputs, js=TAKE, queue=False, **PRIVATE)
     switch.bridge.connect(page, change, [], outputs)
+    return opened
 
 
 def labelled(block: Any) -> Labelled:

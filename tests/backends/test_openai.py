@@ -390,6 +390,17 @@ def test_of_several_models_the_one_of_this_family_is_taken(fake: Serve, start: S
     assert server.last["model"] == "MiniCPM-V:8b"
 
 
+def test_a_list_of_models_that_fails_is_not_needed_for_a_model_that_is_named(
+    fake: Serve, start: Start, monkeypatch: Any
+) -> None:
+    """That of transformers serve does where nothing was ever downloaded."""
+    server = fake("transformers")
+    monkeypatch.setitem(server.quirks.paths, "/v1/models", 500)
+    backend = start(server, served_model="minicpm-v")
+    assert backend.capabilities.model == "minicpm-v · transformers serve"
+    assert text_of(chunks_of(backend)) == "one two three four"
+
+
 @pytest.mark.parametrize("engine", ["vllm", "transformers"])
 def test_a_wrong_model_is_told_in_the_engines_words(engine: str, fake: Serve, start: Start) -> None:
     with pytest.raises(RequestError, match=r"does not exist|is pinned to") as caught:
@@ -572,6 +583,7 @@ def test_unknown_engines_show_only_what_every_engine_takes(start: Start) -> None
     assert not {"temperature", "top_p", "max_new_tokens"} & capabilities.hidden_options
     named = start(dead_url(), engine="llama-server").capabilities
     assert not {"top_k", "repetition_penalty"} & named.hidden_options and "llama-server" in named.model
+    assert not start(dead_url()).settled
 
 
 def test_a_silent_engine_leaves_signs_of_life_and_can_be_stopped(fake: Serve, start: Start) -> None:

@@ -29,6 +29,7 @@ def test_a_wrapped_backend_tells_all_that_it_knows(wrap: Any) -> None:
     assert wrapped.measure(*ASKED) is own.measure.return_value
     assert wrapped.inspect(*ASKED) is own.inspect.return_value
     assert wrapped.capabilities is own.capabilities
+    assert wrapped.settled is own.settled
     assert wrapped.status() is own.status.return_value
     for name in ("start", "close"):
         getattr(wrapped, name)()

@@ -102,22 +102,23 @@ def test_video(measure: Measure) -> None:
 
 def test_load(measure: Measure) -> None:
     cases = measure("load", "--small")
-    assert list(cases) == [f"{way}_users{users}" for users in (1, 4) for way in ("engine", "endpoint", "page")]
-    assert cases["page_users4"]["answers"] == 4
+    ways = ("engine", "endpoint", "page")
+    assert list(cases) == [f"{of}_{way}_users{users}" for of in ("tiny", "echo") for users in (1, 4) for way in ways]
+    assert cases["tiny_page_users4"]["answers"] == 4
     for name, row in cases.items():
-        assert_positive(row, "ttft_overhead_ms", "token_overhead_ms")
+        assert_positive(row, *(f"{what}_overhead_ms" for what in ("ttft_p50", "ttft_p95", "token_p50", "token_p95")))
         assert row["ttft_p50_ms"] <= row["ttft_p95_ms"]
-        assert ("ttft_overhead_ms" in row) == (not name.startswith("engine"))
+        assert ("ttft_p50_overhead_ms" in row) == ("engine" not in name)
 
 
 def test_an_answer_of_somebody_else_ends_the_load_benchmark() -> None:
-    from benchmarks.load import _check, _question
+    from benchmarks.load import Asked, check
 
-    own = f'Message 1: text "{_question(3)}". Options: all at their defaults.'
-    _check(own, 3)
-    for wrong in ("", own[:-60], own * 2, own.replace("003", "004")):
+    expected = ["the first", "the second"]
+    check([Asked(0.1, 0.2, 3, text) for text in expected], expected, "page")
+    for wrong in ("", "the", "the second" * 2, "the first"):
         with pytest.raises(GenerationError, match="lost, mixed or doubled"):
-            _check(wrong, 3)
+            check([Asked(0.1, 0.2, 3, "the first"), Asked(0.1, 0.2, 3, wrong)], expected, "page")
 
 
 def test_memory(measure: Measure) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DEMO, SERVERS, TINY
+from tests.remote.fake_engine import FakeEngine, Quirks, serve
 
 pytestmark = pytest.mark.browser
 
@@ -80,3 +82,53 @@ def test_stop_ends_the_work_behind_the_protocol(endless: str, open_chat) -> None
         chat.page.wait_for_timeout(50)
     else:
         pytest.fail("The answer goes on behind the page that has stopped it.")
+
+
+def engine_that_tells(few_shot: bool, *adapters: str) -> FakeEngine:
+    """An engine of our own kind, by what it says of its model."""
+    ours = {"object": "model", "owned_by": "minicpm-v-web-demo"}
+    told = {"few_shot": few_shot, "beam_search": True, "defaults": {"top_k": 7}, "hidden_options": []}
+    model = {"id": "minicpm-v", **ours, "capabilities": told}
+    engine = FakeEngine("minicpm")
+    cards = [model, *({"id": name, "parent": "minicpm-v", **ours} for name in adapters)]
+    engine.quirks = Quirks({"object": "list", "data": cards}, wrong_model=200)
+    return engine
+
+
+def test_a_page_started_before_its_engine_learns_what_it_takes(open_chat) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    name = f"early_{port}"  # a page that has known an engine remembers it: another try is another page
+    SERVERS[name] = [*DEMO, "--backend", "openai", "--base-url", f"http://127.0.0.1:{port}"]
+    chat = open_chat(name)
+    heading = chat.page.get_by_role("heading", level=1)
+    few_shot = chat.page.get_by_role("tab", name="Few Shot", exact=True)
+    adapter = chat.page.get_by_role("combobox", name="Adapter")
+    top_k, beams = chat.page.locator(".option-top_k"), chat.page.get_by_label("Beam Search")
+    line = chat.page.get_by_text("does not answer yet")
+    expect(line).to_be_visible()
+    for hidden in (top_k, adapter, beams):
+        expect(hidden).to_be_hidden()
+    with serve(engine_that_tells(False, "menu"), port) as engine:
+        expect(line).to_have_count(0)
+        chat.reload()
+        expect(heading).to_contain_text("minicpm-v · MiniCPM-V Web Demo")
+        expect(few_shot).to_be_hidden()
+        expect(beams).to_be_visible()
+        expect(chat.page.get_by_label("number input for Top K")).to_have_value("7")
+        adapter.click()
+        chat.page.get_by_role("option", name="menu").click()
+        expect(chat.ask("hello")).to_contain_text("one two three four")
+        assert (engine.last["model"], engine.last["top_k"]) == ("menu", 7)
+    chat.send("is anybody there?")  # what tells that it is gone
+    expect(chat.messages.last).to_contain_text("does not answer")
+    chat.reload()
+    expect(line).to_be_visible()
+    with serve(engine_that_tells(True), port):
+        expect(line).to_have_count(0)
+        chat.reload()
+        expect(few_shot).to_be_visible()
+        expect(adapter).to_be_hidden()
+        few_shot.click()
+        expect(chat.page.get_by_role("button", name="Add Example")).to_be_visible()

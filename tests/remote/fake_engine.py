@@ -24,7 +24,7 @@ class Quirks:
 
     Attributes:
         models: its /v1/models, "MODEL" standing for the name.
-        paths: further answers by path.
+        paths: further answers by path, None for none, a number for a status.
         known: the fields of a request that it takes; None takes all in silence.
         ignored: fields that it takes and ignores in silence.
         wrong_model: the status of a request for another model; 200 serves it anyway.
@@ -185,6 +185,8 @@ class FakeEngine:
     def _get(self, path: str) -> Response:
         if path in self.quirks.paths:
             found = self.quirks.paths[path]
+            if isinstance(found, int):
+                return PlainTextResponse("Internal Server Error", found)
             return JSONResponse({"detail": "Not Found"}, 404) if found is None else JSONResponse(found)
         if path == "/v1/models":
             return JSONResponse(json.loads(json.dumps(self.quirks.models).replace("MODEL", self.model)))

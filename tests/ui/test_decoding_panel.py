@@ -29,6 +29,19 @@ def switch(panel: DecodingPanel, previous: str, mode: str, **changed) -> dict[st
     return {option.name: update for option, update in zip(CONTROLS, updates, strict=True)}
 
 
+def renewed(panel: DecodingPanel, capabilities: Capabilities, locale: str = "en", **changed) -> dict:
+    """What `renew` gives a page with the values that the panel was built with, but for some."""
+    shown = values_of(panel, **changed)
+    names = [
+        "presets",
+        "previous",
+        "do_sample",
+        *(option.name for option in CONTROLS),
+        *("adapter" for _ in panel.adapter),
+    ]
+    return dict(zip(names, panel.renew(capabilities, locale, [shown[0], *shown]), strict=True))
+
+
 def visible_names(panel: DecodingPanel) -> set[str]:
     return {option.name for option, control in zip(CONTROLS, panel.inputs[1:], strict=True) if control.visible}
 
@@ -150,8 +163,39 @@ def test_an_option_may_be_hidden_under_beam_search_alone() -> None:
 def test_a_panel_is_renewed_once_more_is_known() -> None:
     panel = build(Capabilities(model="?", beam_search=False, hidden_options=frozenset({"top_k"})), temperature=0.3)
     assert "top_k" not in visible_names(panel)
-    mode, *controls = panel.renew(Capabilities(model="Test", defaults={"top_k": 7, "temperature": 0.9}))
-    updates = {option.name: update for option, update in zip(CONTROLS, controls, strict=True)}
-    assert mode["visible"] and updates["top_k"]["visible"] and updates["top_k"]["value"] == 7
+    updates = renewed(panel, Capabilities(model="Test", defaults={"top_k": 7, "temperature": 0.9}))
+    assert updates["do_sample"]["visible"] and updates["top_k"]["visible"] and updates["top_k"]["value"] == 7
     assert updates["temperature"]["value"] == 0.3
+    assert "beams" in updates["presets"]
     assert panel.params(values_of(panel, top_k=9)).top_k == 9
+
+
+def test_what_an_opened_conversation_brought_outlives_the_renewal() -> None:
+    updates = renewed(build(), Capabilities(model="Test", defaults={"top_k": 7}), temperature=0.2)
+    assert (updates["temperature"]["value"], updates["top_k"]["value"]) == (0.2, 7)
+
+
+def test_a_renewal_chooses_the_decode_type_of_what_answers() -> None:
+    searching = Capabilities(model="Test", defaults={"do_sample": False, "num_beams": 4})
+    updates = renewed(build(), searching)
+    assert updates["previous"] == updates["do_sample"]["value"] == "beam"
+    assert updates["num_beams"]["visible"] and not updates["temperature"]["visible"]
+    assert updates["repetition_penalty"]["value"] == 1.2
+    back = renewed(build(searching), Capabilities(model="Test", beam_search=False))
+    assert back["do_sample"]["value"] == "sampling" and back["temperature"]["visible"]
+
+
+def test_a_page_that_knew_all_is_left_as_it_is() -> None:
+    panel = build()
+    untouched = panel.renew(EVERYTHING, "en", ["sampling", *values_of(panel)])
+    assert untouched == [gr.skip()] * (len(panel.restored) + 1)
+
+
+def test_adapters_that_come_with_the_engine_can_be_chosen() -> None:
+    with gr.Blocks():
+        panel = DecodingPanel(EVERYTHING, {}, make_label(), settled=False)
+    assert panel.adapter[0].visible is False and panel.params(values_of(panel)).adapter == ""
+    updates = renewed(panel, Capabilities(model="Test", adapters=("menu",)), locale="zh", adapter="gone")
+    assert updates["adapter"]["visible"] and updates["adapter"]["value"] == "base"
+    assert updates["adapter"]["choices"] == [("基础模型", "base"), ("menu", "menu")]
+    assert panel.params(values_of(panel, adapter="menu")).adapter == "menu"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from app.backends.echo import EchoBackend
 from app.feedback import FeedbackFile
 from app.messages import Message
 from app.turn import Turn
@@ -24,7 +25,7 @@ def shown(page: Page) -> str | None:
 
 
 def test_the_same_click_again_takes_a_rating_back(tmp_path: Path) -> None:
-    page, handlers = Page(), RatingHandlers(FeedbackFile(tmp_path / "likes.jsonl"), "model")
+    page, handlers = Page(), RatingHandlers(FeedbackFile(tmp_path / "likes.jsonl"), EchoBackend())
     page.session.turns = [Turn(Message.of("user", "hi"), "ho", "done")]
     for liked, mark in ((True, "like"), (True, None), (True, "like"), (False, "dislike"), (False, None)):
         row, _, rating = handlers.rate(page, click(liked))
