@@ -24,14 +24,15 @@ from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connec
 from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import DecodingPanel, adapter_choices, choices
 from app.ui.feedback_row import add_feedback
-from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot
+from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot, question
 from app.ui.head import head, styles
 from app.ui.howto_tab import add_howto, connect_howto
 from app.ui.installable import FAVICON, HEAD, app_routes
 from app.ui.labels import make_i18n, make_label
 from app.ui.language import add_language_switch, connect_language
-from app.ui.meter_panel import add_meter, connect_meter
+from app.ui.meter_panel import Measuring, add_meter, connect_meters
 from app.ui.page_state import Page
+from app.ui.payloads import read_draft
 from app.ui.presets import connect_presets
 from app.ui.seen_panel import add_seen, connect_seen
 from app.ui.status_line import add_status_line, status_html
@@ -73,7 +74,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
                     with gr.Tab(label("chat"), id="chat"):
                         chat = Chat(chatbot, add_box(label))
                         bench = add_bench()
-                        meter = add_meter()
+                        meter = add_meter("chat")
                         buttons = add_chat_buttons(label)
                     with gr.Tab(
                         label("few_shot"),
@@ -82,6 +83,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
                         elem_classes="few-shot-tab",
                     ):
                         few_shot = add_fewshot(label)
+                        shots_meter = add_meter("shots")
                     with gr.Tab(label("how_to"), id="how_to", elem_classes="how-to-tab"):
                         cards = add_howto(label)
             with gr.Column(scale=1, min_width=320, elem_classes="side-column"):
@@ -94,7 +96,11 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         connect_howto(context, cards, tabs, chat, few_shot)
         connect_seen(context, seen)
         connect_presets(context)
-        answers += connect_meter(context, meter, chat)
+        lines = [
+            Measuring(meter, [chat.box], read_draft),
+            Measuring(shots_meter, few_shot.question, question),
+        ]
+        answers += connect_meters(context, lines)
         connect_bench(context, bench, chat)
         _connect_stop(context, chat, few_shot, answers)
         connect_talks(demo, context, bridge, chat, answers, settings, [rated] if rated else [])

@@ -17,6 +17,7 @@ from app.ui.attachments import message_parts
 from app.ui.context import PRIVATE, Context
 from app.ui.labels import Label
 from app.ui.page_state import Page
+from app.ui.payloads import Draft
 from app.ui.transcript import transcript
 
 
@@ -35,6 +36,11 @@ class FewShot:
     def fields(self) -> list[Any]:
         """What an example is made of."""
         return [self.image, self.user, self.assistant]
+
+    @property
+    def question(self) -> list[Any]:
+        """What the real question is made of."""
+        return [self.image, self.user]
 
 
 def add_fewshot(label: Label) -> FewShot:
@@ -59,15 +65,20 @@ def add_fewshot(label: Label) -> FewShot:
     return FewShot(image, user, assistant, add, generate, stop)
 
 
+def question(image: str | None, user: str | None) -> Draft:
+    """What Generate would ask."""
+    return Draft(user or "", (Path(image),) if image else ())
+
+
 def connect_fewshot(context: Context, tab: FewShot, chatbot: Any) -> list[Any]:
     """Bind the events; returns those that a Stop ends."""
     handlers = FewShotHandlers(context)
     page = context.page
     tab.add.click(handlers.add, [page, *tab.fields], [chatbot, *tab.fields], **PRIVATE)
-    question, kept = [tab.image, tab.user], gr.State((None, ""))
-    inputs = [page, *question, *context.panel.inputs]
+    kept = gr.State((None, ""))
+    inputs = [page, *tab.question, *context.panel.inputs]
     asked = tab.generate.click(handlers.generate, inputs, [*context.outputs, kept], **PRIVATE)
-    asked.success(_emptied, [page, kept, *question], question, **PRIVATE)
+    asked.success(_emptied, [page, kept, *tab.question], tab.question, **PRIVATE)
     return [asked]
 
 
@@ -99,7 +110,8 @@ class FewShotHandlers:
         yield from ((*view, (image, user)) for view in answering.answer(page, updates))
 
     def _parts(self, image: str | None, user: str) -> Sequence[Part]:
-        return message_parts(user, [Path(image)] if image else [], self._context.max_file_size)
+        draft = question(image, user)
+        return message_parts(draft.text, draft.files, self._context.max_file_size)
 
 
 def _emptied(page: Page, asked: Sequence[Any], image: str | None, user: str) -> tuple[Any, Any]:

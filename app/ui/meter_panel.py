@@ -1,9 +1,10 @@
-"""The line under the message box: what the message would take, and what would fit where it takes too much."""
+"""The line under a message that is written: what it would take, and what would fit where it takes too much."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -16,7 +17,6 @@ from app.sampling import SamplingParams
 from app.ui import answering, payloads
 from app.ui.attachments import message_parts, with_choices
 from app.ui.bridge import Bridge, add_bridge, read_call
-from app.ui.chat_tab import Chat
 from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS
 from app.ui.fixes import button, fix_buttons, read_fix
@@ -28,26 +28,45 @@ FIXED = ("max_slice_nums", "max_frames")  # the options that a button may lower
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """The line and what its script calls."""
+    """A line and what its script calls."""
 
     line: gr.HTML
     measure: Bridge
-    fix: Bridge
 
 
-def add_meter() -> Meter:
-    """The line, empty."""
-    return Meter(gr.HTML(elem_classes="meter-host", padding=False), add_bridge("measure"), add_bridge("fix"))
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """What a line measures.
+
+    Attributes:
+        fields: the components that a message is written in.
+        read: makes a message of their values.
+    """
+
+    meter: Meter
+    fields: Sequence[Any]
+    read: Callable[..., payloads.Draft]
 
 
-def connect_meter(context: Context, meter: Meter, chat: Chat) -> list[Any]:
+def add_meter(name: str) -> Meter:
+    """The line, empty.
+
+    Args:
+        name: by which the script knows it.
+    """
+    host = gr.HTML(elem_classes=["meter-host", f"meter-{name}"], padding=False)
+    return Meter(host, add_bridge(f"measure-{name}"))
+
+
+def connect_meters(context: Context, lines: Sequence[Measuring]) -> list[Any]:
     """Bind the events; returns those that a Stop ends."""
     panel, page = context.panel, context.page
     controls = [panel.inputs[1 + index] for index, option in enumerate(CONTROLS) if option.name in FIXED]
 
-    def measure(page: Page, call: str, box: Any, *values: Any) -> Any:
+    def measure(line: Measuring, page: Page, call: str, *values: Any) -> Any:
+        fields, controls = values[: len(line.fields)], values[len(line.fields) :]
         try:
-            return _line(context, page, payloads.read_draft(box), panel.params(values))
+            return _line(context, page, line.read(*fields), panel.params(controls))
         except (MediaError, RequestError):
             return ""  # said when it is sent
         except AppError:
@@ -66,9 +85,12 @@ def connect_meter(context: Context, meter: Meter, chat: Chat) -> list[Any]:
         except AppError as error:
             yield (*answering.reject(page, error), gr.skip(), gr.skip())
 
-    meter.measure.connect(page, measure, [chat.box, *panel.inputs], meter.line)
-    fixed = meter.fix.connect(page, fix, panel.inputs, [*context.outputs, *controls])
-    fixed.then(measure, [page, meter.fix.call, chat.box, *panel.inputs], meter.line, **PRIVATE)
+    fixing = add_bridge("fix")
+    fixed = fixing.connect(page, fix, panel.inputs, [*context.outputs, *controls])
+    for line in lines:
+        inputs, measured = [*line.fields, *panel.inputs], partial(measure, line)
+        line.meter.measure.connect(page, measured, inputs, line.meter.line)
+        fixed.then(measured, [page, fixing.call, *inputs], line.meter.line, **PRIVATE)
     return [fixed]
 
 
@@ -82,7 +104,7 @@ def _apply(page: Page, fix: Fix) -> dict[str, int]:
 
 
 def _line(context: Context, page: Page, draft: payloads.Draft, params: SamplingParams) -> Any:
-    """The line for what stands in the box."""
+    """The line for what is written."""
     session = page.session
     left_out = sum(turn.left_out for turn in session.turns)
     if not draft.text.strip() and not draft.files:

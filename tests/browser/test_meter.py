@@ -1,4 +1,4 @@
-"""The line under the message box, and the way out of a turn for which there was no room."""
+"""The line under the message box and under a few-shot question, and the way out of a turn for which there was no room."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_measuring_takes_nothing_away_from_who_types(open_chat, examples: Path) 
     words = "What is to be seen in this picture, and where in it is it?"
     for number, word in enumerate(words.split(" ")):
         chat.box.press_sequentially(" " * (number > 0) + word)
-        chat.page.evaluate("window.callPage('measure', {})")
+        chat.page.evaluate("window.callPage('measure-chat', {})")
     expect(meter(chat)).to_be_visible()
     expect(chat.box).to_have_value(words)
     expect(chat.send_button).to_be_enabled()
@@ -141,3 +141,50 @@ def test_a_slider_asks_nothing_where_there_is_nothing_to_measure(chat: ChatPage)
     chat.page.get_by_role("slider", name="Temperature").press("ArrowRight")
     chat.page.wait_for_timeout(1000)  # longer than the meter's pause
     assert chat.page.evaluate("window.asked") == []
+
+
+def test_a_few_shot_question_is_measured_with_its_examples(open_chat, examples: Path) -> None:
+    chat = open_chat("tiny")
+    chat.tab("Few Shot")
+    picture, user = chat.page.locator(".few-shot input[type=file]"), chat.page.get_by_label("User")
+
+    def write(file: Path) -> int:
+        picture.set_input_files(file)
+        expect(chat.page.locator(".few-shot img")).to_be_visible()
+        user.fill("What is it?")
+        expect(meter(chat)).to_contain_text("attachments 64")
+        told = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
+        assert told
+        return int(told[1].replace(",", ""))
+
+    alone = write(examples / "shot_1.png")
+    chat.page.get_by_label("Assistant").fill("circle: red")
+    chat.button("Add Example").click()
+    expect(chat.messages).to_have_count(2)
+    expect(meter(chat)).to_have_count(0)  # nothing is written
+    both = write(examples / "shot_3.png")
+    assert both > 2 * 64 and both > alone + 64
+    chat.shoot("meter_few_shot")
+    chat.tab("Chat")
+    expect(meter(chat)).to_have_count(0)
+    chat.tab("Few Shot")
+    chat.button("Generate").click()
+    expect(chat.footers).to_have_count(1)
+    expect(user).to_have_value("")
+    expect(meter(chat)).to_have_count(0)
+    chat.messages.last.get_by_role("button", name="What the model saw").click()
+    expect(chat.page.get_by_role("dialog")).to_contain_text(f"{both:,} of ")
+
+
+def test_an_example_too_many_is_left_out_by_a_button(open_chat) -> None:
+    chat = open_chat("short")
+    chat.tab("Few Shot")
+    for number in (1, 2):
+        chat.page.get_by_label("User").fill("long words " * 600)
+        chat.page.get_by_label("Assistant").fill("yes")
+        chat.button("Add Example").click()
+        expect(chat.messages).to_have_count(2 * number)
+    chat.page.get_by_label("User").fill("long words " * 600)
+    chat.shoot("meter_few_shot_over")
+    chat.page.get_by_role("button", name="Leave out the first turns: 1").click()
+    expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
