@@ -29,7 +29,7 @@ class FastBackend(EchoBackend):
     def stream(
         self, messages: Sequence[Message], params: SamplingParams, user: str = ""
     ) -> Generator[Chunk, None, None]:
-        """The text that the question names, then when its last token was due: a server that cannot keep up is behind, too."""
+        """The text that the question names, then when its last token was due: a slow server is behind, too."""
         tokens = re.findall(r"\s*\S+|\s+", KINDS[messages[-1].text.strip()])
         began, said, wanted = time.monotonic(), 0, int(self._rate * self._seconds)
         end = time.time() + self._seconds

@@ -2,8 +2,8 @@
 
 Cases `text` (plain words) and `markdown` (lists, tables and code). `lag_s` is the longest that the page did not answer
 to anything: the largest gap between two ticks of a timer, less what the timer waits for; `lag_p95_s` is what 19 of 20
-ticks kept to. `behind_s` is how long after the last token was due the page has all of it. `ratio` is the lag in the last third
-of the answer to that in the first third: a page that draws everything again with every update would grow.
+ticks kept to. `behind_s` is how long after the last token was due the page has all of it. `ratio` is the lag in the
+last third of the answer to that in the first third: a page that draws everything again with every update would grow.
 """
 
 from __future__ import annotations

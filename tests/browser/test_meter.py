@@ -1,4 +1,4 @@
-"""The line under the message box and under a few-shot question, and the way out of a turn for which there was no room."""
+"""The line under a message and under a few-shot question, and the way out of a turn for which there was no room."""
 
 from __future__ import annotations
 
