@@ -117,7 +117,7 @@ def test_turns_that_are_left_out_go_with_the_conversation(chat: ChatPage) -> Non
     chat.messages.last.get_by_role("button", name="Leave out the first turns: 1").click()
     chat.write("")
     chat.page.keyboard.press("Delete")
-    expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
+    expect(chat.page.locator(".meter-shots").get_by_text("Turns left out: 1")).to_be_visible()
     chat.button("Clear history").click()
     expect(chat.messages).to_have_count(0)
     expect(chat.page.get_by_text("Turns left out: 1")).to_have_count(0)
@@ -152,7 +152,7 @@ def test_a_few_shot_question_is_measured_with_its_examples(open_chat, examples: 
         picture.set_input_files(file)
         expect(chat.page.locator(".few-shot img")).to_be_visible()
         user.fill("What is it?")
-        expect(meter(chat)).to_contain_text("attachments 64")
+        expect(meter(chat)).to_contain_text("attachments 320")
         told = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
         assert told
         return int(told[1].replace(",", ""))
@@ -163,7 +163,7 @@ def test_a_few_shot_question_is_measured_with_its_examples(open_chat, examples: 
     expect(chat.messages).to_have_count(2)
     expect(meter(chat)).to_have_count(0)  # nothing is written
     both = write(examples / "shot_3.png")
-    assert both > 2 * 64 and both > alone + 64
+    assert both > 2 * 320 and both > alone + 320
     chat.shoot("meter_few_shot")
     chat.tab("Chat")
     expect(meter(chat)).to_have_count(0)
@@ -187,4 +187,4 @@ def test_an_example_too_many_is_left_out_by_a_button(open_chat) -> None:
     chat.page.get_by_label("User").fill("long words " * 600)
     chat.shoot("meter_few_shot_over")
     chat.page.get_by_role("button", name="Leave out the first turns: 1").click()
-    expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
+    expect(chat.page.locator(".meter-shots").get_by_text("Turns left out: 1")).to_be_visible()
