@@ -46,6 +46,22 @@ def test_answer_streams(chat) -> None:
     assert len({length for length in lengths if length > 20}) > 3
 
 
+def test_a_late_emptying_of_the_box_spares_what_was_typed_over_the_message_sent(chat) -> None:
+    chat.ask("first")
+    area = chat.page.locator(".message-box textarea").first
+    # A slow page: the box still has what was sent while the server is asked to empty it.
+    put = """(area, text) => {
+        area.value = text;
+        area.dispatchEvent(new Event("input", { bubbles: true }));
+    }"""
+    area.evaluate(put, "first")
+    chat.write("second")
+    area.evaluate(put, "")
+    expect(chat.box).to_have_value("second")
+    chat.send_button.click()
+    expect(chat.message(2)).to_contain_text("second")
+
+
 def test_text_typed_while_an_answer_streams_stays(chat) -> None:
     chat.send("/slow one two three")
     expect(chat.message(1)).to_contain_text("Message 1")

@@ -123,6 +123,7 @@
   // An answer of two words may come before the component has caught up: it then goes on showing what was sent. The
   // server empties the box if it holds what was answered.
   let textSent = ""; // until the user types
+  let lastSent = "";
   function askEmptied(tries) {
     const left = filesSent || (textSent && box()?.querySelector("textarea")?.value === textSent);
     if (!left || !tries) return;
@@ -245,7 +246,7 @@
       const text = box()?.querySelector("textarea")?.value || "";
       if (mayAnswer(body)) {
         window.dispatchEvent(new Event("pageasked"));
-        textSent = body.includes(quoted(text)) ? text : "";
+        textSent = lastSent = body.includes(quoted(text)) ? text : "";
       }
       if (body.includes('"files":[{')) filesSent = true;
       if (filesSent || textSent) setTimeout(() => askEmptied(5), 1500);
@@ -369,6 +370,7 @@
     const now = performance.now();
     for (const [text, time] of recent) if (now - time > patience()) recent.delete(text);
     recent.set(latest, now);
+    if (latest && latest === lastSent) recent.set("", now); // it has still to be emptied of what was sent
     area = event.target;
     latest = area.value;
     recent.delete(latest);
