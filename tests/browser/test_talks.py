@@ -473,6 +473,18 @@ def test_a_tab_left_behind_takes_nothing_from_the_other(own_chat) -> None:
     other.page.close()
 
 
+def test_a_tab_waits_while_another_reads_and_writes(own_chat) -> None:
+    chat = own_chat
+    chat.page.evaluate("""() => new Promise((held) => navigator.locks.request("minicpm-v-talks", () => {
+        held();
+        return new Promise((free) => { window.freeTalks = free; });
+    }))""")
+    chat.ask("first")
+    expect(entries(chat)).to_have_count(0)
+    chat.page.evaluate("window.freeTalks()")
+    expect(entries(chat)).to_have_text(["first"])
+
+
 def test_what_another_tab_changed_is_not_written_over_by_an_older_copy(own_chat) -> None:
     chat = own_chat
     chat.ask("first")

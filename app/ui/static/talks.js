@@ -174,6 +174,14 @@
     if (before === JSON.stringify(told.talk)) return; // nothing new here, maybe in another tab
     if (told.id === current) unbox(told);
     met(told.id, told.talk);
+    await alone(() => mergeIn(told, before));
+  }
+
+  // One tab after the other: what one writes between another's reading and writing would be lost. Only where the browser
+  // has locks, which is on this machine or by https.
+  const alone = (work) => (navigator.locks ? navigator.locks.request("minicpm-v-talks", work) : work());
+
+  async function mergeIn(told, before) {
     const stored = await store().get(told.id);
     const old = records.get(told.id), kept = stored?.deleted ? null : stored?.talk;
     const talk = window.talkMerge(told.talk, kept, seen.get(told.id).keys, before && JSON.parse(before));
