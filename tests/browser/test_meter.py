@@ -117,7 +117,7 @@ def test_turns_that_are_left_out_go_with_the_conversation(chat: ChatPage) -> Non
     chat.messages.last.get_by_role("button", name="Leave out the first turns: 1").click()
     chat.write("")
     chat.page.keyboard.press("Delete")
-    expect(chat.page.locator(".meter-shots").get_by_text("Turns left out: 1")).to_be_visible()
+    expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
     chat.button("Clear history").click()
     expect(chat.messages).to_have_count(0)
     expect(chat.page.get_by_text("Turns left out: 1")).to_have_count(0)

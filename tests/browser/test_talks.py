@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, expect
 
 pytestmark = pytest.mark.browser
@@ -706,11 +707,14 @@ def test_what_was_sent_is_kept_once_and_goes_with_its_turn(own_chat, examples: P
     assert media(chat) == []
 
 
-def test_a_page_left_open_for_a_day_has_its_pictures_still(own_chat, examples: Path) -> None:
+def test_a_page_left_open_for_a_day_has_its_pictures_still(own_chat, tmp_path: Path) -> None:
     chat = own_chat
-    chat.ask("What is it?", examples / "pair_1.png")
+    first, second = tmp_path / "first.png", tmp_path / "second.png"  # other tests show the examples of the same server
+    Image.new("RGB", (480, 360), "red").save(first)
+    Image.new("RGB", (480, 360), "blue").save(second)
+    chat.ask("What is it?", first)
     holds(chat, "What is it?")
-    chat.attach(examples / "pair_2.png")
+    chat.attach(second)
     chat.write("half a thought")
     chat.page.get_by_label("Seed").fill("7")
     chat.page.wait_for_function("talks.record(talks.current()).draft?.files.length === 1")
