@@ -115,7 +115,7 @@ def _line(context: Context, page: Page, draft: payloads.Draft, params: SamplingP
     messages = [*session.messages(), Message("user", parts)]
     measured = context.backend.measure(messages, params)
     if measured is None:
-        return _paragraph(say("meter_unknown", page.locale))
+        return _paragraph(say("meter_unknown", page.locale)) + _left_out(left_out, page.locale)
     fixes: list[Fix] = []
     if not measured.fits:
         media = [part for message in messages for part in message.content]
@@ -174,7 +174,8 @@ def _left_out(count: int, locale: Locale) -> str:
     if not count:
         return ""
     text = escape(say("meter_left_out", locale, count=count))
-    return f'<div class="meter"><span>{text}</span>{button(say("fix_bring_back", locale), "leave_out")}</div>'
+    bring_back = button(say("fix_bring_back", locale), "leave_out")
+    return f'<div class="meter meter-left-out"><span>{text}</span>{bring_back}</div>'
 
 
 def _paragraph(text: str) -> str:

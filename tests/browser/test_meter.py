@@ -115,12 +115,32 @@ def test_turns_that_are_left_out_go_with_the_conversation(chat: ChatPage) -> Non
     chat.idle()
     expect(chat.box).to_have_value("/oom now")  # put back
     chat.messages.last.get_by_role("button", name="Leave out the first turns: 1").click()
+    expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
     chat.write("")
     chat.page.keyboard.press("Delete")
+    expect(chat.page.get_by_text("not known here")).to_have_count(0)
     expect(chat.page.get_by_text("Turns left out: 1")).to_be_visible()
     chat.button("Clear history").click()
     expect(chat.messages).to_have_count(0)
     expect(chat.page.get_by_text("Turns left out: 1")).to_have_count(0)
+
+
+def test_a_measurement_that_comes_late_does_not_stay_under_an_empty_box(chat: ChatPage) -> None:
+    told, asked, held = chat.page.get_by_text("not known here"), "**/queue/join*", []
+
+    def hold(route) -> None:
+        late = not held and "a question" in (route.request.post_data or "")
+        held.append(route) if late else route.continue_()
+
+    chat.page.route(asked, hold)
+    with chat.page.expect_request(lambda request: "join" in request.url and "a question" in (request.post_data or "")):
+        chat.write("a question")
+    chat.write("")
+    chat.page.keyboard.press("Delete")
+    chat.page.wait_for_timeout(1000)  # longer than its pause
+    held[0].continue_()
+    expect(told).to_be_visible()
+    expect(told).to_have_count(0)
 
 
 def test_it_follows_the_frames_that_are_chosen(open_chat, examples: Path) -> None:

@@ -21,7 +21,9 @@
     };
     const filled = () => !!(text(fields) || attached());
     const shown = () => !!host()?.querySelector(".meter, .meter-over");
-    const state = () => JSON.stringify([open(), text(fields), attached(), details(), count(TURNS), busy()]);
+    // What was measured of a message that is gone; the answer may come after the one that there is nothing.
+    const stale = () => !filled() && !!host()?.querySelector(".meter:not(.meter-left-out), .meter-over");
+    const state = () => JSON.stringify([open(), text(fields), attached(), details(), count(TURNS), busy(), stale()]);
     let timer = 0, last = state();
     function ask() {
       clearTimeout(timer);
