@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 
+from app.engine.admission import MOST_PREPARING, TICK, Admission
 from app.engine.answer import Job, answer, finish_reason, prepare, tokens_of, usage_of
 from app.engine.caches import Caches, Shares, auto_bytes
 from app.engine.choice import Choice
@@ -26,24 +27,19 @@ from app.engine.failures import ending_of, free_device, is_out_of_memory, typed,
 from app.engine.loader import LoadedModel
 from app.engine.logprobs import Logprobs
 from app.engine.running import Batch, Running
-from app.engine.scheduler import MOST_RUNNING, make_manager, step_tokens
+from app.engine.scheduler import make_manager, step_tokens
 from app.engine.tickets import Queued, Ticket, ended
 from app.engine.token_texts import TokenTexts
 from app.engine.vision_table import VisionTable
 from app.errors import AppError, GenerationError
 from app.media.clip import Check
 from app.media.video import Reader
-from app.messages import Chunk, Progress
+from app.messages import Chunk
 from app.modeling.runner import ProgressHook
 from app.texts import Phrase
 
 log = logging.getLogger(__name__)
 
-# Of one user, and of all who share one's turns, so that there is always a place for another.
-MOST_OF_ONE, MOST_OF_SHARERS = 24, 28
-# Requests that are prepared at once; one user's leave a place for another's, whose question may be short.
-MOST_PREPARING = 4
-TICK = 0.02
 # Tries to make a new scheduler, each with less of a cache if memory is what lacks.
 MOST_RESTARTS = 3
 # Seconds that making a new scheduler may take.
@@ -81,9 +77,7 @@ class BatchedEngine(Queued):
         self._caches = Caches.of(loaded.runner, most, shares)
         self._batch = Batch()
         self._searches = DeviceTurns()
-        self._taking = threading.Lock()
-        self._preparing: list[Ticket] = []
-        self._alone: list[Ticket] = []  # of those, the ones that wait until there are no others
+        self._admission = Admission(self._line, self._batch)
         self._hurt: list[Running] = []
         self._missed = False  # a request waits for a scheduler that has ended while there was nothing to answer
         self._leaving: dict[str, Running] = {}  # called off, and still in the scheduler
@@ -126,40 +120,19 @@ class BatchedEngine(Queued):
     # preparing
 
     def _prepare_all(self) -> None:
-        while (ticket := self._take()) is not None:
-            self._prepare(ticket)
-
-    def _take(self) -> Ticket | None:
-        """The next request to begin with; it has its place before another is looked for."""
-        with self._taking:
-            ticket = self._line.next(self._has_room)
-            if ticket is not None:
-                self._preparing.append(ticket)
-            return ticket
+        while (ticket := self._admission.take()) is not None:
+            with self._admission.begun(ticket):
+                self._prepare(ticket)
 
     def _prepare(self, ticket: Ticket) -> None:
         """Begin with one request; whatever happens to it, the engine goes on."""
         job = Job(ticket.messages, ticket.params, ticket.emit, partial(self._gone, ticket), ticket.submitted)
         try:
             job.check()
-            reliefs = (self._caches.clear_device, lambda: self._wait_alone(ticket, job))
+            reliefs = (self._caches.clear_device, lambda: self._admission.wait_alone(ticket, job))
             with_relief(lambda: self._begin(ticket, job), lambda: ticket.begun, reliefs)
         except Exception as error:
             ticket.events.put(ending_of(error))
-        finally:
-            self._preparing.remove(ticket)
-            if ticket in self._alone:
-                self._alone.remove(ticket)
-            self._line.wake()
-
-    def _has_room(self, ticket: Ticket) -> bool:
-        preparing = list(self._preparing)
-        if self._alone or sum(one.user == ticket.user for one in preparing) >= MOST_PREPARING - 1:
-            return False
-        running = preparing + [one.ticket for one in list(self._batch.requests.values())]
-        own = sum(one.user == ticket.user for one in running)
-        shared = sum(one.sharer == ticket.sharer for one in running)
-        return len(running) < MOST_RUNNING and own < MOST_OF_ONE and shared < MOST_OF_SHARERS
 
     def _gone(self, ticket: Ticket) -> bool:
         return ticket.cancelled or self._line.closed
@@ -173,19 +146,6 @@ class BatchedEngine(Queued):
                 answer(self._loaded, job, self._caches, self._video_reader)
         else:
             self._start(ticket, job)
-
-    def _wait_alone(self, ticket: Ticket, job: Job) -> bool:
-        """Wait until the others have been answered, whose pictures take memory; tells whether there were any."""
-        if not self._batch.requests and len(self._preparing) == 1:
-            return False
-        job.emit(Chunk(progress=Progress("queue", 1)))
-        self._alone.append(ticket)
-        with self._batch.changed:
-            # Those that wait for the same are alone one after another.
-            while self._batch.requests or len(self._preparing) > len(self._alone) or self._alone[0] is not ticket:
-                job.check()
-                self._batch.changed.wait(TICK)
-        return True
 
     def _start(self, ticket: Ticket, job: Job) -> None:
         """Encode what is new and hand the request to the scheduler."""

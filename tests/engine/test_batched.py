@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image as PILImage
 
-from app.engine import batched as batched_module
-from app.engine import scheduler
+from app.engine import admission, scheduler
 from app.engine.batched import BatchedEngine
 from app.engine.plain import PlainEngine
 from app.engine.tickets import drain
@@ -269,7 +268,7 @@ def test_what_never_gets_through_fails_alone_and_says_what_to_do(monkeypatch: py
 def test_one_user_and_those_who_share_leave_room_for_another(
     limit: str, users: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batched_module, limit, 2)
+    monkeypatch.setattr(admission, limit, 2)
     engine = BatchedEngine(replace(loaded_model("minicpm-v-2_6")), cache_bytes=64 * 1024**2)
     long = replace(GREEDY, max_new_tokens=400, min_new_tokens=400)
     many = [engine.submit(QUESTION, long, f"a/{user}") for user in users]

@@ -11,7 +11,8 @@ import torch
 from PIL import Image as PILImage
 from transformers.generation.continuous_batching import ContinuousBatchingManager
 
-from app.engine.batched import MOST_OF_ONE, BatchedEngine
+from app.engine.admission import MOST_OF_ONE
+from app.engine.batched import BatchedEngine
 from app.engine.failures import ending_of, with_relief
 from app.engine.loader import LoadedModel
 from app.engine.plain import PlainEngine

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import app.media.video
-from app.engine import batched as batched_module
-from app.engine.batched import MOST_PREPARING, BatchedEngine
+from app.engine import admission
+from app.engine.admission import MOST_PREPARING
+from app.engine.batched import BatchedEngine
 from app.engine.plain import PlainEngine
 from app.messages import Message, Video
 from tests.engine.conftest import loaded_model
@@ -57,7 +58,7 @@ def test_a_question_starts_while_another_s_clips_are_decoded(
     (_, messages, expected), *_ = golden(NAME)
     asked = clips(tmp_path, MOST_PREPARING + 1)
     waiting = [engine.submit(each, SHORT, "films") for each in asked]
-    wait_until(lambda: len(engine._preparing) == MOST_PREPARING - 1)
+    wait_until(lambda: len(engine._admission.preparing) == MOST_PREPARING - 1)
     assert text_of(wait(engine.submit(messages, GREEDY, "other"))) == expected
     assert not go_on.is_set()
     go_on.set()
@@ -70,10 +71,10 @@ def test_a_question_starts_while_another_s_clips_are_decoded(
 def test_what_is_prepared_has_its_place_in_the_batch(
     engine: BatchedEngine, go_on: Event, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batched_module, "MOST_RUNNING", 2)
+    monkeypatch.setattr(admission, "MOST_RUNNING", 2)
     for number, messages in enumerate(clips(tmp_path, 2)):
         engine.submit(messages, SHORT, str(number))
-    wait_until(lambda: len(engine._preparing) == 2)
+    wait_until(lambda: len(engine._admission.preparing) == 2)
     third = engine.submit(QUESTION, SHORT, "third")
     assert engine.place(third)
     go_on.set()
@@ -129,4 +130,5 @@ def test_two_without_memory_wait_for_each_other(engine: BatchedEngine, monkeypat
     tickets = [engine.submit(messages, GREEDY, case) for case, messages, _ in cases]
     for ticket, (case, _, expected) in zip(tickets, cases, strict=True):
         assert text_of(wait(ticket)) == expected, case
-    assert wait(running)[-1].finish_reason == "length" and not engine._alone and not engine._preparing
+    assert wait(running)[-1].finish_reason == "length"
+    assert not engine._admission.alone and not engine._admission.preparing
