@@ -83,6 +83,8 @@ def make_engine(
     if settings.lent_gpu:
         return LentEngine(loaded, measure, settings.video_reader, settings.cache_size)
     if plain:
+        if settings.vision_table is not None:
+            log.warning(Phrase("note_vision_table_plain"))
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
     from app.engine.vision_table import least_bytes

@@ -139,6 +139,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "There is no room for many answers at once: they are written one after another (--engine plain).",
         "内存不足以同时回答多个请求：将逐个回答（--engine plain）。",
     ),
+    "note_vision_table_plain": (
+        "--vision-table has no effect: this model's answers are written one after another (--engine plain).",
+        "--vision-table 不起作用：此模型的回答逐个生成（--engine plain）。",
+    ),
     "uncompiled_int8": (
         "int8 decides on the host which numbers are outliers, which cannot be recorded",
         "int8 需在主机端判断离群值，无法录制",

@@ -49,10 +49,15 @@ def test_a_vision_table_holds_one_picture_at_least(closing: Any) -> None:
     assert closing(make_engine(loaded, replace(SETTINGS, vision_table=least)))._reading_bytes == least
 
 
-def test_a_model_whose_past_is_summed_up_is_served_plainly(tmp_path: Path, closing: Any) -> None:
+def test_a_model_whose_past_is_summed_up_is_served_plainly(
+    tmp_path: Path, closing: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = Settings(model=str(build(tmp_path, "4.6")), device="cpu", dtype="fp32")
     loaded = load_model(settings, lambda *_: None)
     assert type(closing(make_engine(loaded, SETTINGS))) is PlainEngine
+    assert not caplog.messages
+    assert type(closing(make_engine(loaded, replace(SETTINGS, vision_table=2**24)))) is PlainEngine
+    assert "--vision-table has no effect" in caplog.text
     with pytest.raises(SettingsError, match=r"--engine batched: MiniCPM-V 4\.6 counts positions or .* --engine plain"):
         make_engine(loaded, replace(SETTINGS, engine="batched"))
 
