@@ -1,10 +1,11 @@
 """64 streams at once through the endpoint and through the backend that a page asks another engine with.
 
 Twice: with the embedded model on the CPU, and with the echo backend, which costs nothing, so that what is measured is
-our own work around an engine. `engine` asks it directly in this process, `endpoint` over HTTP with the official client
-(`--api`), `page` with the page's backend in front of that endpoint (a page before an engine that is ours). Every answer
-must come whole, once, and to the one who asked, letter by letter as it was when it was asked alone: anything else ends
-the benchmark. The `overhead` figures are the difference to `engine`, per answer and per token.
+our own work around an engine. `engine` asks it directly in this process; `wire` over HTTP (`--api`) with hardly more
+than a socket, so that the work is the endpoint's; `endpoint` the same with the official client; `page` with the page's
+backend in front of that endpoint (a page before an engine that is ours). Every answer must come whole, once, and to
+the one who asked, letter by letter as it was when it was asked alone: anything else ends the benchmark. The `overhead`
+figures are the difference to `engine`, per answer and per token.
 
 The processes share the machine with the clients, so that 64 clients' own work is part of the figures; `users1` is what
 one user feels.
@@ -13,6 +14,7 @@ one user feels.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -21,9 +23,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import openai
@@ -104,6 +108,7 @@ def _measured(subject: Subject, options: Options) -> Cases:
         expected = [_alone(engine, subject, number) for number in range(crowd)]
         ways: dict[str, Way] = {
             "engine": lambda users: _threads(engine, subject, users),
+            "wire": lambda users: _wires(url, subject, users),
             "endpoint": lambda users: _clients(url, subject, users),
             "page": lambda users: _threads(page, subject, users),
         }
@@ -169,6 +174,31 @@ def _timed(texts: Iterator[str]) -> Asked:
             first = first or time.monotonic() - started
             text, pieces = text + piece, pieces + 1
     return Asked(first, time.monotonic() - started, pieces, text)
+
+
+def _wires(url: str, subject: Subject, users: int) -> list[Asked]:
+    """Ask the endpoint with as little work as can be: what comes is read once all of it is there."""
+    with urlopen(f"{url}/v1/models") as response:
+        model = json.load(response)["data"][0]["id"]
+
+    def ask(number: int) -> Asked:
+        messages = [{"role": "user", "content": question(number)}]
+        body = {"model": model, "messages": messages, "stream": True, "user": f"user {number}", **subject.body}
+        request, came = json.dumps(body), []
+        connection = HTTPConnection(urlsplit(url).netloc)
+        started = time.monotonic()
+        connection.request("POST", "/v1/chat/completions", request, {"Content-Type": "application/json"})
+        with connection.getresponse() as response:
+            while line := response.readline():
+                came.append((time.monotonic() - started, line))
+        connection.close()
+        events = [(at, json.loads(line[6:])) for at, line in came if line.startswith(b"data: {")]
+        pieces = [(at, event["choices"][0]["delta"].get("content")) for at, event in events if event["choices"]]
+        said = [(at, piece) for at, piece in pieces if piece]
+        return Asked(said[0][0], came[-1][0], len(said), "".join(piece for _, piece in said))
+
+    with ThreadPoolExecutor(users) as pool:
+        return list(pool.map(ask, range(users)))
 
 
 def _clients(url: str, subject: Subject, users: int) -> list[Asked]:

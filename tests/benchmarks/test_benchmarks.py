@@ -102,7 +102,7 @@ def test_video(measure: Measure) -> None:
 
 def test_load(measure: Measure) -> None:
     cases = measure("load", "--small")
-    ways = ("engine", "endpoint", "page")
+    ways = ("engine", "wire", "endpoint", "page")
     assert list(cases) == [f"{of}_{way}_users{users}" for of in ("tiny", "echo") for users in (1, 4) for way in ways]
     assert cases["tiny_page_users4"]["answers"] == 4
     for name, row in cases.items():
