@@ -9,6 +9,8 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from app.backends.base import Backend
 from app.backends.table import make_backend
@@ -19,7 +21,11 @@ from app.settings import Settings, parse_auth, parse_hosts, parse_size
 from app.spaces import EMBEDDED, is_too_small, lends_gpu, prepare
 from app.texts import Phrase
 from app.texts.languages import Locale, command_locale
+from app.ui.quick_start import no_collection
 from app.upload_folder import own_upload_folder
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
 
 AUTH_VARIABLE = "MINICPMV_AUTH"
 MODEL_VARIABLE = "MINICPMV_MODEL"
@@ -61,7 +67,8 @@ def serve(settings: Settings, locale: Locale = "en") -> None:
     # Gradio reads this variable when it is imported, which a Space's own package does at once.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     prepare(os.environ)
-    backend = make_backend(settings)
+    with no_collection():
+        backend = make_backend(settings)
     try:
         backend.start()
         with own_upload_folder(os.environ):
@@ -79,16 +86,19 @@ def _serve_started(backend: Backend, settings: Settings) -> None:
     # Imported late: Gradio takes seconds, which the weights use to load.
     from app.ui.quick_start import skip_stubs
 
-    skip_stubs()
-    from app.ui.demo import build_demo, launch
+    with ExitStack() as stack:
+        with no_collection():
+            skip_stubs()
+            from app.ui.demo import build_demo, launch
 
-    if not settings.api:
-        launch(build_demo(backend, settings), settings)
-        return
-    from app.api.server import beside_page
+            routes: tuple[BaseRoute, ...] = ()
+            if settings.api:
+                from app.api.server import beside_page
 
-    with beside_page(backend, settings) as beside:
-        launch(build_demo(beside.backend, settings), settings, beside.routes)
+                beside = stack.enter_context(beside_page(backend, settings))
+                backend, routes = beside.backend, beside.routes
+            demo = build_demo(backend, settings)
+        launch(demo, settings, routes)
 
 
 def _warning(settings: Settings) -> str:

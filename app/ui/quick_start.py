@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Within this nothing looks for garbage.
+
+    Gradio's import and the page's making leave half a million objects that all stay, and looking through them again
+    and again takes a fifth of that time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
 
 def skip_stubs() -> None:
     """Keep Gradio from writing a stub for type checkers beside each component; call it before `app.ui.demo` loads.
