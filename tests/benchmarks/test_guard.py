@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from PIL import Image as PILImage
 
-from app.engine import batched, scheduler
+from app.engine import admission, scheduler
 from app.engine.batched import BatchedEngine
 from app.engine.choose import Engine
 from app.engine.loader import load_model
@@ -156,7 +156,7 @@ def test_the_guard_of_batching_fails_where_answers_are_computed_one_by_one(
     lost: str, engines: Engines, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if lost != "no batch":
-        monkeypatch.setattr(batched if lost == "room for one" else scheduler, "MOST_RUNNING", 1)
+        monkeypatch.setattr(admission if lost == "room for one" else scheduler, "MOST_RUNNING", 1)
     engine = engines(PlainEngine if lost == "no batch" else BatchedEngine)
     with pytest.raises(AssertionError, match="computed one by one"):
         guard_batching(engine, steps(engine))
