@@ -118,15 +118,18 @@ def command_of(name: str, checkpoint: Path, folder: Path, port: int) -> tuple[li
 
 
 @contextmanager
-def serving(name: str, checkpoint: Path, folder: Path) -> Iterator[Engine]:
+def serving(name: str, checkpoint: Path, folder: Path, *flags: str) -> Iterator[Engine]:
     """An engine with a checkpoint, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command, environment = command_of(name, checkpoint, folder / "files", port)
+    words, environment = command_of(name, checkpoint, folder / "files", port)
+    command = [*words, *flags]
     log = folder / "engine.log"
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [*command, *flags], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         _wait_until_up(f"http://127.0.0.1:{port}", process, log)
         yield Engine(name, f"http://127.0.0.1:{port}", process.pid)
