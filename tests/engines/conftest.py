@@ -127,9 +127,7 @@ def serving(name: str, checkpoint: Path, folder: Path, *flags: str) -> Iterator[
     command = [*words, *flags]
     log = folder / "engine.log"
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, *flags], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until_up(f"http://127.0.0.1:{port}", process, log)
         yield Engine(name, f"http://127.0.0.1:{port}", process.pid)
