@@ -1,11 +1,12 @@
 """64 streams at once through the endpoint and through the backend that a page asks another engine with.
 
-Twice: with the embedded model on the CPU, and with the echo backend, which costs nothing, so that what is measured is
-our own work around an engine. `engine` asks it directly in this process; `wire` over HTTP (`--api`) with hardly more
-than a socket, so that the work is the endpoint's; `endpoint` the same with the official client; `page` with the page's
-backend in front of that endpoint (a page before an engine that is ours). Every answer must come whole, once, and to
-the one who asked, letter by letter as it was when it was asked alone: anything else ends the benchmark. The `overhead`
-figures are the difference to `engine`, per answer and per token.
+`users64` begin in the same instant, the worst there is; `spread64` begin one after another, as users do, so fast that
+all of them stream at the end. Twice: with the embedded model on the CPU, and with the echo backend, which costs
+nothing, so that what is measured is our own work around an engine. `engine` asks it directly in this process; `wire`
+over HTTP (`--api`) with hardly more than a socket, so that the work is the endpoint's; `endpoint` the same with the
+official client; `page` with the page's backend in front of that endpoint (a page before an engine that is ours). Every
+answer must come whole, once, and to the one who asked, letter by letter as it was when it was asked alone: anything
+else ends the benchmark. The `overhead` figures are the difference to `engine`, per answer and per token.
 
 The processes share the machine with the clients, so that 64 clients' own work is part of the figures; `users1` is what
 one user feels.
@@ -44,6 +45,8 @@ from benchmarks.options import Cases, Options
 REPEATS = 2
 ROOT = Path(__file__).resolve().parents[1]
 CROWD = 64
+# Seconds between the beginnings of two users that do not begin together: the last of 64 asks after 1.9 s.
+GAP = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Asked:
     text: str
 
 
-Way = Callable[[int], list[Asked]]
+Way = Callable[[int, float], list[Asked]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +110,18 @@ def _measured(subject: Subject, options: Options) -> Cases:
         page = stack.enter_context(_ready(Settings(model="m", backend="openai", base_urls=[url])))
         expected = [_alone(engine, subject, number) for number in range(crowd)]
         ways: dict[str, Way] = {
-            "engine": lambda users: _threads(engine, subject, users),
-            "wire": lambda users: _wires(url, subject, users),
-            "endpoint": lambda users: _clients(url, subject, users),
-            "page": lambda users: _threads(page, subject, users),
+            "engine": lambda users, gap: _threads(engine, subject, users, gap),
+            "wire": lambda users, gap: _wires(url, subject, users, gap),
+            "endpoint": lambda users, gap: _clients(url, subject, users, gap),
+            "page": lambda users, gap: _threads(page, subject, users, gap),
         }
         for way in ways.values():
-            way(2)  # a warm-up
-        for users in (1, crowd):
+            way(2, 0.0)  # a warm-up
+        for kind, users, gap in (("users", 1, 0.0), ("users", crowd, 0.0), ("spread", crowd, GAP)):
             runs: dict[str, list[Asked]] = {name: [] for name in ways}
             for _ in range(options.repeats * (1 if users > 1 else subject.repeats)):
                 for name, way in ways.items():
-                    asked = way(users)
+                    asked = way(users, gap)
                     check(asked, expected, name)
                     runs[name] += asked
             base = _figures(runs["engine"])
@@ -128,7 +131,7 @@ def _measured(subject: Subject, options: Options) -> Cases:
                     f"{what}_overhead_ms": round(figures[f"{what}_ms"] - base[f"{what}_ms"], 2)
                     for what in ("ttft_p50", "ttft_p95", "token_p50", "token_p95")
                 }  # fmt: skip
-                cases[f"{name}_users{users}"] = figures | more
+                cases[f"{name}_{kind}{users}"] = figures | more
     return cases
 
 
@@ -161,10 +164,15 @@ def _texts(backend: Backend, subject: Subject, number: int) -> Iterator[str]:
     return (chunk.text for chunk in stream)
 
 
-def _threads(backend: Backend, subject: Subject, users: int) -> list[Asked]:
+def _threads(backend: Backend, subject: Subject, users: int, gap: float) -> list[Asked]:
     """Ask a backend as the page does, a thread for each user."""
+
+    def ask(number: int) -> Asked:
+        time.sleep(gap * number)
+        return _timed(_texts(backend, subject, number))
+
     with ThreadPoolExecutor(users) as pool:
-        return list(pool.map(lambda number: _timed(_texts(backend, subject, number)), range(users)))
+        return list(pool.map(ask, range(users)))
 
 
 def _timed(texts: Iterator[str]) -> Asked:
@@ -176,7 +184,7 @@ def _timed(texts: Iterator[str]) -> Asked:
     return Asked(first, time.monotonic() - started, pieces, text)
 
 
-def _wires(url: str, subject: Subject, users: int) -> list[Asked]:
+def _wires(url: str, subject: Subject, users: int, gap: float) -> list[Asked]:
     """Ask the endpoint with as little work as can be: what comes is read once all of it is there."""
     with urlopen(f"{url}/v1/models") as response:
         model = json.load(response)["data"][0]["id"]
@@ -186,6 +194,7 @@ def _wires(url: str, subject: Subject, users: int) -> list[Asked]:
         body = {"model": model, "messages": messages, "stream": True, "user": f"user {number}", **subject.body}
         request, came = json.dumps(body), []
         connection = HTTPConnection(urlsplit(url).netloc)
+        time.sleep(gap * number)
         started = time.monotonic()
         connection.request("POST", "/v1/chat/completions", request, {"Content-Type": "application/json"})
         with connection.getresponse() as response:
@@ -201,10 +210,11 @@ def _wires(url: str, subject: Subject, users: int) -> list[Asked]:
         return list(pool.map(ask, range(users)))
 
 
-def _clients(url: str, subject: Subject, users: int) -> list[Asked]:
+def _clients(url: str, subject: Subject, users: int, gap: float) -> list[Asked]:
     """Ask the endpoint with the official client."""
 
     async def ask(client: openai.AsyncOpenAI, model: str, number: int) -> Asked:
+        await asyncio.sleep(gap * number)
         started, first, pieces, text = time.monotonic(), 0.0, 0, ""
         asked: Any = [{"role": "user", "content": question(number)}]
         events = await client.chat.completions.create(

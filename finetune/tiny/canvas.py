@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -21,6 +22,8 @@ POINTS = 4
 COVERED = 0.35
 # Label of a patch that no loss counts.
 IGNORED = -100
+# Steps that the picture's sides are divided into to tell where an object's edges are: two for each patch, or nearly.
+STEPS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +49,40 @@ class Labels:
         colour: 1 + index into COLOURS; IGNORED on things, which have many.
         what: 1 + index into shapes, then things.
         left, right: 1 + index into CHARACTERS, for the two halves of a patch.
+        centre: 2 where the middle of an object lies, 1 on the rest of it.
+        x0, y0, x1, y1: 1 + number of the step, of `STEPS`, in which an edge of the object's box lies.
     """
 
     colour: np.ndarray
     what: np.ndarray
     left: np.ndarray
     right: np.ndarray
+    centre: np.ndarray
+    x0: np.ndarray
+    y0: np.ndarray
+    x1: np.ndarray
+    y1: np.ndarray
+
+    @classmethod
+    def empty(cls, grid: tuple[int, int]) -> Labels:
+        """Of a picture of (rows, cols) patches with nothing on it."""
+        return cls(*(np.zeros(grid, np.int64) for _ in fields(cls)))
+
+    def table(self) -> np.ndarray:
+        """All of them, int64 (number of fields, rows, cols)."""
+        return np.stack([getattr(self, field.name) for field in fields(self)])
 
 
 @lru_cache(maxsize=512)
 def font_of(path: str, size: int) -> ImageFont.FreeTypeFont:
     """A font in a size in pixels."""
     return ImageFont.truetype(path, size)
+
+
+@lru_cache(maxsize=8192)
+def advance(path: str, character: str) -> float:
+    """How far a character of a font moves the next one, as a share of the font's size."""
+    return font_of(path, 64).getlength(character) / 64
 
 
 def scaled(points: Points, x: float, y: float, radius: float, stretch: float) -> Points:
@@ -93,7 +118,7 @@ class Canvas:
         self.ground, self.image = background(size, rng)
         self.draw = ImageDraw.Draw(self.image)
         self.objects: list[Thing] = []
-        self.labels = Labels(*(np.zeros(grid, np.int64) for _ in range(4)))
+        self.labels = Labels.empty(grid)
 
     def choose_colour(self, names: tuple[str, ...] | None = None, apart: float = 150.0) -> tuple[str, RGB] | None:
         """A colour, and a shade of it that stands out from the ground; None if none does.
@@ -134,8 +159,8 @@ class Canvas:
             self.draw.polygon(large, fill=rgb, outline=edge, width=max(1, round(scale * rng.uniform(0.8, 2.5))))
         else:
             self.draw.polygon(large, outline=rgb, width=max(2, round(scale * radius * rng.uniform(0.14, 0.3))))
-        self._cover(corners, SHAPE_NAMES.index(name) + 1, colour)
-        return self._add(Thing("shape", name, colour, self._box(corners)))
+        covered = self._cover(corners, SHAPE_NAMES.index(name) + 1, colour)
+        return self._add(Thing("shape", name, colour, self._box(corners)), covered)
 
     def thing(self, word: str, style: str, x: float, y: float, size: float) -> Thing:
         """Paste the drawing of a thing around (x, y), about `size` wide."""
@@ -153,7 +178,8 @@ class Canvas:
         self.labels.what[covered] = 1 + len(SHAPE_NAMES) + self.words.index(word)
         self.labels.colour[covered] = IGNORED
         edges = [(left + box[0], top + box[1]), (left + box[2], top + box[3])]
-        return self._add(Thing("thing", word, "", self._box([(px / self.scale, py / self.scale) for px, py in edges])))
+        extent = self._box([(px / self.scale, py / self.scale) for px, py in edges])
+        return self._add(Thing("thing", word, "", extent), covered)
 
     def text(self, text: str, font: str, size: float, colour: str, rgb: RGB, x: float, y: float) -> Thing:
         """Write a line whose top left is (x, y), letters `size` pixels high or so."""
@@ -162,15 +188,21 @@ class Canvas:
         self.draw.text(at, text, fill=rgb, font=face)
         x0, y0, x1, y1 = (value / self.scale for value in face.getbbox(text))
         top, bottom = y + y0, y + y1
-        starts = [face.getlength(text[:index]) / self.scale for index in range(len(text) + 1)]
+        starts = [0.0, *accumulate(advance(font, character) * size for character in text)]
+        covered = np.zeros((self.rows, self.cols), bool)
         for index, character in enumerate(text):
             if character in CHARACTERS:
                 label = CHARACTERS.index(character) + 1
-                self._letter(label, colour, x + starts[index], x + starts[index + 1], top, bottom)
-        return self._add(Thing("text", text, colour, self._box([(x + x0, top), (x + x1, bottom)])))
+                covered |= self._letter(label, colour, x + starts[index], x + starts[index + 1], top, bottom)
+        return self._add(Thing("text", text, colour, self._box([(x + x0, top), (x + x1, bottom)])), covered)
 
-    def _letter(self, label: int, colour: str, x0: float, x1: float, top: float, bottom: float) -> None:
-        """Label the half patches whose middle lies within a letter, in rows that show enough of the line."""
+    def _letter(self, label: int, colour: str, x0: float, x1: float, top: float, bottom: float) -> np.ndarray:
+        """Label the half patches whose middle lies within a letter, in rows that show enough of the line.
+
+        Returns:
+            Which patches got a label, bool (rows, cols).
+        """
+        covered = np.zeros((self.rows, self.cols), bool)
         first, last = max(0, int(top // PATCH)), min(self.rows - 1, int(bottom // PATCH))
         for row in range(first, last + 1):
             overlap = min(bottom, (row + 1) * PATCH) - max(top, row * PATCH)
@@ -181,15 +213,18 @@ class Canvas:
                 cells = slice(max(0, start), max(0, min(self.cols, stop)))
                 table[row, cells] = label
                 self.labels.colour[row, cells] = _colour_index(colour)
+                covered[row, cells] = True
+        return covered
 
-    def _cover(self, corners: Points, what: int, colour: str) -> None:
-        """Label the patches that a polygon covers."""
+    def _cover(self, corners: Points, what: int, colour: str) -> np.ndarray:
+        """Label the patches that a polygon covers; gives which, bool (rows, cols)."""
         mask = Image.new("L", (self.cols * POINTS, self.rows * POINTS))
         ratio = POINTS / PATCH
         ImageDraw.Draw(mask).polygon([(px * ratio - 0.5, py * ratio - 0.5) for px, py in corners], fill=255)
         covered = self._share(mask) > COVERED
         self.labels.what[covered] = what
         self.labels.colour[covered] = _colour_index(colour)
+        return covered
 
     def _share(self, mask: Image.Image) -> np.ndarray:
         """How much of each patch a mask covers, (rows, cols) in 0..1."""
@@ -201,7 +236,14 @@ class Canvas:
         down = [max(0.0, min(1.0, y / self.height)) for _, y in corners]
         return min(across), min(down), max(across), max(down)
 
-    def _add(self, thing: Thing) -> Thing:
+    def _add(self, thing: Thing, covered: np.ndarray) -> Thing:
+        """Keep what was drawn, and tell the patches it covers, bool (rows, cols), where its middle and edges are."""
+        self.labels.centre[covered] = 1
+        x, y = thing.centre
+        self.labels.centre[min(self.rows - 1, int(y * self.rows)), min(self.cols - 1, int(x * self.cols))] = 2
+        tables = (self.labels.x0, self.labels.y0, self.labels.x1, self.labels.y1)
+        for table, edge in zip(tables, thing.box, strict=True):
+            table[covered] = 1 + min(STEPS - 1, int(edge * STEPS))
         self.objects.append(thing)
         return thing
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from finetune.tiny import language, scenes
 from finetune.tiny.canvas import Canvas
+from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.language import choose
 from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, phrase, zh
@@ -265,6 +266,5 @@ def _cut(canvas: Canvas, most: int) -> Picture:
 
 
 def _dense(canvas: Canvas) -> np.ndarray:
-    """int64 (4, rows * cols): what covers each patch."""
-    labels = canvas.labels
-    return np.stack([labels.colour, labels.what, labels.left, labels.right]).reshape(4, -1)
+    """int64 (9, rows * cols): what covers each patch."""
+    return canvas.labels.table().reshape(len(LABELS), -1)

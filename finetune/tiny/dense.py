@@ -10,15 +10,20 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from finetune.tiny.canvas import CHARACTERS, IGNORED
+from finetune.tiny.canvas import CHARACTERS, IGNORED, STEPS
 from finetune.tiny.palette import COLOURS, SHAPES
 
-# What a head tells, and what a patch without it counts: most have no letter, and many have nothing at all.
-LABELS = {"colour": 0.3, "what": 0.3, "left": 0.1, "right": 0.1}
+# What a head tells, in the order of `Labels`, and what a patch without it counts: most have no letter, and many have
+# nothing at all.
+LABELS = {"colour": 0.3, "what": 0.3, "left": 0.1, "right": 0.1, "centre": 0.3, "x0": 0.1, "y0": 0.1, "x1": 0.1,
+          "y1": 0.1}  # fmt: skip
+# What the places count against what is there: they are many, and taught for counting and boxes only.
+PLACE_SHARE = 0.25
+PLACES = ("x0", "y0", "x1", "y1")
 
 
 class Heads(nn.Module):
-    """What covers a patch, from its feature: colour, shape or thing, and the letters in its two halves."""
+    """What covers a patch, from its feature: colour, shape or thing, its two halves' letters, and where it lies."""
 
     def __init__(self, width: int, things: int) -> None:
         super().__init__()
@@ -26,24 +31,32 @@ class Heads(nn.Module):
         self.what = nn.Linear(width, 1 + len(SHAPES) + things)
         self.left = nn.Linear(width, 1 + len(CHARACTERS))
         self.right = nn.Linear(width, 1 + len(CHARACTERS))
+        self.centre = nn.Linear(width, 3)
+        self.x0, self.y0, self.x1, self.y1 = (nn.Linear(width, 1 + STEPS) for _ in range(4))
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """What each head says of (B, N, width), in the order of `LABELS`: one product for all of them."""
+        heads = [getattr(self, name) for name in LABELS]
+        weight, bias = (torch.cat([getattr(head, part) for head in heads]) for part in ("weight", "bias"))
+        return list(F.linear(features, weight, bias).split([head.out_features for head in heads], -1))
 
     def loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, N, width) against int64 (B, 4, N); the empty patches count less."""
+        """Mean cross-entropy of (B, N, width) against int64 (B, 9, N); the empty patches count less."""
         total = features.new_zeros((), dtype=torch.float32)
-        for index, (name, empty) in enumerate(LABELS.items()):
-            head = getattr(self, name)
-            weight = torch.ones(head.out_features)
+        for index, ((name, empty), logits) in enumerate(zip(LABELS.items(), self(features), strict=True)):
+            logits = logits.flatten(0, 1).float()
+            weight = torch.ones(logits.shape[-1])
             weight[0] = empty
-            logits = head(features).flatten(0, 1).float()
-            total = total + F.cross_entropy(logits, labels[:, index].flatten(), weight, ignore_index=IGNORED)
+            share = PLACE_SHARE if name in PLACES else 1.0
+            total = total + share * F.cross_entropy(logits, labels[:, index].flatten(), weight, ignore_index=IGNORED)
         return total
 
     def hits(self, features: Tensor, labels: Tensor) -> dict[str, float]:
         """Share of right labels on patches that are covered, by head; none of those that cover nothing here."""
         shares = {}
-        for index, name in enumerate(LABELS):
+        for index, (name, logits) in enumerate(zip(LABELS, self(features), strict=True)):
             covered = labels[:, index] > 0
-            right = (getattr(self, name)(features).argmax(-1) == labels[:, index])[covered]
+            right = (logits.argmax(-1) == labels[:, index])[covered]
             if len(right):
                 shares[name] = right.float().mean().item()
         return shares
@@ -61,7 +74,7 @@ class Readers(nn.Module):
         self.quarters = nn.ModuleList(Heads(width, things) for _ in range(4))
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """Mean cross-entropy of (B, queries, width) against int64 (B, 4, rows * cols)."""
+        """Mean cross-entropy of (B, queries, width) against int64 (B, 9, rows * cols)."""
         parts = [heads.loss(outputs, own) for heads, own in self._each(outputs, labels, size)]
         return torch.stack(parts).mean()
 
@@ -92,7 +105,7 @@ class Words:
         self._ids = [[tokenizer.encode(f" {word}").ids for word in words] for words in (colours, names)]
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int], embeddings: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, queries, width) against int64 (B, 4, rows * cols), on covered patches.
+        """Mean cross-entropy of (B, queries, width) against int64 (B, 9, rows * cols), on covered patches.
 
         Args:
             embeddings: of all tokens, (vocab_size, width); they are not taught by this.
@@ -116,10 +129,10 @@ def quarters(labels: Tensor, size: tuple[int, int], side: int) -> list[Tensor]:
     """The labels of the patches in the middle of each quarter of each cell of a grid of `side` by `side` cells.
 
     Args:
-        labels: (B, 4, rows * cols). size: (rows, cols) of patches.
+        labels: (B, 9, rows * cols). size: (rows, cols) of patches.
 
     Returns:
-        Four of (B, 4, side * side): top left, top right, bottom left, bottom right.
+        Four of (B, 9, side * side): top left, top right, bottom left, bottom right.
     """
     grid = labels.unflatten(2, size)
     rows, cols = (

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from app.families.minicpm_v_2_6 import MiniCPMV26
 from app.modeling.positions import grid_position_ids
 from finetune.tiny import record, tokens
+from finetune.tiny.blocks import Block, language_block
 from finetune.tiny.clock import Clock
 from finetune.tiny.curriculum import SLICES, Curriculum
 from finetune.tiny.dense import Heads, Readers, Words
@@ -34,6 +35,7 @@ from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
 from finetune.tiny.pointing import Pointing, missed, read
 from finetune.tiny.samples import Sample, TokenWriter
+from finetune.tiny.shape import QUERIES
 from finetune.tiny.supplies import gather
 from finetune.tiny.towers import PackedPictures, features_of, plain_attention, save, size_of, to_slices
 from finetune.tiny.vocabulary import tokenizer_for
@@ -58,7 +60,7 @@ class Batch:
     Attributes:
         ids, labels: int64 (B, L), padded on the right. weights: float32 (B, L), what a label counts.
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
-        dense: int64 (n, 4, N), what covers the patches of the only group; None if not known of all its slices.
+        dense: int64 (n, 9, N), what covers the patches of the only group; None if not known of all its slices.
         pointing: what is asked for in pictures that were not cut.
     """
 
@@ -129,7 +131,9 @@ def answer_weights(labels: Sequence[int]) -> list[float]:
     return weights
 
 
-def answer_loss(model: MiniCPMV26, embeds: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def answer_loss(
+    model: MiniCPMV26, embeds: Tensor, batch: Batch, block: Block = language_block
+) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of the answers, from (B, L, width), and how far the questions miss what they ask for."""
     labels, weights = batch.labels, batch.weights
     missing = embeds.new_zeros((), dtype=torch.float32)
@@ -138,7 +142,7 @@ def answer_loss(model: MiniCPMV26, embeds: Tensor, batch: Batch) -> tuple[Tensor
     # Rows of about one length together: a third of a batch would be padding else.
     for rows in ends.argsort().chunk(PARTS):
         length = int(ends[rows].max())
-        hidden, inputs = read(model.llm.model, embeds[rows, :length])
+        hidden, inputs = read(model.llm.model, embeds[rows, :length], block)
         if batch.pointing:
             missing = missing + missed(model.llm.model, inputs, batch.pointing, rows) / len(batch.pointing.rows)
         wanted, shares = labels[rows, 1:length], weights[rows, 1:length]
@@ -176,6 +180,7 @@ class Stage:
         self.heads = Heads(self.model.config.vision_config.hidden_size, len(things))
         self.readers = Readers(self.model.resampler.embed_dim, len(things))
         self.words = Words(tokenizer, things)
+        self.block: Block = language_block
         self.parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "readers": self.readers})
         named = [(name.removeprefix("model."), parameter) for name, parameter in self.parts.named_parameters()]
         self.optimizers = Optimizers(
@@ -200,7 +205,11 @@ class Stage:
         """Take the weights of a published checkpoint, and count on from its record."""
         *self.earlier, last = record.read(start / record.NAME)
         self.sittings += record.read_sittings(start / record.NAME)
-        self.model.load_state_dict(load_file(start / "model.safetensors"))
+        weights = load_file(start / "model.safetensors")
+        if len(weights["resampler.query"]) != QUERIES:
+            # Another number of queries reads the picture in other parts: the first stage has taught a new resampler.
+            weights |= {f"resampler.{name}": value for name, value in self.model.resampler.state_dict().items()}
+        self.model.load_state_dict(weights)
         self.done, self.seconds, self.began = last.pictures, last.seconds, last.pictures
         self.step = self.done // SLICES
 
@@ -213,7 +222,8 @@ class Stage:
 
     def compile(self) -> None:
         """Compile the blocks of both transformers."""
-        for part in (*self.model.llm.model.layers, self.model.llm.model.norm, *self.model.vpm.encoder.layers):
+        self.block = torch.compile(language_block, dynamic=True)
+        for part in (self.model.llm.model.norm, *self.model.vpm.encoder.layers):
             part.compile(dynamic=True)
 
     def packed_loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
@@ -224,7 +234,7 @@ class Stage:
             return self.heads.loss(features, labels) + self.read_loss(outputs, labels, size)
 
     def read_loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the resampler's outputs (B, queries, width) tell of the patches, int64 (B, 4, rows * cols)."""
+        """What the resampler's outputs (B, queries, width) tell of the patches, int64 (B, 9, rows * cols)."""
         named = self.words.loss(outputs, labels, size, self.model.llm.model.embed_tokens.weight)
         return self.readers.loss(outputs, labels, size) + WORD_SHARE / DENSE_SHARE * named
 
@@ -234,7 +244,7 @@ class Stage:
         learn = self.step % 2 == 0 and batch.dense is not None
         with torch.autocast("cpu", torch.bfloat16):
             embeds, seen = encode(self.model, batch, learn)
-            answers, missing = answer_loss(self.model, embeds, batch)
+            answers, missing = answer_loss(self.model, embeds, batch, self.block)
             total = answers + POINTING_SHARE * missing
             if seen is None or batch.dense is None:
                 return total, answers, missing

@@ -7,12 +7,12 @@ from random import Random
 
 import numpy as np
 
-from finetune.tiny.canvas import CHARACTERS, Canvas, Labels, font_of
+from finetune.tiny.canvas import CHARACTERS, Canvas, Labels, advance, font_of
 from finetune.tiny.palette import SHAPE_NAMES
 
 # (rows, cols) of patches, as the processor gives them to pictures of these proportions; squares most often.
 GRIDS = ((12, 12), (12, 12), (12, 12), (11, 13), (13, 11), (10, 14), (14, 10), (9, 16), (16, 9), (8, 18), (18, 8))
-SCALES = (1.0, 1.0, 1.5, 2.0, 3.0)
+SCALES = (1.0, 1.0, 1.0, 1.5, 2.0)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MARKS = ".,:;!?-+*/=%()#&@'\"$"
 
@@ -149,9 +149,11 @@ def _line(rng: Random, supplies: Supplies, font: str, width: float) -> str:
         words = words[rng.randrange(len(words)) :] + rng.choice(supplies.lines).split()
     if rng.random() < 0.2:
         words = [word + rng.choice(MARKS) for word in words]
-    text, face = words[0], font_of(font, 64)
+    text = words[0]
+    length = sum(advance(font, character) for character in text)
     for word in words[1:]:
-        if face.getlength(f"{text} {word}") / 64 > width:
+        length += sum(advance(font, character) for character in f" {word}")
+        if length > width:
             break
         text += " " + word
     return text

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, apply_rotary_pos_emb
 
+from finetune.tiny.blocks import LOW, Block, language_block
 from finetune.tiny.canvas import Box
 from finetune.tiny.shape import QUERIES
 
@@ -38,7 +39,7 @@ class Pointing:
         self.wanted = torch.stack([covered(each) for each in boxes]) if boxes else torch.zeros(0, QUERIES)
 
     def among(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of the questions in these rows of the batch: their place in `rows`, `at`, and the tokens wanted (n, 64)."""
+        """Of the questions in these rows: their place in `rows`, `at`, and the tokens wanted (n, queries)."""
         found = (self.rows[:, None] == rows).nonzero()
         questions, places = found[:, 0], found[:, 1]
         wanted = self.starts[questions, None] + torch.arange(QUERIES)
@@ -46,7 +47,7 @@ class Pointing:
 
 
 def covered(boxes: Sequence[Box]) -> Tensor:
-    """Which queries see something in these boxes, float32 (64,) of zeros and ones; of each box one at least."""
+    """Which queries see something in these boxes, float32 (queries,) of zeros and ones; of each box one at least."""
     middles = (torch.arange(SIDE) + 0.5) / SIDE
     seen = torch.zeros(SIDE, SIDE)
     for left, top, right, bottom in boxes:
@@ -57,18 +58,22 @@ def covered(boxes: Sequence[Box]) -> Tensor:
     return seen.flatten()
 
 
-def read(model: Qwen2Model, embeds: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, dict[int, Tensor]]:
     """Last hidden state (B, L, width), and what goes into each of `LAYERS`.
 
     Padding stands on the right, where no earlier token sees it.
+
+    Args:
+        block: `language_block`, or what the compiler made of it.
     """
-    positions = torch.arange(embeds.shape[1])[None]
-    codes = model.rotary_emb(embeds, positions)
-    hidden, inputs = embeds, {}
+    length = embeds.shape[1]
+    cosines, sines = (code[0].to(LOW) for code in model.rotary_emb(embeds, torch.arange(length)[None]))
+    mask = torch.full((length, length), -torch.inf).triu(1)
+    hidden, inputs = embeds.float(), {}
     for index, layer in enumerate(model.layers):
         if index in LAYERS:
             inputs[index] = hidden
-        hidden = layer(hidden, attention_mask=None, position_ids=positions, position_embeddings=codes, use_cache=False)
+        hidden = block(hidden, layer, cosines, sines, mask)
     return model.norm(hidden), inputs
 
 

@@ -29,7 +29,7 @@ class Picture:
     Attributes:
         pieces: uint8 (H, W, 3) each, the overview first.
         plan: how it was cut.
-        labels: int64 (4, N), what covers the patches of the overview; None if not known.
+        labels: int64 (9, N), what covers the patches of the overview; None if not known.
         image: as it was drawn; None if that is the overview.
     """
 
@@ -64,7 +64,7 @@ class Sample:
         labels: the same, -100 where nothing is learned.
         places: half-open (start, end) of the features of each slice.
         pieces: the slices, uint8 (H, W, 3) each.
-        dense: int64 (4, N), what covers the patches of the only picture; None if there are several or it is not known.
+        dense: int64 (9, N), what covers the patches of the only picture; None if there are several or it is not known.
         pointed: for questions about something in the picture, the last token before the answer and where that lies.
     """
 

@@ -27,7 +27,7 @@ VISION = {
     "patch_size": 14,
 }
 SLICE_SIDE = 168
-QUERIES = 64
+QUERIES = 36
 # Channels of the tower that carry where a patch is. The resampler adds places to its keys only, so that without them
 # the language model hardly learns where its features come from: no counting, no reading, no sides.
 PLACE_CHANNELS = 16

@@ -103,7 +103,8 @@ def test_video(measure: Measure) -> None:
 def test_load(measure: Measure) -> None:
     cases = measure("load", "--small")
     ways = ("engine", "wire", "endpoint", "page")
-    assert list(cases) == [f"{of}_{way}_users{users}" for of in ("tiny", "echo") for users in (1, 4) for way in ways]
+    kinds = ("users1", "users4", "spread4")
+    assert list(cases) == [f"{of}_{way}_{kind}" for of in ("tiny", "echo") for kind in kinds for way in ways]
     assert cases["tiny_page_users4"]["answers"] == 4
     for name, row in cases.items():
         assert_positive(row, *(f"{what}_overhead_ms" for what in ("ttft_p50", "ttft_p95", "token_p50", "token_p95")))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from finetune.tiny import canvas as module
-from finetune.tiny.canvas import CHARACTERS, PATCH, Canvas, Thing, background, vary
+from finetune.tiny.canvas import CHARACTERS, PATCH, STEPS, Canvas, Thing, background, vary
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.palette import NAMES, SHAPE_NAMES, distance
 
@@ -67,6 +67,22 @@ def test_the_box_and_labels_of_a_thing(canvas: Canvas) -> None:
     assert labelled[share > 0.8].all() and not labelled[share < 0.1].any() and labelled.any()
     # A thing has no one colour, so none is learned.
     assert (canvas.labels.colour[labelled] == -100).all()
+
+
+def test_patches_know_where_the_middle_and_the_edges_of_their_object_are(canvas: Canvas) -> None:
+    thing = canvas.shape("square", "red", RED, 80, 70, 40)
+    labels = canvas.labels
+    covered = labels.what > 0
+    assert (labels.centre > 0).tolist() == covered.tolist()
+    assert np.argwhere(labels.centre == 2).tolist() == [[70 // PATCH, 80 // PATCH]]
+    for name, edge in zip(("x0", "y0", "x1", "y1"), thing.box, strict=True):
+        table = getattr(labels, name)
+        assert not table[~covered].any()
+        (step,) = set(table[covered].tolist())
+        assert (step - 1) / STEPS <= edge <= step / STEPS
+    canvas.text("hello", canvas.fonts[0], 24, "blue", (0, 0, 255), 9, 120)
+    assert (labels.x0[labels.left > 0] == 1 + int(9.5 / 168 * STEPS)).all(), "all letters know where the text begins"
+    assert labels.table().shape == (9, 12, 12) and (labels.table()[4] == labels.centre).all()
 
 
 @pytest.mark.parametrize(("size", "text"), [(40, "B4g"), (24, "Hello"), (15, "a line, with marks!")])

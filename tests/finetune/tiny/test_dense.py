@@ -6,14 +6,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from finetune.tiny.dense import Heads, Readers, Words, quarters
+from finetune.tiny.dense import LABELS, PLACE_SHARE, Heads, Readers, Words, quarters
 from finetune.tiny.palette import SHAPES
 
 
 def test_patches_without_a_colour_count_in_no_loss() -> None:
     torch.manual_seed(0)
     heads = Heads(8, 6)
-    features, labels = torch.randn(1, 3, 8), torch.zeros(1, 4, 3, dtype=torch.int64)
+    features, labels = torch.randn(1, 3, 8), torch.zeros(1, len(LABELS), 3, dtype=torch.int64)
     labels[0, 0] = torch.tensor([1, 2, -100])
     first = heads.loss(features, labels)
     weight = heads.colour.weight
@@ -25,7 +25,7 @@ def test_patches_without_a_colour_count_in_no_loss() -> None:
 
 def test_hits_count_covered_patches_only() -> None:
     heads = Heads(4, 6)
-    features, labels = torch.randn(1, 3, 4), torch.zeros(1, 4, 3, dtype=torch.int64)
+    features, labels = torch.randn(1, 3, 4), torch.zeros(1, len(LABELS), 3, dtype=torch.int64)
     assert heads.hits(features, labels) == {}
     with torch.no_grad():
         heads.colour.weight.zero_()
@@ -33,6 +33,20 @@ def test_hits_count_covered_patches_only() -> None:
         heads.colour.bias[2] = 1
     labels[0, 0] = torch.tensor([2, 1, 0])
     assert heads.hits(features, labels) == {"colour": 0.5}
+
+
+def test_each_head_says_what_its_own_layer_says_and_places_count_less() -> None:
+    torch.manual_seed(0)
+    heads, features = Heads(8, 6), torch.randn(1, 3, 8)
+    for name, said in zip(LABELS, heads(features), strict=True):
+        torch.testing.assert_close(said, getattr(heads, name)(features))
+    with torch.no_grad():
+        for parameter in heads.parameters():
+            parameter.zero_()
+    labels = torch.zeros(1, len(LABELS), 3, dtype=torch.int64)
+    sizes = [getattr(heads, name).out_features for name in LABELS]
+    expected = torch.tensor(sizes).log() * torch.tensor([1.0] * 5 + [PLACE_SHARE] * 4)
+    assert heads.loss(features, labels).item() == pytest.approx(float(expected.sum()), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [(12, 12), (8, 18), (18, 8), (16, 9)])
@@ -53,7 +67,7 @@ def test_the_queries_answer_for_the_whole_picture(size: tuple[int, int]) -> None
 def test_readers_learn_what_each_quarter_shows() -> None:
     torch.manual_seed(0)
     readers, outputs = Readers(16, 6), torch.randn(1, 4, 16)
-    labels = torch.zeros(1, 4, 16, dtype=torch.int64)
+    labels = torch.zeros(1, len(LABELS), 16, dtype=torch.int64)
     labels[0, 0] = torch.arange(16) % 11 + 1
     optimizer = torch.optim.Adam(readers.parameters(), 0.1)
     for _ in range(60):
@@ -72,7 +86,7 @@ def test_outputs_are_drawn_to_the_words_of_what_they_show(tokenizer: Tokenizer) 
     words, width = Words(tokenizer, ("dog", "owl")), 64
     table = torch.randn(tokenizer.get_vocab_size(), width, requires_grad=True)
     outputs = torch.randn(1, 1, width, requires_grad=True)
-    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    labels = torch.zeros(1, len(LABELS), 4, dtype=torch.int64)
     assert words.loss(outputs, labels, (2, 2), table) == 0, "nothing is covered"
     labels[0, 0], labels[0, 1] = 1, len(SHAPES) + 2  # red, an owl
     optimizer = torch.optim.Adam([outputs], 0.3)

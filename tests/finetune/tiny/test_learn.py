@@ -16,9 +16,11 @@ from transformers import AutoModel, AutoProcessor
 
 import app.modeling  # noqa: F401  registers the family
 from finetune.tiny import curriculum, embedded, learn, record, tokens, towers
+from finetune.tiny.dense import LABELS
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, cut, whole
 from finetune.tiny.scenes import several
+from finetune.tiny.shape import QUERIES
 
 
 def sample_of(tokenizer: Tokenizer, supplies: Supplies, scale: float, text: str = "a red star") -> tuple[Sample, Any]:
@@ -27,7 +29,7 @@ def sample_of(tokenizer: Tokenizer, supplies: Supplies, scale: float, text: str 
     several(canvas, canvas.rng, supplies)
     pixels = canvas.picture(shrink=False)
     image = Image.fromarray(pixels)
-    table = np.ones((4, 144), np.int64)
+    table = np.ones((len(LABELS), 144), np.int64)
     picture = cut(image, 9) if scale > 1 else whole(pixels, table)
     return TokenWriter(tokenizer).write([Exchange("What is this?", text, [picture])]), image
 
@@ -55,7 +57,7 @@ def test_dense_labels_are_there_for_whole_pictures_alone(tokenizer: Tokenizer, s
     short, _ = sample_of(tokenizer, supplies, 1.0)
     spoken = TokenWriter(tokenizer).write([Exchange("Hello", "Hello!")])
     dense = learn.Batch([short, spoken, short], 0).dense
-    assert dense is not None and dense.shape == (2, 4, 144)
+    assert dense is not None and dense.shape == (2, len(LABELS), 144)
     assert learn.Batch([spoken], 0).dense is None
 
 
@@ -143,7 +145,7 @@ def test_a_stopped_run_goes_on_as_if_it_never_stopped(train: Any, tmp_path: Path
         assert torch.equal(whole_run["model"][name], value), name
     moved = [name for name, value in first["model"].items() if not torch.equal(value, resumed["model"][name])]
     assert any("llm" in name for name in moved) and any("resampler" in name for name in moved)
-    assert AutoModel.from_pretrained(tmp_path / "stopped" / "checkpoint").config.query_num == 64
+    assert AutoModel.from_pretrained(tmp_path / "stopped" / "checkpoint").config.query_num == QUERIES
     assert '"hours": 2.0' in (tmp_path / "stopped" / "checkpoint" / "training.json").read_text()
 
 

@@ -14,6 +14,7 @@ from finetune.tiny.canvas import Thing
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.pointing import LAYERS, SIDE, covered, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
+from finetune.tiny.shape import QUERIES
 
 CORNER, RIGHT = (0.0, 0.0, 0.25, 0.25), (0.75, 0.4, 1.0, 0.6)
 
@@ -39,9 +40,9 @@ def test_queries_inside_a_box_are_wanted() -> None:
     corner = covered([CORNER]).view(SIDE, SIDE)
     assert corner.sum() == 4 and corner[:2, :2].all()
     both = covered([CORNER, RIGHT]).view(SIDE, SIDE)
-    assert both[:2, :2].all() and both[3:5, 6:].all() and both.sum() == 8
+    assert both[:2, :2].all() and both[2:4, 4:].all() and both.sum() == 8
     speck = covered([(0.49, 0.99, 0.5, 1.0)]).view(SIDE, SIDE)
-    assert speck.sum() == 1 and speck[7, 3] == 1
+    assert speck.sum() == 1 and speck[5, 2] == 1
 
 
 def test_questions_are_kept_with_the_last_token_before_their_answer(tokenizer: Tokenizer, supplies: Supplies) -> None:
@@ -60,9 +61,11 @@ def test_reading_layer_by_layer_changes_nothing(model: Any, tokenizer: Tokenizer
         embeds, _ = learn.encode(model, batch, False)
         hidden, inputs = read(model.llm.model, embeds)
         expected = model.llm.model(inputs_embeds=embeds, output_hidden_states=True)
-    torch.testing.assert_close(hidden, expected.last_hidden_state)
+    # It computes in bfloat16, with a precision of 1 in 256.
+    assert (hidden - expected.last_hidden_state).norm() < 0.02 * expected.last_hidden_state.norm()
     for index in LAYERS:
-        torch.testing.assert_close(inputs[index], expected.hidden_states[index])
+        wanted = expected.hidden_states[index]
+        assert (inputs[index] - wanted).norm() < 0.01 * wanted.norm()
 
 
 def test_it_measures_the_attention_that_the_model_really_has(
@@ -81,9 +84,9 @@ def test_it_measures_the_attention_that_the_model_really_has(
     start, shares = sample.places[0][0], []
     for layer in LAYERS:
         for at, boxes in sample.pointed:
-            seen = attentions[layer][1, 0, at, start : start + 64]
+            seen = attentions[layer][1, 0, at, start : start + QUERIES]
             shares.append(seen[covered(boxes).bool()].sum().log())
-    assert measured.item() == pytest.approx(-sum(shares).item() / len(LAYERS), rel=1e-4)
+    assert measured.item() == pytest.approx(-sum(shares).item() / len(LAYERS), rel=0.02)
     assert nothing.item() == 0
 
 

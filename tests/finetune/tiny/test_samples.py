@@ -16,10 +16,12 @@ from transformers import AutoProcessor
 import app.modeling  # noqa: F401  registers the family
 from finetune.tiny import embedded, tokens
 from finetune.tiny.canvas import Canvas
+from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, cut, whole
 from finetune.tiny.scenes import several
+from finetune.tiny.shape import QUERIES
 from finetune.tiny.towers import to_slices
 
 
@@ -123,7 +125,7 @@ def test_without_a_picture(tokenizer: Tokenizer, processor: Any) -> None:
 
 def test_dense_labels_go_with_a_single_picture(supplies: Supplies, tokenizer: Tokenizer) -> None:
     canvas = drawn(supplies, 0)
-    table = np.zeros((4, 144), np.int64)
+    table = np.zeros((len(LABELS), 144), np.int64)
     picture, writer = whole(canvas.finish(), table), TokenWriter(tokenizer)
     assert writer.write([Exchange("?", "!", [picture])]).dense is table
     assert writer.write([Exchange("?", "!", [picture, picture])]).dense is None
@@ -132,7 +134,7 @@ def test_dense_labels_go_with_a_single_picture(supplies: Supplies, tokenizer: To
 def test_markup_covers_the_features(supplies: Supplies, tokenizer: Tokenizer) -> None:
     sample = TokenWriter(tokenizer).write([Exchange("?", "!", [whole(drawn(supplies, 0).finish())])])
     ((start, stop),) = sample.places
-    assert stop - start == 64 and set(sample.ids[start:stop]) == {tokenizer.token_to_id("<unk>")}
+    assert stop - start == QUERIES and set(sample.ids[start:stop]) == {tokenizer.token_to_id("<unk>")}
     assert sample.ids[start - 1] == tokenizer.token_to_id("<image>")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -89,14 +91,16 @@ def test_each_query_first_reads_the_patches_around_its_place_whatever_the_shape(
         )
         weights = (query @ key.mT / 128**0.5).softmax(-1)  # (heads, queries, patches)
         out = resampler(features, size)
-    assert out.shape == (1, 64, 256) and out.isfinite().all()
+    assert out.shape == (1, shape.QUERIES, 256) and out.isfinite().all()
     number = torch.arange(rows * cols)
     places = torch.stack([(number // cols + 0.5) / rows, (number % cols + 0.5) / cols], -1)
-    own = (torch.stack([torch.arange(64) // 8, torch.arange(64) % 8], -1) + 0.5) / 8
+    side = math.isqrt(shape.QUERIES)
+    number = torch.arange(shape.QUERIES)
+    own = (torch.stack([number // side, number % side], -1) + 0.5) / side
     off = (weights.mean(0) @ places - own).norm(dim=-1)
     spread = (weights.mean(0) * torch.cdist(own, places)).sum(-1)
-    # In shares of the side; the distance between two queries is an eighth.
+    # In shares of the side; the distance between two queries is a sixth.
     assert off.mean() < 0.09 and off.max() < 0.16 and spread.mean() < 0.16
-    assert weights.sum((0, 1)).min() > 0.2, "every patch is read"
+    assert weights.sum((0, 1)).min() > 0.05, "every patch is read"
     left, right = (weights @ places)[..., 1]
     assert (right - left).mean() > 0.01, "one head looks to the left of its place, one to the right"
