@@ -80,11 +80,11 @@ def make_engine(
         on_status(None, Phrase("loading_compiling"))
         if not record:
             compile_layers(loaded.runner)
+    if plain and settings.vision_table is not None:
+        log.warning(Phrase("note_vision_table_plain"))
     if settings.lent_gpu:
         return LentEngine(loaded, measure, settings.video_reader, settings.cache_size)
     if plain:
-        if settings.vision_table is not None:
-            log.warning(Phrase("note_vision_table_plain"))
         return PlainEngine(loaded, settings.video_reader, settings.cache_size)
     from app.engine.batched import BatchedEngine
     from app.engine.vision_table import least_bytes

@@ -47,6 +47,13 @@ def backend(lender: Lender) -> Iterator[LocalBackend]:
     backend.close()
 
 
+def test_a_vision_table_is_said_to_be_without_effect(lender: Lender, caplog: pytest.LogCaptureFixture) -> None:
+    backend = LocalBackend(settings(vision_table=2**24))
+    backend.start()
+    backend.close()
+    assert "--vision-table has no effect" in caplog.text
+
+
 def text(chunks: list[Chunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
 
