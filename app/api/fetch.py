@@ -23,11 +23,13 @@ from app.api.errors import ApiError, too_large
 
 MAX_REDIRECTS = 3
 TIMEOUT = 10.0  # seconds without a byte
-DEADLINE = 60.0  # seconds for one file
+DEADLINE = 60.0  # seconds for all files of a request
 PIECE = 256 * 1024  # bytes
 PORTS = {"http": 80, "https": 443}
 # Addresses of these hold one of IPv4, which may be private.
 TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+# Not on the internet, though not every version of the standard library knows: those of one site, and of documentation.
+INTERNAL = (IPv6Network("fec0::/10"), IPv6Network("3fff::/20"))
 
 Address = IPv4Address | IPv6Address
 
@@ -37,7 +39,7 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
-        if address.sixtofour or address.teredo or any(address in network for network in TRANSLATED):
+        if address.sixtofour or address.teredo or any(address in network for network in TRANSLATED + INTERNAL):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
@@ -65,16 +67,17 @@ class Fetcher:
         self._hosts = tuple(host.lower() for host in hosts)
         self._allowed = allowed
 
-    def fetch(self, url: str, most: int) -> bytes:
+    def fetch(self, url: str, most: int, deadline: float | None = None) -> bytes:
         """The file at a URL.
 
         Args:
             most: bytes.
+            deadline: on the clock of `monotonic`; `DEADLINE` from now if None.
 
         Raises:
             ApiError: the host is not allowed or not public, does not answer with a file, or that is too large.
         """
-        deadline = monotonic() + DEADLINE
+        deadline = monotonic() + DEADLINE if deadline is None else deadline
         secure = False
         for _ in range(MAX_REDIRECTS + 1):
             target = self._check(url)
@@ -222,7 +225,7 @@ def _read(response: http.client.HTTPResponse, most: int, deadline: float) -> byt
         if len(data) > most:
             raise too_large(most)
         if monotonic() > deadline:
-            raise refused(f"The file takes more than {DEADLINE:.0f} s.")
+            raise refused(f"The files take more than {DEADLINE:.0f} s.")
     if response.length:
         raise refused("The host ends before the file does.")
     return bytes(data)

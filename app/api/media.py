@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 
 from app.api.errors import ApiError, too_large
-from app.api.fetch import Fetcher
+from app.api.fetch import DEADLINE, Fetcher
 from app.api.store import MediaStore
 from app.errors import MediaError
 from app.media.kind import file_type, read_head
@@ -33,6 +34,7 @@ class RequestMedia:
         self._max_file_size = max_file_size
         self._held: list[Path] = []
         self._over = False
+        self._deadline: float | None = None  # of what comes from other hosts, once the first file is asked for
         self._lock = Lock()
 
     def release(self) -> None:
@@ -72,6 +74,8 @@ class RequestMedia:
     def _hold(self, url: str) -> Path:
         if len(self._held) >= MAX_MEDIA:
             raise ApiError(f"The request has more than {MAX_MEDIA} images and videos.", "Send fewer.")
+        if self._over:
+            raise gone()
         path = self._store.hold(self._read(url))
         with self._lock:
             if not self._over:
@@ -79,18 +83,29 @@ class RequestMedia:
                 return path
         # Whoever asked has hung up while this thread was reading.
         self._store.release(path)
-        raise ApiError("The client has hung up.", status=499)
+        raise gone()
 
     def _read(self, url: str) -> bytes:
         scheme = url.partition(":")[0].lower()
         readers: dict[str, Callable[[str, int], bytes]] = {
-            "data": read_data_url, "http": self._fetcher.fetch, "https": self._fetcher.fetch,
+            "data": read_data_url, "http": self._fetch, "https": self._fetch,
         }  # fmt: skip
         if scheme not in readers:
             raise ApiError(
                 "The URL is neither a data URL nor http(s).", "Send data:image/png;base64,...", code="invalid_url"
             )
         return readers[scheme](url, self._max_file_size)
+
+    def _fetch(self, url: str, most: int) -> bytes:
+        """All files of a request come within one deadline: slow hosts would hold one of the few readers for an hour."""
+        if self._deadline is None:
+            self._deadline = monotonic() + DEADLINE
+        return self._fetcher.fetch(url, most, self._deadline)
+
+
+def gone() -> ApiError:
+    """Nobody waits for the reply any more."""
+    return ApiError("The client has hung up.", status=499)
 
 
 def read_data_url(url: str, most: int) -> bytes:

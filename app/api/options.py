@@ -47,6 +47,8 @@ def read_options(
     given = {name: value for name, value in values.items() if value is not None}
     _check_effect(given, capabilities)
     params = SamplingParams.of(given, defaults)
+    if params.searching:
+        _refuse_sampling(request)
     if request.temperature == 0 and not _searches(request):
         # What else is left to the model is as it is when sampling: greedy is no search with its own defaults.
         params = replace(params, do_sample=False, num_beams=1)
@@ -109,6 +111,15 @@ def _samples(request: ChatRequest, defaults: Mapping[str, Any]) -> bool:
     if request.num_beams is None and request.temperature is None:
         return bool(defaults.get("do_sample", True))
     return not _searches(request)
+
+
+def _refuse_sampling(request: ChatRequest) -> None:
+    """Raise an `ApiError` if a field asks for something that a search, which draws nothing, has no use for."""
+    asked = {"top_p": request.top_p not in (None, 1), "top_k": (request.top_k or 0) > 0, "min_p": bool(request.min_p)}
+    for name, wrong in asked.items():
+        if wrong:
+            hint = "Leave it out, or sample: num_beams 1 and a temperature."
+            raise ApiError(f"{name} was asked; beam search does not sample.", hint, param=name)
 
 
 def _check_effect(given: Mapping[str, Any], capabilities: Capabilities) -> None:

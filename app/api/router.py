@@ -153,12 +153,12 @@ def _routes(service: ChatService, catalogue: Catalogue, metrics: Metrics) -> API
         return await service.reply(request)
 
     @router.get("/v1/models")
-    async def list_models() -> ModelList:
+    def list_models() -> ModelList:  # in a thread: what is known of another engine may have to be waited for
         """The model and its adapters."""
         return catalogue.cards()
 
     @router.get("/v1/models/{model:path}", responses={404: ERRORS[404]})
-    async def get_model(model: str) -> ModelCard:
+    def get_model(model: str) -> ModelCard:
         """One of them."""
         return catalogue.card(model)
 

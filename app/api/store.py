@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import OrderedDict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from uuid import uuid4
 
 from app.errors import BackendBusyError
 
@@ -25,6 +27,7 @@ class MediaStore:
         self._folder = TemporaryDirectory(prefix="minicpm-v-media-")
         self._sizes: OrderedDict[Path, int] = OrderedDict()
         self._users: dict[Path, int] = {}
+        self._writing = 0  # bytes of files that are not whole yet
         self._lock = Lock()
 
     def __enter__(self) -> MediaStore:
@@ -41,13 +44,37 @@ class MediaStore:
         """
         path = Path(self._folder.name) / hashlib.sha256(data).hexdigest()
         with self._lock:
-            if path not in self._sizes:
-                self._make_room(len(data))
-                path.write_bytes(data)
-                self._sizes[path] = len(data)
-            self._sizes.move_to_end(path)
-            self._users[path] = self._users.get(path, 0) + 1
+            if path in self._sizes:
+                self._take(path)
+                return path
+            self._make_room(len(data))
+            self._writing += len(data)
+        # Not under the lock: whoever releases a file, on the event loop, would wait for the disk.
+        part = path.with_name(f"{path.name}.{uuid4().hex}")
+        try:
+            part.write_bytes(data)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            with self._lock:
+                self._writing -= len(data)
+            raise
+        with self._lock:
+            self._writing -= len(data)
+            self._keep(part, path, len(data))
         return path
+
+    def _keep(self, part: Path, path: Path, size: int) -> None:
+        """A file is whole; another request may have brought the same content meanwhile."""
+        if path in self._sizes:
+            part.unlink()
+        else:
+            os.replace(part, path)
+            self._sizes[path] = size
+        self._take(path)
+
+    def _take(self, path: Path) -> None:
+        self._sizes.move_to_end(path)
+        self._users[path] = self._users.get(path, 0) + 1
 
     def release(self, path: Path) -> None:
         """A request that held the file has ended."""
@@ -56,13 +83,17 @@ class MediaStore:
             if not self._users[path]:
                 del self._users[path]
 
+    @property
+    def _taken(self) -> int:
+        return sum(self._sizes.values()) + self._writing
+
     def _make_room(self, size: int) -> None:
         for path in [path for path in self._sizes if path not in self._users]:
-            if sum(self._sizes.values()) + size <= self._most:
+            if self._taken + size <= self._most:
                 return
             del self._sizes[path]
             path.unlink(missing_ok=True)
-        if sum(self._sizes.values()) + size > self._most:
+        if self._taken + size > self._most:
             raise BackendBusyError(
                 "The images and videos of other requests take all the room.", "Try again in a while."
             )

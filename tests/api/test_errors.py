@@ -80,6 +80,9 @@ def error_of(reply: httpx.Response) -> dict[str, Any]:
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"num_beams": 3, "temperature": 1}, "num_beams"),
+        ({"num_beams": 3, "top_p": 0.1}, "top_p"),
+        ({"num_beams": 3, "top_k": 5}, "top_k"),
+        ({"num_beams": 3, "min_p": 0.5}, "min_p"),
         ({"temperature": 3}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"n": 0}, "n"),
@@ -106,6 +109,12 @@ def test_what_cannot_be_had_is_refused_and_named(echo: Server, change: dict[str,
     error = error_of(reply)
     assert reply.status_code == 400 and error["type"] == "invalid_request_error"
     assert error["message"] and (param is None or error["param"] == param)
+
+
+def test_fields_that_ask_nothing_of_a_search_do_no_harm(echo: Server) -> None:
+    for top_k in (0, -1):
+        neutral = {"num_beams": 3, "temperature": 0, "top_p": 1, "top_k": top_k, "min_p": 0, "seed": 1}
+        assert post(echo, asked("x") | neutral).status_code == 200
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", b"\xff\xfe", '{"messages": "x"}', "[" * 100000])

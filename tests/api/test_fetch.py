@@ -16,6 +16,8 @@ import pytest
 
 from app.api.errors import ApiError
 from app.api.fetch import Fetcher, is_public
+from app.api.media import RequestMedia
+from app.api.store import MediaStore
 from tests.api.conftest import asked, image_part, picture
 
 MOST = 10_000
@@ -112,6 +114,8 @@ def anywhere(hosts: Any) -> Fetcher:
         ("::ffff:169.254.169.254", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("fec0::1", False),
+        ("3fff::1", False),
     ],
 )
 def test_only_public_addresses_are_connected_to(address: str, public: bool) -> None:
@@ -258,3 +262,24 @@ def test_a_host_that_drips_is_given_up_at_the_deadline(path: str, host: Any, mon
     begun = time.monotonic()
     assert "deliver" in refusal(anywhere([f"localhost:{port}"]), f"http://localhost:{port}{path}")
     assert 0.3 < time.monotonic() - begun < 10
+
+
+def test_all_files_of_a_request_share_one_deadline(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.media.DEADLINE", 0.4)
+    port = host.server_address[1]
+    with MediaStore() as store:
+        media = RequestMedia(store, anywhere([f"localhost:{port}"]), MOST)
+        for _ in range(3):
+            with pytest.raises(ApiError, match=r"deliver|reached"):
+                media.image(f"http://localhost:{port}/slow")
+    assert len(host.asked) == 1, "the time of the request was over"
+
+
+def test_nothing_is_fetched_for_who_has_hung_up(host: Any) -> None:
+    port = host.server_address[1]
+    with MediaStore() as store:
+        media = RequestMedia(store, anywhere([f"localhost:{port}"]), MOST)
+        media.release()
+        with pytest.raises(ApiError, match="hung up"):
+            media.image(f"http://localhost:{port}/a.png")
+    assert host.asked == []
