@@ -57,7 +57,7 @@ class Curriculum(Generic[Sample]):
             early: how much rarer all but single whole pictures are, 1 at first.
             few: share of the other single pictures with two or three large shapes only.
         """
-        kinds = ((self.singles, 0.45), (self.sliced, 0.25), (self.pairs, 0.11), (self.shots, 0.12), (self.clips, 0.07))
+        kinds = ((self.singles, 0.74), (self.sliced, 0.09), (self.pairs, 0.06), (self.shots, 0.07), (self.clips, 0.04))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early, 0.7 * few))
         for make, share in kinds:

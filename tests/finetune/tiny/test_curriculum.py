@@ -21,7 +21,7 @@ from finetune.tiny.palette import NAMES
 from finetune.tiny.samples import Exchange, Picture, TokenWriter, whole
 
 PIXELS = np.zeros((168, 168, 3), np.uint8)
-KINDS = {"singles": 0.1, "sliced": 0.6, "pairs": 0.75, "shots": 0.85, "clips": 0.97}
+KINDS = {"singles": 0.1, "sliced": 0.78, "pairs": 0.86, "shots": 0.92, "clips": 0.98}
 
 
 class Kept:
