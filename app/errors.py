@@ -13,10 +13,12 @@
     │   ├── ImageError
     │   └── VideoError
     ├── RequestError               a conversation the model cannot take
-    │   └── ContextLengthError
+    │   └── TooLongError           it does not fit the context
+    │       └── ContextLengthError
     └── GenerationError            the model failed while answering
         ├── OutOfMemoryError
-        └── BackendBusyError       the queue is full
+        ├── BackendBusyError       the queue is full
+        └── EngineDownError        another engine, which is to answer, does not
 
 A message says what was got and what is allowed; `hint` says what to do about it. `str(error)` joins both.
 """
@@ -103,7 +105,11 @@ class RequestError(AppError):
     """The model cannot take this conversation."""
 
 
-class ContextLengthError(RequestError):
+class TooLongError(RequestError):
+    """The conversation does not fit the model's context."""
+
+
+class ContextLengthError(TooLongError):
     """A single turn is longer than the model's context.
 
     Args:
@@ -138,3 +144,7 @@ class BackendBusyError(GenerationError):
     def __init__(self, message: str, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint)
         self.retry_after = retry_after
+
+
+class EngineDownError(GenerationError):
+    """An engine elsewhere answers nobody, which may pass."""

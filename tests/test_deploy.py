@@ -87,8 +87,20 @@ def test_kuberay_runs_our_application() -> None:
     assert float(worker["resources"]["limits"]["nvidia.com/gpu"]) == plan.gpus_per_replica
     assert float(worker["resources"]["limits"]["cpu"]) >= plan.cpus_per_replica
     assert (group["minReplicas"], group["maxReplicas"]) == (plan.min_replicas, plan.max_replicas)
-    assert pod["terminationGracePeriodSeconds"] > plan.drain_timeout
     assert serve["http_options"]["port"] in [port["containerPort"] for port in head["ports"]]
+
+
+def test_answers_have_the_time_that_draining_takes() -> None:
+    service = kubernetes()["RayService"]["spec"]
+    drain = plan_of(yaml.safe_load(service["serveConfigV2"])["applications"][0]["args"]).drain_timeout
+    assert service["rayClusterDeletionDelaySeconds"] > drain
+    cluster = service["rayClusterConfig"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        environment = {variable["name"]: variable["value"] for variable in container["env"]}
+        assert float(environment["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) == drain
+        assert pod["terminationGracePeriodSeconds"] > drain
 
 
 def test_the_images_user_may_write_the_weights() -> None:

@@ -154,6 +154,20 @@ def test_lost_pictures_are_noticed(skill: str) -> None:
         assert score(skill, count) < bound
 
 
+def swapped(pixels: list[Any], sizes: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The overview and the last cell in each other's place."""
+    return [pixels[-1], *pixels[1:-1], pixels[0]], [sizes[-1], *sizes[1:-1], sizes[0]]
+
+
+def test_a_swapped_slice_is_noticed() -> None:
+    count, bound = BOUNDS["boxes"]
+    asked = [case for case in cases("boxes", 3 * count) if min(case.messages[-1]["content"][0].size) > 240][:count]
+    right = fmean(one.score for one in examinee().ask(asked))
+    with changed(swapped):
+        wrong = fmean(one.score for one in examinee().ask(asked))
+    assert len(asked) == count and right >= bound and wrong < right / 2
+
+
 def test_a_wrong_position_table_is_noticed() -> None:
     """Rows of the table in the opposite order: what is at the top left is said to be at the bottom right."""
     table = examinee().model.vpm.embeddings.position_embedding.weight

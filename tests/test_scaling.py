@@ -82,6 +82,14 @@ def test_what_was_measured_is_what_the_tables_of_performance_say() -> None:
         assert day in tables, "performance.md says which run is of which day"
 
 
+def test_the_times_of_draining_are_those_of_the_file() -> None:
+    told = dict(re.findall(r"`(drain-timeout|\w+Seconds|RAY_\w+)` \((\d+)", TEXT))
+    file = (ROOT / "deploy" / "kuberay" / "rayservice.yaml").read_text("utf-8")
+    assert len(told) == 4
+    for name, seconds in told.items():
+        assert set(re.findall(rf'{name}(?::|\n +value:) "?(\d+)', file)) == {seconds}, name
+
+
 def test_links_lead_somewhere() -> None:
     for path in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert (ROOT / "docs" / path).exists(), path

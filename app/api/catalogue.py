@@ -23,11 +23,12 @@ class Catalogue:
 
     @property
     def name(self) -> str:
-        """Of the model: that of the hub, or of its folder, whose path is nobody's business."""
+        """Of the model: that of the hub, of its folder, whose path is nobody's business, or another engine's for it."""
         if self._settings.backend == "local":
             folder = Path(self._settings.model)
             return folder.resolve().name if folder.is_dir() else self._settings.model
-        return self._settings.served_model or self._backend.capabilities.model
+        told = self._backend.capabilities
+        return self._settings.served_model or told.served_model or told.model
 
     def cards(self) -> ModelList:
         """All of them, the model first."""

@@ -8,7 +8,8 @@ too large                      413
 not JSON                       415
 the queue or the intake full   429, with Retry-After
 the model failed               500
-not loaded, or out of memory   503, with Retry-After where waiting helps
+not loaded, out of memory, or
+the engine behind is down      503, with Retry-After where waiting helps
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from app.api.replies import ErrorBody, ErrorKind, ErrorReply
 from app.errors import (
     AppError,
     BackendBusyError,
-    ContextLengthError,
+    EngineDownError,
     GenerationError,
     MediaError,
     ModelError,
     OptionError,
     OutOfMemoryError,
     RequestError,
+    TooLongError,
 )
 
 log = logging.getLogger(__name__)
@@ -82,7 +84,9 @@ def failure_of(error: AppError) -> Failure:
     if isinstance(error, BackendBusyError):
         seconds = RETRY_AFTER if error.retry_after is None else max(1, math.ceil(error.retry_after))
         return _failure(429, error, "queue_full", headers={"Retry-After": str(seconds)})
-    if isinstance(error, ContextLengthError):
+    if isinstance(error, EngineDownError):
+        return _failure(503, error, "engine_down", headers={"Retry-After": str(RETRY_AFTER)})
+    if isinstance(error, TooLongError):
         return _failure(400, error, "context_length_exceeded", "messages")
     if isinstance(error, (RequestError, OptionError, MediaError)):
         return _failure(400, error, "invalid_media" if isinstance(error, MediaError) else None)

@@ -74,8 +74,7 @@ class RequestMedia:
     def _hold(self, url: str) -> Path:
         if len(self._held) >= MAX_MEDIA:
             raise ApiError(f"The request has more than {MAX_MEDIA} images and videos.", "Send fewer.")
-        if self._over:
-            raise gone()
+        self._check_waiting()
         path = self._store.hold(self._read(url))
         with self._lock:
             if not self._over:
@@ -84,6 +83,11 @@ class RequestMedia:
         # Whoever asked has hung up while this thread was reading.
         self._store.release(path)
         raise gone()
+
+    def _check_waiting(self) -> None:
+        with self._lock:
+            if self._over:
+                raise gone()
 
     def _read(self, url: str) -> bytes:
         scheme = url.partition(":")[0].lower()

@@ -10,6 +10,7 @@ from app.api.errors import ApiError
 from app.api.schema import AssistantMessage, ChatMessage, ChatRequest, ToolMessage
 from app.backends.base import Capabilities
 from app.errors import RequestError
+from app.remote.profiles import NEUTRAL
 from app.sampling import BY_NAME, SamplingParams
 
 SEEDS = 2**31
@@ -45,7 +46,7 @@ def read_options(
         "system_prompt": system_prompt,
     }
     given = {name: value for name, value in values.items() if value is not None}
-    _check_effect(given, capabilities)
+    _check_effect(given, capabilities, defaults)
     params = SamplingParams.of(given, defaults)
     if params.searching:
         _refuse_sampling(request)
@@ -122,9 +123,13 @@ def _refuse_sampling(request: ChatRequest) -> None:
             raise ApiError(f"{name} was asked; beam search does not sample.", hint, param=name)
 
 
-def _check_effect(given: Mapping[str, Any], capabilities: Capabilities) -> None:
+def _check_effect(given: Mapping[str, Any], capabilities: Capabilities, defaults: Mapping[str, Any]) -> None:
     for name, value in given.items():
-        if name in capabilities.hidden_options and value != BY_NAME[name].default:
+        if name not in capabilities.hidden_options:
+            continue
+        nothing = value in (NEUTRAL.get(name), defaults.get(name, BY_NAME[name].default))
+        # Another engine has a number of slices of its own, which it does not tell: no number is known to be that.
+        if not nothing or name == "max_slice_nums":
             raise RequestError(f"{name} was asked; {capabilities.model} has no such option.", "Leave it out.")
 
 

@@ -19,6 +19,7 @@ class Capabilities:
 
     Attributes:
         model: the name to show.
+        served_model: the name by which programs ask for it; empty is the same.
         max_images: images in one conversation; None is no limit.
         video, system_prompt, few_shot, beam_search: whether it takes them.
         context: tokens of prompt and answer together; 0 is unknown.
@@ -44,6 +45,7 @@ class Capabilities:
     has_chat: bool = True
     adapters: tuple[str, ...] = ()
     logprobs: bool = False
+    served_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from secrets import token_bytes
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from app.backends.base import Backend, Capabilities, LoadStatus
-from app.errors import AppError, GenerationError
+from app.errors import AppError, EngineDownError, GenerationError
 from app.messages import Chunk, FinishReason, Message, Notice, Progress, Text
 from app.remote.client import Loop, make_client
 from app.remote.detect import Found, examine
@@ -24,7 +23,7 @@ from app.remote.logprobs import few
 from app.remote.media import MediaWriter
 from app.remote.options import write_options
 from app.remote.pool import Pool, Server
-from app.remote.profiles import PROFILES, UNKNOWN, Profile
+from app.remote.profiles import NEUTRAL, PROFILES, UNKNOWN, Profile
 from app.remote.reading import Meter, Piece, read_event, read_stream
 from app.remote.writing import Item, MessageWriter
 from app.sampling import SamplingParams
@@ -36,8 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK = 0.08  # seconds; below the 0.1 s in which a consumer wants to be able to stop
-WATCH = 0.5  # seconds between looks for dead servers whose time has come
+WATCH = 0.5  # seconds between looks for servers whose time has come
 PATIENCE = 3.0  # seconds that the page waits for the first look at the servers, to show the right controls
+UNNAMED = "MiniCPM-V"  # a model whose name is not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class OpenAIBackend(Backend):
         profiles, found = self._profiles(), self._found()
         told = [each.told for each in found if each.told]
         sources: Sequence[Found | Profile] = found or profiles
+        hidden = frozenset[str]().union(*(each.hidden_options for each in sources))
         return Capabilities(
             model=self._title(),
             max_images=min((each.max_images for each in told if each.max_images is not None), default=None),
@@ -88,12 +89,13 @@ class OpenAIBackend(Backend):
             few_shot=all(each.few_shot for each in told),
             beam_search=all(profile.beam_fields for profile in profiles) and all(each.beam_search for each in told),
             context=min((each.context for each in found if each.context), default=0),
-            defaults=_merged_defaults(sources),
-            hidden_options=frozenset().union(*(each.hidden_options for each in sources)),
+            defaults=_merged_defaults(sources, hidden),
+            hidden_options=hidden,
             random_weights=any(each.random_weights for each in told),
             has_chat=all(each.has_chat for each in told),
             adapters=_common([each.adapters for each in found]),
             logprobs=all(profile.logprobs for profile in profiles) and all(each.logprobs for each in told),
+            served_model=self._models()[0],
         )
 
     @property
@@ -102,7 +104,7 @@ class OpenAIBackend(Backend):
         return False
 
     def start(self) -> None:
-        """Look at all servers, and from then on at those that are dead."""
+        """Look at all servers, and from then on at those that are dead or have nothing to do."""
         self._loop.submit(self._watch())
 
     def status(self) -> LoadStatus:
@@ -127,6 +129,7 @@ class OpenAIBackend(Backend):
         conversation = f"{user} {_mark(messages, params)}"
         request, meter = _Request(messages, params, self._alias(user)), Meter()
         tried: list[Server] = []
+        repeated = False
         failure: Failure | None = None
         while True:
             yield from self._look_again(tried)
@@ -136,14 +139,16 @@ class OpenAIBackend(Backend):
                 failure = yield from self._attempt(server, request, meter)
                 if failure is None:
                     return
-                if failure.server_down:
-                    server.mark_down(failure.error)
+                if failure.down:
+                    server.mark_down(failure.down)
             if meter.started:
                 # What was written stays, and is not written anew unasked.
-                raise GenerationError(failure.error.message, AGAIN)
+                raise (EngineDownError if failure.down else GenerationError)(failure.error.message, AGAIN)
             shorter = _without_oldest(request) if failure.too_long else None
             if shorter:
                 request = shorter
+            elif failure.again and not repeated:
+                repeated = True
             elif failure.elsewhere and not tried:
                 tried.append(server)
             else:
@@ -159,7 +164,8 @@ class OpenAIBackend(Backend):
         """Ask one server; returns what went wrong."""
         assert server.found is not None
         profile, params = server.found.profile, request.params
-        body = write_options(params, profile)
+        told = server.found.told
+        body = write_options(params, profile, told.hidden_options if told else ())
         if profile.ours and request.user:
             body["user"] = request.user
         messages = yield from self._write(request, profile)
@@ -195,22 +201,24 @@ class OpenAIBackend(Backend):
         self._looked.set()
         while True:
             await asyncio.sleep(WATCH)
-            await self._look([s for s in self._pool.servers if s.error and s.retry_at <= monotonic()])
+            await self._look([server for server in self._pool.servers if server.due])
 
     async def _look(self, servers: Sequence[Server]) -> None:
         await asyncio.gather(*map(self._examine, servers))
 
     async def _examine(self, server: Server) -> None:
         """Ask a server what it is; it is marked accordingly."""
+        asked = server.asked
+        seen: Found | AppError
         try:
-            found = await examine(server.client, server.url, self._engine, self._model)
+            seen = await examine(server.client, server.url, self._engine, self._model)
+            news = f"{seen.title} serves {seen.model} at {server.url}."
         except Exception as cause:
-            error = failure_of(cause, server.url).error
-            server.mark_down(error)
-            self._tell(server.url, str(error))
-            return
-        server.mark_up(found)
-        self._tell(server.url, f"{found.title} serves {found.model} at {server.url}.")
+            # No user's request has a part in this, and so the engine's words are for everybody.
+            seen = failure_of(cause, server.url).error
+            news = str(seen)
+        if self._pool.settle(server, asked, seen):
+            self._tell(server.url, news)
 
     def _tell(self, url: str, news: str) -> None:
         if self._told.get(url) != news:
@@ -229,21 +237,23 @@ class OpenAIBackend(Backend):
         """A name that tells users apart and nothing else of them, such as the address of a program."""
         return hashlib.blake2b(user.encode(), key=self._salt, digest_size=8).hexdigest() if user else ""
 
+    def _models(self) -> list[str]:
+        """The names by which the servers are asked for the model."""
+        return list(dict.fromkeys(each.model for each in self._found())) or [self._model or UNNAMED]
+
     def _title(self) -> str:
         """Model and engine, as far as they are known."""
-        found = self._found()
-        models = list(dict.fromkeys(each.model for each in found)) or [self._model or "MiniCPM-V"]
-        engines = list(dict.fromkeys(each.title for each in found))
+        engines = list(dict.fromkeys(each.title for each in self._found()))
         if not engines and self._engine != "auto":
             engines = [PROFILES[self._engine].title]
-        return " · ".join([", ".join(models), *engines])
+        return " · ".join([", ".join(self._models()), *engines])
 
     def _nobody(self) -> AppError:
         errors = [server.error for server in self._pool.servers if server.error]
         if len(errors) == 1:
             return errors[0]
         words = listed([error.message for error in errors], "said_after") or Phrase("no_engine")
-        return GenerationError(words, errors[0].hint if errors else Phrase("do_start_engine"))
+        return EngineDownError(words, errors[0].hint if errors else Phrase("do_start_engine"))
 
 
 async def _ask(
@@ -320,10 +330,17 @@ def _without_oldest(request: _Request) -> _Request | None:
     return replace(request, messages=left, dropped=request.dropped + starts[1])
 
 
-def _merged_defaults(sources: Sequence[Found | Profile]) -> dict[str, Any]:
+def _merged_defaults(sources: Sequence[Found | Profile], hidden: Collection[str]) -> dict[str, Any]:
+    """The defaults of several servers in one; none asks something of a server that has no such option.
+
+    Args:
+        hidden: the options that one of them has not.
+    """
     merged: dict[str, Any] = {}
     for source in sources:
         merged |= source.defaults
+    for name, neutral in NEUTRAL.items():
+        merged |= {key: neutral for key in (name, f"beam.{name}") if {name, key} & set(hidden)}
     frames = [source.defaults["max_frames"] for source in sources if "max_frames" in source.defaults]
     return merged | ({"max_frames": min(frames)} if frames else {})
 

@@ -80,9 +80,16 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_picture(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """How pictures are prepared: side of a slice in pixels, mean and deviation of the channels."""
+    """How pictures are prepared: side of a slice in pixels, mean and deviation of the channels.
+
+    Raises:
+        CheckpointError: the preprocessor_config.json cannot be read.
+    """
     path = folder / "preprocessor_config.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as cause:
+        raise CheckpointError(Phrase("file_unread", name=path.name), Phrase("do_take_published")) from cause
     half = [0.5, 0.5, 0.5]
     return {
         "size": stored.get("scale_resolution") or config.get("scale_resolution") or config["image_size"],

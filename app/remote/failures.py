@@ -11,7 +11,7 @@ from typing import Any
 
 import openai
 
-from app.errors import AppError, BackendBusyError, GenerationError, RequestError
+from app.errors import AppError, BackendBusyError, EngineDownError, GenerationError, RequestError, TooLongError
 from app.texts import Phrase
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,8 @@ _CONTEXT = re.compile(
 
 
 # Codes of our own endpoint for what ended one answer: the server goes on answering others.
-_ONE_ANSWER = frozenset({"answer_failed", "out_of_memory", "replica_lost"})
+_REPLICA_LOST = "replica_lost"
+_ONE_ANSWER = frozenset({"answer_failed", "out_of_memory", _REPLICA_LOST})
 
 # What errors of connections say, and how it is told.
 _REASONS = {
@@ -48,15 +49,18 @@ class Failure:
     """What one attempt came to.
 
     Attributes:
-        error: for the user.
-        server_down: the server answers nobody; it is left out until it answers again.
+        error: for the user who asked.
+        down: the server answers nobody, and is left out until it answers again: what everybody else is told of it,
+            without the engine's words, which may quote what was asked. None if it goes on.
         elsewhere: another server may do better.
+        again: so may the same one, behind which others stand.
         too_long: the conversation does not fit the context.
     """
 
     error: AppError
-    server_down: bool = False
+    down: AppError | None = None
     elsewhere: bool = False
+    again: bool = False
     too_long: bool = False
 
 
@@ -67,8 +71,8 @@ def failure_of(cause: Exception, url: str) -> Failure:
     if isinstance(cause, openai.APIStatusError):
         return _refused(cause, url)
     if isinstance(cause, openai.APIConnectionError):
-        error = GenerationError(Phrase("engine_silent", url=url, reason=reason_of(cause)), Phrase("do_start_engine"))
-        return Failure(error, server_down=True, elsewhere=True)
+        error = EngineDownError(Phrase("engine_silent", url=url, reason=reason_of(cause)), Phrase("do_start_engine"))
+        return Failure(error, down=error, elsewhere=True)
     if isinstance(cause, openai.APIError):
         return _broken_off(cause, url)
     if isinstance(cause, BrokenOff):
@@ -76,8 +80,8 @@ def failure_of(cause: Exception, url: str) -> Failure:
     # The cause's own text may quote what was asked.
     name = type(cause).__name__
     log.error("Unexpected %s of a server\n%s", name, "".join(traceback.format_tb(cause.__traceback__)))
-    error = GenerationError(Phrase("engine_unclear", url=url, name=name), AGAIN)
-    return Failure(error, server_down=True, elsewhere=True)
+    error = EngineDownError(Phrase("engine_unclear", url=url, name=name), AGAIN)
+    return Failure(error, down=error, elsewhere=True)
 
 
 def reason_of(cause: BaseException) -> str:
@@ -121,14 +125,17 @@ def _refused(cause: openai.APIStatusError, url: str) -> Failure:
         return Failure(BackendBusyError(said, Phrase("do_wait_little")), elsewhere=True)
     kind, code = _named(cause)
     if code in _ONE_ANSWER:
-        return Failure(GenerationError(said, AGAIN), elsewhere=True)
+        return Failure(GenerationError(said, AGAIN), elsewhere=True, again=code == _REPLICA_LOST)
+    told = Phrase("engine_status", url=url, status=status)
     if status >= 500 or status == 408:
-        return Failure(GenerationError(said, Phrase("do_see_log")), server_down=True, elsewhere=True)
+        hint = Phrase("do_see_log")
+        return Failure(EngineDownError(said, hint), down=EngineDownError(told, hint), elsewhere=True)
     if _CONTEXT.search(f"{words} {kind} {code}"):
         return _too_long(said)
     if status == 404 or re.search(r"model\b.*(not (found|exist)|does not exist)|is pinned to", words, re.IGNORECASE):
         # It may have been started anew with another model: counted as down, it is looked at again.
-        return Failure(RequestError(said, Phrase("do_name_model")), server_down=True, elsewhere=True)
+        hint = Phrase("do_name_model")
+        return Failure(RequestError(said, hint), down=EngineDownError(told, hint), elsewhere=True)
     return Failure(RequestError(said, Phrase("do_change_message")))
 
 
@@ -147,8 +154,11 @@ def _broken_off(cause: openai.APIError, url: str) -> Failure:
     if kind == "rate_limit_error":
         busy = BackendBusyError(Phrase("engine_says", url=url, words=words), Phrase("do_wait_little"))
         return Failure(busy, elsewhere=True)
-    error = GenerationError(Phrase("engine_broke_off_words", url=url, words=words), AGAIN)
-    return Failure(error, server_down=code not in _ONE_ANSWER, elsewhere=True)
+    broke_off = Phrase("engine_broke_off_words", url=url, words=words)
+    if code in _ONE_ANSWER:
+        return Failure(GenerationError(broke_off, AGAIN), elsewhere=True, again=code == _REPLICA_LOST)
+    down = EngineDownError(Phrase("engine_broke_off", url=url), AGAIN)
+    return Failure(EngineDownError(broke_off, AGAIN), down=down, elsewhere=True)
 
 
 def _named(cause: openai.APIError) -> tuple[str, str]:
@@ -158,4 +168,4 @@ def _named(cause: openai.APIError) -> tuple[str, str]:
 
 
 def _too_long(words: str) -> Failure:
-    return Failure(RequestError(words, Phrase("do_less_context")), too_long=True)
+    return Failure(TooLongError(words, Phrase("do_less_context")), too_long=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.errors import RequestError
@@ -14,8 +14,11 @@ from app.texts import Phrase
 SAMPLING_ONLY = frozenset({"temperature", "top_p", "top_k", "min_p", "seed"})
 
 
-def write_options(params: SamplingParams, profile: Profile) -> dict[str, Any]:
+def write_options(params: SamplingParams, profile: Profile, hidden: Collection[str] = ()) -> dict[str, Any]:
     """The fields that ask an engine for these options; every one it takes is sent, lest the server's own default holds.
+
+    Args:
+        hidden: options that its model has not, as `Capabilities.hidden_options` has them: it refuses them by name.
 
     Raises:
         RequestError: an option is asked that the engine does not take; it would be ignored, or worse.
@@ -24,6 +27,8 @@ def write_options(params: SamplingParams, profile: Profile) -> dict[str, Any]:
     if searching and not profile.beam_fields:
         raise RequestError(Phrase("engine_no_beams", title=profile.title), Phrase("do_choose_sampling"))
     fields = profile.beam_fields if searching else profile.fields
+    lacking = {name for name in NEUTRAL if name in hidden or (searching and f"beam.{name}" in hidden)}
+    fields = {name: field for name, field in fields.items() if name not in lacking}
     _refuse_unknown(params, fields, profile)
     body: dict[str, Any] = dict(profile.beam_constants if searching else profile.constants)
     for name, field in fields.items():

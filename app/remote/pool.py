@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SLACK = 4  # requests that a server may have more than the least loaded one before conversations leave it
 REMEMBERED = 10_000  # conversations
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until a dead server is tried again, doubled each time
+IDLE_WAIT = 15.0  # seconds until one that answers is looked at again: it may die or be replaced while nobody asks
 
 
 class Server:
@@ -30,7 +31,7 @@ class Server:
         error: why it is dead; None if it answers.
         busy: requests it answers now.
         asked: requests it got.
-        retry_at: when a dead one is tried again, in seconds of `monotonic`.
+        retry_at: when it is looked at again, in seconds of `monotonic`.
     """
 
     def __init__(self, url: str, client: AsyncOpenAI) -> None:
@@ -41,21 +42,43 @@ class Server:
         self.busy = self.asked = 0
         self.retry_at = 0.0
         self._wait = FIRST_WAIT
+        self._lock = Lock()
 
     @property
     def up(self) -> bool:
         """Whether it is known and answers."""
         return self.found is not None and self.error is None
 
+    @property
+    def due(self) -> bool:
+        """Whether to look at it now; one that is busy answers, and may be slow to say what it is."""
+        return self.retry_at <= monotonic() and not (self.up and self.busy)
+
     def mark_up(self, found: Found) -> None:
         """It answered."""
-        self.found, self.error, self._wait = found, None, FIRST_WAIT
+        with self._lock:
+            self.found, self.error, self._wait = found, None, FIRST_WAIT
+            self.retry_at = monotonic() + IDLE_WAIT
+
+    def leave_alone(self) -> None:
+        """What a look at it came to is not used; if it answers, the next one is not at once."""
+        with self._lock:
+            if self.error is None:
+                self.retry_at = monotonic() + IDLE_WAIT
 
     def mark_down(self, error: AppError) -> None:
-        """It does not answer; each time in a row it is left alone for twice as long."""
-        self._wait = FIRST_WAIT if self.error is None else min(2 * self._wait, LONGEST_WAIT)
-        self.error = error
-        self.retry_at = monotonic() + self._wait
+        """It does not answer; each time that it was tried again in vain it is left alone for twice as long.
+
+        Args:
+            error: shown to everybody, so without what one of them asked.
+        """
+        with self._lock:
+            now, down = monotonic(), self.error is not None
+            self.error = error
+            if down and now < self.retry_at:
+                return  # the same outage: all its answers break at once
+            self._wait = min(2 * self._wait, LONGEST_WAIT) if down else FIRST_WAIT
+            self.retry_at = now + self._wait
 
 
 class Pool:
@@ -89,6 +112,25 @@ class Pool:
             if server is not None:
                 with self._lock:
                     server.busy -= 1
+
+    def settle(self, server: Server, asked: int, seen: Found | AppError) -> bool:
+        """Mark a server by what a look at it came to, unless a request that began meanwhile knows better.
+
+        Args:
+            asked: its `asked` when the look began.
+
+        Returns:
+            whether it was marked.
+        """
+        with self._lock:  # no request begins meanwhile
+            if server.asked != asked or (server.up and server.busy):
+                server.leave_alone()
+                return False
+            if isinstance(seen, AppError):
+                server.mark_down(seen)
+            else:
+                server.mark_up(seen)
+            return True
 
     def _choose(self, conversation: str, but_not: Collection[Server]) -> Server | None:
         able = [server for server in self.servers if server.up and server not in but_not]

@@ -14,10 +14,7 @@ from app.texts import Phrase
 from app.texts.languages import Locale, command_locale
 
 # Ray reads these when it is imported and hands them on to its processes; what is set already wins.
-ALWAYS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
-    "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",  # a replica that computes may take a while to say how it is
-}
+ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is reported to anybody
 ALONE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on this machine alone, whatever it is
     "RAY_worker_niceness": "0",  # replicas are not what should wait for the rest of the machine

@@ -12,11 +12,13 @@ from app.replicas.flags import plan_of
 from app.replicas.ingress import Ingress
 from app.replicas.plan import Plan
 from app.replicas.replica import ModelReplica
-from app.replicas.router import ConversationRouter
+from app.replicas.router import ConversationRouter, RandomRouter
 
 NAME = "minicpm-v"
 DRAIN_LOOK = 0.5  # seconds between looks whether a replica that is to end has ended its answers
-HEALTH_PERIOD, HEALTH_TIMEOUT = 5.0, 30.0  # seconds
+# Seconds. Ray replaces a replica after three failures in a row: one whose model has failed says so at once, one that
+# only has much to do has three times the second number to answer.
+HEALTH_PERIOD, HEALTH_TIMEOUT = 1.0, 30.0
 START_TRIES = 3
 MANY = 10_000  # requests at one ingress: the replicas' limits are those that count
 
@@ -69,9 +71,7 @@ def _number(plan: Plan) -> dict[str, Any]:
 
 
 def _routing(plan: Plan) -> RequestRouterConfig:
-    if plan.routing == "random":
-        return RequestRouterConfig()  # the less busy of two that are drawn
-    return RequestRouterConfig(request_router_class=ConversationRouter)
+    return RequestRouterConfig(request_router_class=RandomRouter if plan.routing == "random" else ConversationRouter)
 
 
 def _ends(plan: Plan) -> dict[str, Any]:

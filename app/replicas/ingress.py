@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from anyio import to_thread
@@ -16,7 +17,8 @@ from app.api.router import HANDLERS
 from app.api.service import most_bytes
 from app.replicas.keys import conversation_key
 from app.replicas.numbers import joined
-from app.replicas.relay import Replicas
+from app.replicas.relay import Relay, Replicas
+from app.replicas.room import Room
 from app.replicas.tunnel import Asked
 from app.settings import Settings
 
@@ -51,7 +53,7 @@ def make_ingress(replicas: Replicas, settings: Settings) -> FastAPI:
     """
     key = settings.read_api_key()
     locks = [Depends(BearerKey(key))] if key else []
-    intake = Intake(most_bytes(settings))
+    intake, room = Intake(most_bytes(settings)), Room(most_bytes(settings))
     ingress = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     @ingress.get("/health")
@@ -71,11 +73,16 @@ def make_ingress(replicas: Replicas, settings: Settings) -> FastAPI:
 
     @ingress.post("/v1/chat/completions", dependencies=locks)
     async def chat(request: Request) -> Response:
-        with intake.place() as take:
-            body = await read_body(request, most_bytes(settings), take)
-        # A thread: there may be megabytes of pictures to read.
-        conversation = await to_thread.run_sync(conversation_key, body)
-        return await _hand_on(replicas, conversation, request, body)
+        with ExitStack() as held:
+            take = held.enter_context(room.place())
+            with intake.place():  # while it comes; how many wait for their answers is the replicas' to say
+                body = await read_body(request, most_bytes(settings), take)
+            # A thread: there may be megabytes of pictures to read.
+            conversation = await to_thread.run_sync(conversation_key, body)
+            reply = await _hand_on(replicas, conversation, request, body)
+            if isinstance(reply, Relay):
+                reply.hold(held.pop_all())
+            return reply
 
     @ingress.api_route("/{path:path}", methods=OTHER_METHODS)
     async def other(request: Request) -> Response:

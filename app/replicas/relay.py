@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 from ray.exceptions import RayActorError, RayTaskError
@@ -16,6 +18,8 @@ from app.api.completion import DONE, error_event
 from app.api.errors import RETRY_AFTER, ApiError, unexpected
 from app.errors import AppError, BackendBusyError
 from app.replicas.numbers import Numbers
+from app.replicas.prelude import END, Prelude
+from app.replicas.routing import session_of
 from app.replicas.tunnel import Asked, Head
 from app.texts import Phrase
 
@@ -44,20 +48,27 @@ class Replicas:
         Raises:
             AppError: none can be had.
         """
-        for last in range(TRIES):
-            pieces = self._pieces(conversation, asked)
+        avoided: list[str] = []
+        for number in range(TRIES):
+            last = number == TRIES - 1
+            pieces = self._pieces(conversation, asked, avoided)
             streaming = False
             try:
-                name, head = await anext(pieces), await anext(pieces)
-                assert isinstance(name, str) and isinstance(head, Head)
-                if _header(head, b"content-type").startswith(EVENTS):
+                name = await anext(pieces)
+                assert isinstance(name, str)
+                avoided = [*avoided, name]
+                head = await anext(pieces)
+                assert isinstance(head, Head)
+                if _streams(head):
                     streaming = True
-                    return Relay(name, head, pieces)
+                    again = None if last else partial(self._pieces, conversation, asked, avoided)
+                    return Relay(name, head, pieces, again)
                 # All of it first: until then another replica can be asked.
-                body = b"".join([piece async for piece in pieces if isinstance(piece, bytes)])
-                return Whole(name, head, body)
+                body = await _whole(pieces)
+                if last or not _has_failed(head, body):
+                    return Whole(name, head, body)
             except ReplicaLost:
-                if last == TRIES - 1:
+                if last:
                     raise
             finally:
                 if not streaming:
@@ -82,13 +93,14 @@ class Replicas:
             return []
         return told
 
-    async def _pieces(self, conversation: str, asked: Asked) -> Pieces:
-        """A replica's reply; the replica stops when this is closed.
+    async def _pieces(self, conversation: str, asked: Asked, avoided: Sequence[str]) -> Pieces:
+        """A replica's reply, not of one to avoid if there are others; the replica stops when this is closed.
 
         Raises:
             AppError: none can be had.
         """
-        answer = self._answers.options(session_id=conversation).remote(asked)
+        answer = self._answers.options(session_id=session_of(conversation, avoided)).remote(asked)
+        del asked  # its body is Ray's now; the answer may take long
         try:
             async for piece in answer:
                 yield piece
@@ -125,19 +137,36 @@ class Whole(Response):
 
 
 class Relay(Response):
-    """A reply that streams: events as they come, and if the replica is lost, an event that says so."""
+    """A reply that streams: events as they come.
 
-    def __init__(self, name: str, head: Head, pieces: Pieces) -> None:
+    If the replica is lost before any of the answer was sent, another one answers; later, the last event says so.
+
+    Args:
+        again: asks another replica, and gives its reply's pieces; None if that was done already.
+    """
+
+    def __init__(self, name: str, head: Head, pieces: Pieces, again: Callable[[], Pieces] | None = None) -> None:
         super().__init__(status_code=head.status)
         self.raw_headers = _raw(name, head)
         self._pieces = pieces
+        self._again = again
+        self._held = ExitStack()
+
+    def hold(self, held: ExitStack) -> None:
+        """Take over what the request's body holds, and close it as soon as nobody can be asked again."""
+        self._held = held
+        if self._again is None:
+            held.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until all is sent or the client hangs up, which ends the generation."""
-        async with aclosing(self._pieces):
+        try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             with suppress(ClientGone):
                 await unless_gone(receive, self._send(send))
+        finally:
+            self._forget_request()
+            await self._pieces.aclose()
 
     async def _send(self, send: Send) -> None:
         async for body in self._bodies():
@@ -146,15 +175,63 @@ class Relay(Response):
 
     async def _bodies(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._pieces:
-                if isinstance(piece, bytes):
-                    yield piece
+            try:
+                async for body in self._first():
+                    yield body
+            except ReplicaLost:
+                if self._again is None:
+                    raise
+                async for body in self._second(self._again()):
+                    yield body
         except AppError as error:
             yield (error_event(error) + DONE).encode()
 
+    async def _first(self) -> AsyncIterator[bytes]:
+        """What the first replica sends; from the answer's beginning on no other one can be asked."""
+        prelude = Prelude()
+        async for piece in self._pieces:
+            body = prelude.passed(piece) if isinstance(piece, bytes) else b""
+            if prelude.over:
+                self._forget_request()
+            if body:
+                yield body
+        if rest := prelude.rest():
+            yield rest
 
-def _header(head: Head, name: bytes) -> bytes:
-    return next((value for key, value in head.headers if key.lower() == name), b"")
+    async def _second(self, pieces: Pieces) -> AsyncIterator[bytes]:
+        """What another replica sends; where it refuses, its error as an event."""
+        self._pieces, self._again = pieces, None
+        _, head = await anext(pieces), await anext(pieces)
+        self._forget_request()
+        assert isinstance(head, Head)
+        if not _streams(head):
+            yield b"data: " + await _whole(pieces) + END + DONE.encode()
+            return
+        async for piece in pieces:
+            if isinstance(piece, bytes):
+                yield piece
+
+    def _forget_request(self) -> None:
+        self._again = None
+        self._held.close()
+
+
+async def _whole(pieces: Pieces) -> bytes:
+    return b"".join([piece async for piece in pieces if isinstance(piece, bytes)])
+
+
+def _streams(head: Head) -> bool:
+    return next((value for key, value in head.headers if key.lower() == b"content-type"), b"").startswith(EVENTS)
+
+
+def _has_failed(head: Head, body: bytes) -> bool:
+    """Whether the replica's model answers nobody any more; Ray replaces it within seconds."""
+    if head.status != 503:
+        return False
+    try:
+        return bool(json.loads(body)["error"]["code"] == "model_failed")
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _raw(name: str, head: Head) -> list[tuple[bytes, bytes]]:

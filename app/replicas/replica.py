@@ -17,6 +17,7 @@ from app.backends.base import Backend
 from app.backends.table import make_backend
 from app.errors import ModelError
 from app.replicas.numbers import Numbers
+from app.replicas.scratch import Scratch
 from app.replicas.tunnel import Asked, Head, reply_of
 from app.replicas.watch import WatchedBackend
 from app.settings import Settings
@@ -41,7 +42,9 @@ class ModelReplica:
         self.name = serve.get_replica_context().replica_tag
         self._backend = WatchedBackend(make_backend(settings))
         self._metrics = Metrics()
-        self._store = make_store(settings)
+        self._scratch = Scratch()
+        with self._scratch.used():
+            self._store = make_store(settings)
         metered = MeteredBackend(self._backend, self._metrics, "api")
         self._api = make_api(metered, settings, self._metrics, self._store)
         self._backend.start()
@@ -70,6 +73,7 @@ class ModelReplica:
         """Ray calls this once all answers have ended."""
         self._backend.close()
         self._store.__exit__()
+        self._scratch.close()
 
 
 def wait_until_ready(backend: Backend) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
+from ray.serve.exceptions import RayServeException
 from ray.serve.schema import LoggingConfig
 
 from app.cli import check_port
@@ -38,23 +41,23 @@ def serve_replicas(plan: Plan, locale: Locale = "en") -> None:
         AppError: the port is taken, the machine has too little for the plan, or the model cannot be loaded.
     """
     if plan.address:
-        _deploy(plan)
+        _deploy(plan, locale)
         return
     check_port(plan.settings.host, plan.settings.port)
     _start_ray(plan)
     try:
         _start_serve(plan.settings, everywhere=False)
         _run(plan, wait=True)
-        _say_where(plan)
+        _say_where(plan.settings, locale)
         _follow_signals(plan, locale)
     finally:
         ray.shutdown()
 
 
-def _deploy(plan: Plan) -> None:
+def _deploy(plan: Plan, locale: Locale) -> None:
     try:
         ray.init(address=plan.address, logging_level="warning", log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as cause:
+    except (ConnectionError, RuntimeError, ValueError, RayError) as cause:
         raise SettingsError(
             Phrase("no_ray", address=plan.address),
             Phrase("do_start_ray"),
@@ -62,7 +65,7 @@ def _deploy(plan: Plan) -> None:
     try:
         _start_serve(plan.settings, everywhere=True)
         _run(plan, wait=True)
-        _say_where(plan)
+        _say_where(plan.settings, locale)
     finally:
         ray.shutdown()
 
@@ -96,12 +99,20 @@ def _start_ray(plan: Plan) -> None:
 
 
 def _start_serve(settings: Settings, everywhere: bool) -> None:
+    """Start what listens; where that runs already it stays as it is.
+
+    Raises:
+        ModelError: it does not start.
+    """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    serve.start(
-        proxy_location="EveryNode" if everywhere else "HeadOnly",
-        http_options={"host": settings.host.strip("[]"), "port": settings.port},
-        logging_config=QUIET,
-    )
+    try:
+        serve.start(
+            proxy_location="EveryNode" if everywhere else "HeadOnly",
+            http_options={"host": settings.host.strip("[]"), "port": settings.port},
+            logging_config=QUIET,
+        )
+    except (RayError, RayServeException, TimeoutError) as cause:
+        raise _not_started(cause) from cause
 
 
 def _run(plan: Plan, wait: bool) -> None:
@@ -115,6 +126,14 @@ def _run(plan: Plan, wait: bool) -> None:
         serve.run_many([target], wait_for_applications_running=wait)
     except RuntimeError as cause:
         raise ModelError(_reason(NAME), Phrase("do_see_above")) from cause
+    except (RayError, RayServeException) as cause:
+        raise _not_started(cause) from cause
+
+
+def _not_started(cause: Exception) -> ModelError:
+    """What Ray says against it, without the traceback that it puts around an error of another process."""
+    words = str(getattr(cause, "cause", None) or cause).strip().partition("\n")[0]
+    return ModelError(Phrase("replicas_not_started_why", words=words), Phrase("do_serve_status"))
 
 
 def _reason(name: str) -> str:
@@ -128,10 +147,14 @@ def _reason(name: str) -> str:
     return Phrase("replicas_not_started_why", words=errors[-1].partition(": ")[2])
 
 
-def _say_where(plan: Plan) -> None:
-    host = plan.settings.host.strip("[]")
+def _say_where(settings: Settings, locale: Locale) -> None:
+    """Print the address: the flags', or that of a Serve that ran before and has kept its own."""
+    listens = _get_global_client().http_config
+    host = str(listens.host)
     shown = f"[{host}]" if ":" in host else host
-    print(Phrase("running_on", url=f"http://{shown}:{plan.settings.port}/v1"), flush=True)
+    kept = (host, listens.port) != (settings.host.strip("[]"), settings.port)
+    where = Phrase("running_before" if kept else "running_on", url=f"http://{shown}:{listens.port}/v1")
+    print(where.to(locale), flush=True)
 
 
 def _follow_signals(plan: Plan, locale: Locale) -> None:

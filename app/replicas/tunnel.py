@@ -15,7 +15,7 @@ AHEAD = 64  # pieces that it may write before they are taken
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A request."""
 
@@ -25,6 +25,11 @@ class Asked:
     headers: Headers
     body: bytes
     client: str
+
+    def take_body(self) -> bytes:
+        """The body, once: whoever still has the request while it is answered has its megabytes no more."""
+        body, self.body = self.body, b""
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ async def _run(app: ASGIApp, asked: Asked, pieces: asyncio.Queue[Head | bytes | 
         nonlocal told
         if not told:
             told = True
-            return {"type": "http.request", "body": asked.body, "more_body": False}
+            return {"type": "http.request", "body": asked.take_body(), "more_body": False}
         await gone.wait()
         return {"type": "http.disconnect"}
 

@@ -94,6 +94,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "请减少 --replicas 或 --gpus-per-replica，或用 --device cpu 在 CPU 上运行。",
     ),
     "do_see_above": ("What came before is above.", "之前的信息见上文。"),
+    "do_serve_status": (
+        "See what runs there with: serve status; what is in the way has to end first.",
+        "请用 serve status 查看正在运行的内容；冲突的应用须先结束。",
+    ),
     "model_silent": ("The model does not answer: {detail}", "模型没有响应：{detail}"),
     "key_is_name": (
         "--api-key-env: allowed is the name of an environment variable, never the key itself.",
@@ -205,6 +209,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "replicas_not_started_why": ("The replicas do not start: {words}", "副本无法启动：{words}"),
     "answers_failed": ("The last {count} answers failed.", "最近 {count} 个回答都失败了。"),
     "running_on": ("* Running on local URL:  {url}", "* Running on local URL:  {url}"),
+    "running_before": (
+        "* Running on URL:  {url} (Serve ran there before: --host and --port have no effect)",
+        "* Running on URL:  {url}（Serve 此前已在该处运行：--host 和 --port 不起作用）",
+    ),
     "replicas_restart": ("Restarting the replicas one after another.", "正在逐个重启副本。"),
     "replicas_ending": (
         "Ending once the answers being written are complete; again to end now.",

@@ -14,6 +14,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "do_served_model": ("Name one with --served-model.", "请用 --served-model 指定一个。"),
     "engine_silent": ("The engine at {url} does not answer ({reason}).", "{url} 上的推理服务没有响应（{reason}）。"),
     "do_start_engine": ("Start it, then ask again.", "请启动它，然后重新提问。"),
+    "engine_status": (
+        "The engine at {url} answered with the status {status}.",
+        "{url} 上的推理服务返回了状态 {status}。",
+    ),
     "engine_broke_off_words": ("The engine at {url} broke off: {words}", "{url} 上的推理服务中断了：{words}"),
     "engine_broke_off": ("The answer of the engine at {url} broke off.", "{url} 上的推理服务的回答中断了。"),
     "engine_unclear": (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 from typing import Any
 
@@ -16,8 +18,9 @@ import pytest
 from PIL import Image as Pictures
 
 from app.backends.openai import OpenAIBackend
-from app.errors import AppError, BackendBusyError, GenerationError, RequestError, SettingsError
+from app.errors import AppError, BackendBusyError, EngineDownError, GenerationError, RequestError, SettingsError
 from app.messages import Chunk, Image, Message, Notice, Part, Video
+from app.remote import pool
 from app.remote.profiles import PROFILES
 from app.sampling import SamplingParams
 from app.session import Session
@@ -360,6 +363,15 @@ def test_an_unknown_engine_gets_standard_options_only(fake: Serve, start: Start,
     assert {"top_k", "repetition_penalty", "max_slice_nums"} <= backend.capabilities.hidden_options
 
 
+def test_the_name_to_ask_for_is_the_model_s_alone(fake: Serve, start: Start) -> None:
+    server, other = fake("vllm", model="openbmb/MiniCPM-V-2_6"), fake("ollama")
+    assert start(server, other).capabilities.served_model == "openbmb/MiniCPM-V-2_6"
+    assert start(server).capabilities.model == "openbmb/MiniCPM-V-2_6 · vLLM 0.32.0"
+    assert start(other, served_model="minicpm-v").capabilities.served_model == "minicpm-v"
+    unknown = start(dead_url(), engine="vllm").capabilities
+    assert (unknown.served_model, unknown.model) == ("MiniCPM-V", "MiniCPM-V · vLLM")
+
+
 def test_mixed_servers_show_what_all_of_them_take(fake: Serve, start: Start) -> None:
     capabilities = start(fake("vllm"), fake("ollama")).capabilities
     assert {"top_k", "repetition_penalty"} <= capabilities.hidden_options and not capabilities.beam_search
@@ -490,6 +502,18 @@ def test_a_break_after_the_first_token_keeps_the_part_and_offers_to_retry(
     assert (session.turns[-1].state, session.turns[-1].answer) == ("done", "one two three four")
 
 
+def test_the_engine_s_words_about_a_request_are_for_who_asked(fake: Serve, start: Start, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pool, "FIRST_WAIT", 60.0)
+    server = fake("vllm")
+    backend = start(server)
+    server.fault = "500"
+    with pytest.raises(EngineDownError, match="Something is wrong inside"):
+        chunks_of(backend)
+    status = backend.status()
+    assert status.state == "away" and status.detail == f"The engine at {server.url} answered with the status 500."
+    assert "wrong inside" not in str(backend._nobody())
+
+
 # --- several servers
 
 
@@ -563,6 +587,68 @@ def test_an_engine_whose_core_died_counts_as_dead(fake: Serve, start: Start) -> 
     assert backend.status().state == "away"
     server.health = 200
     until(lambda: backend.status().state == "ready")
+
+
+def test_what_becomes_of_an_engine_is_noticed_while_nobody_asks(start: Start, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pool, "IDLE_WAIT", 0.1)
+    with serve(FakeEngine("vllm")) as first:
+        backend = start(first)
+        port = int(first.url.rpartition(":")[2])
+    until(lambda: backend.status().state == "away")
+    with serve(FakeEngine("vllm"), port):
+        until(lambda: backend.status().state == "ready")
+        fake_engine.ENGINES["vllm"].paths["/version"]["version"] = "0.33.0"
+        try:
+            until(lambda: "0.33.0" in backend.capabilities.model)
+        finally:
+            fake_engine.ENGINES["vllm"].paths["/version"]["version"] = "0.32.0"
+
+
+def test_another_engine_at_the_same_place_gets_options_by_its_own_names(start: Start, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pool, "IDLE_WAIT", 0.1)
+    server = FakeEngine("vllm")
+    with serve(server):
+        backend = start(server)
+        # In the moment between two looks.
+        server.engine, server.quirks = "llama-server", fake_engine.ENGINES["llama-server"]
+        until(lambda: "llama-server" in backend.capabilities.model)
+        chunks_of(backend, params=options(backend, repetition_penalty=1.3))
+    assert server.last["repeat_penalty"] == 1.3 and "repetition_penalty" not in server.last
+
+
+def test_a_busy_engine_is_not_looked_at(fake: Serve, start: Start, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pool, "IDLE_WAIT", 0.1)
+    server = fake("vllm")
+    server.answer, server.delay = "word " * 5000, 0.01
+    backend = start(server)
+    stream = begun(backend, "tell", "a")
+    server.health = 503
+    sleep(1.5)
+    assert backend.status().state == "ready"
+    stream.close()
+    until(lambda: backend.status().state == "away")
+
+
+def test_a_look_during_which_an_answer_begins_is_not_believed(fake: Serve, start: Start, monkeypatch: Any) -> None:
+    server = fake("vllm")
+    server.answer, server.delay = "word " * 5000, 0.01
+    backend = start(server)
+    looking, go, looked = Event(), Event(), Event()
+
+    async def slow(*args: Any) -> Any:
+        looking.set()
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_later(0.1, looked.set)
+        raise GenerationError("It is slow.")
+
+    monkeypatch.setattr("app.backends.openai.examine", slow)
+    backend._pool.servers[0].retry_at = 0.0
+    assert looking.wait(60)
+    stream = begun(backend, "tell", "a")
+    go.set()
+    assert looked.wait(60) and backend.status().state == "ready"
+    stream.close()
 
 
 # --- an engine that is not there

@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import ChatPage
+from tests.embedded import QUERIES
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +23,8 @@ def test_what_it_says_is_what_the_answer_took(open_chat, examples: Path) -> None
     chat = open_chat("tiny")
     chat.attach(examples / "pair_1.png")
     chat.write("What is it?")
-    expect(meter(chat)).to_contain_text(re.compile(r"Prompt [\d,]+ of [\d,]+ tokens.*attachments 320.*memory .* free"))
+    wanted = rf"Prompt [\d,]+ of [\d,]+ tokens.*attachments {5 * QUERIES}.*memory .* free"
+    expect(meter(chat)).to_contain_text(re.compile(wanted))
     told = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
     assert told
     chat.shoot("meter")
@@ -147,9 +149,9 @@ def test_it_follows_the_frames_that_are_chosen(open_chat, examples: Path) -> Non
     chat = open_chat("tiny")
     chat.attach(examples / "ball.mp4")
     chat.write("Where to?")
-    expect(meter(chat)).to_contain_text("attachments 640")
+    expect(meter(chat)).to_contain_text(f"attachments {10 * QUERIES}")
     chat.page.locator(".bench-frame").first.click()
-    expect(meter(chat)).to_contain_text("attachments 576")
+    expect(meter(chat)).to_contain_text(f"attachments {9 * QUERIES}")
 
 
 def test_a_slider_asks_nothing_where_there_is_nothing_to_measure(chat: ChatPage) -> None:
@@ -172,7 +174,7 @@ def test_a_few_shot_question_is_measured_with_its_examples(open_chat, examples: 
         picture.set_input_files(file)
         expect(chat.page.locator(".few-shot img")).to_be_visible()
         user.fill("What is it?")
-        expect(meter(chat)).to_contain_text("attachments 320")
+        expect(meter(chat)).to_contain_text(f"attachments {5 * QUERIES}")
         told = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
         assert told
         return int(told[1].replace(",", ""))
@@ -183,7 +185,7 @@ def test_a_few_shot_question_is_measured_with_its_examples(open_chat, examples: 
     expect(chat.messages).to_have_count(2)
     expect(meter(chat)).to_have_count(0)  # nothing is written
     both = write(examples / "shot_3.png")
-    assert both > 2 * 320 and both > alone + 320
+    assert both > 10 * QUERIES and both > alone + 5 * QUERIES
     chat.shoot("meter_few_shot")
     chat.tab("Chat")
     expect(meter(chat)).to_have_count(0)

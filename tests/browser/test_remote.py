@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DEMO, SERVERS, TINY
+from tests.embedded import QUERIES
 from tests.remote.fake_engine import FakeEngine, Quirks, serve
 
 pytestmark = pytest.mark.browser
@@ -44,7 +45,7 @@ def test_pictures_are_answered_through_the_protocol(endpoint: str, open_chat, tm
     picture.save(tmp_path / "red.png")
     chat = open_chat("remote")
     expect(chat.ask("What colour is the circle?", tmp_path / "red.png")).to_contain_text("red")
-    expect(chat.footers.last).to_contain_text("64 vision tokens")
+    expect(chat.footers.last).to_contain_text(f"{QUERIES} vision tokens")
     expect(chat.ask("And its shape?")).to_contain_text("circle")
     expect(chat.footers.last).to_contain_text("tokens reused")
 

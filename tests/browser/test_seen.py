@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import ChatPage
+from tests.embedded import QUERIES
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +33,7 @@ def test_pictures_frames_prompt_and_settings_are_shown(open_chat, examples: Path
     prompt = dialog.locator("pre")
     expect(prompt).to_contain_text("<|im_start|>user")
     expect(prompt).to_contain_text("And now?")
-    expect(prompt.locator(".seen-features").first).to_contain_text("Image 1: 64 tokens")
+    expect(prompt.locator(".seen-features").first).to_contain_text(f"Image 1: {QUERIES} tokens")
     expect(dialog.get_by_text("What is it?")).to_be_visible()
     expect(dialog.get_by_text("Max Slices")).to_be_visible()
     reused = re.search(r"([\d,]+) tokens reused", footer)

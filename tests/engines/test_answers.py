@@ -13,6 +13,7 @@ from app.backends.base import Backend
 from app.errors import GenerationError, RequestError
 from app.messages import Image, Message, Video
 from app.session import Session
+from tests.embedded import QUERIES
 from tests.engines.conftest import NAMES, ROOT, TINY, Engine, ask, drawn, greedy, serving, started_backend
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -98,14 +99,14 @@ def test_a_picture_that_is_cut_into_slices(backend: Backend) -> None:
     text, chunks = ask(backend, [Message.of("user", shot, "What is in the picture?")])
     assert "red circle" in text
     usage = chunks[-1].usage
-    assert usage is not None and usage.prompt_tokens > 5 * 64
+    assert usage is not None and usage.prompt_tokens > 5 * QUERIES
 
 
 def test_a_clip_is_looked_at(engine: Engine, backend: Backend) -> None:
     question = Message.of("user", Video(BALL), "What colour is the ball?")
     text, chunks = ask(backend, [question], max_frames=8)
     usage = chunks[-1].usage
-    assert "red" in text and usage is not None and usage.prompt_tokens > 8 * 64
+    assert "red" in text and usage is not None and usage.prompt_tokens > 8 * QUERIES
 
 
 def test_regenerate_and_a_follow_up(backend: Backend) -> None:

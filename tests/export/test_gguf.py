@@ -348,6 +348,15 @@ def test_weights_that_are_not_there(capsys: Any, tmp_path: Path) -> None:
     assert "no weights" in capsys.readouterr().err
 
 
+def test_a_broken_file_about_pictures(capsys: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(CHECKPOINTS["tiny"], folder)
+    (folder / "preprocessor_config.json").write_text('{"scale_resolution": 4')
+    assert main(["gguf", "--model", str(folder), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "preprocessor_config.json cannot be read" in said and len(said.splitlines()) == 1
+
+
 @pytest.mark.parametrize("words", [[], ["onnx"], ["gguf", "--model", "m"], ["gguf", "--type", "q3"]])
 def test_wrong_flags(words: list[str], capsys: Any) -> None:
     assert main(words) == 2

@@ -11,14 +11,16 @@ from app.errors import (
     AppError,
     BackendBusyError,
     ContextLengthError,
+    EngineDownError,
     GenerationError,
     ImageError,
     ModelError,
     OutOfMemoryError,
     RequestError,
+    TooLongError,
 )
 from app.remote.client import make_client
-from app.remote.failures import MOST_WORDS, BrokenOff, failure_of, words_of
+from app.remote.failures import MOST_WORDS, BrokenOff, Failure, failure_of, words_of
 
 URL = "http://host:8000"
 
@@ -45,7 +47,7 @@ def status_error(status: int, body: Any) -> openai.APIStatusError:
 def test_the_engines_words_in_all_their_forms(body: Any) -> None:
     failure = failure_of(status_error(400, body), URL)
     assert isinstance(failure.error, RequestError) and failure.error.message == f"The engine at {URL} says: A wise word"
-    assert failure.error.hint and not failure.elsewhere and not failure.server_down
+    assert failure.error.hint and not failure.elsewhere and not failure.down
 
 
 def test_long_words_and_data_are_cut() -> None:
@@ -61,14 +63,17 @@ def test_long_words_and_data_are_cut() -> None:
         (404, RequestError, True, True, "--served-model"),
         (422, RequestError, False, False, "options"),
         (429, BackendBusyError, False, True, "Wait"),
-        (500, GenerationError, True, True, "log"),
-        (503, GenerationError, True, True, "log"),
+        (500, EngineDownError, True, True, "log"),
+        (503, EngineDownError, True, True, "log"),
     ],
 )
 def test_what_a_status_means(status: int, kind: type, down: bool, elsewhere: bool, hint: str) -> None:
     failure = failure_of(status_error(status, {"error": {"message": "words"}}), URL)
     assert type(failure.error) is kind and hint in failure.error.hint
-    assert (failure.server_down, failure.elsewhere) == (down, elsewhere)
+    assert (failure.down is not None, failure.elsewhere) == (down, elsewhere)
+    if failure.down:
+        assert failure.down.message == f"The engine at {URL} answered with the status {status}."
+        assert type(failure.down) is EngineDownError and failure.down.hint == failure.error.hint
 
 
 @pytest.mark.parametrize(
@@ -82,12 +87,14 @@ def test_what_a_status_means(status: int, kind: type, down: bool, elsewhere: boo
 def test_too_long_a_prompt_is_known_by_its_words(message: str) -> None:
     failure = failure_of(status_error(400, {"error": {"message": message}}), URL)
     assert failure.too_long and message in failure.error.message and "Max New Tokens" in failure.error.hint
+    assert type(failure.error) is TooLongError
+    assert api_failure_of(failure.error).reply.error.code == "context_length_exceeded"
 
 
 def test_an_answer_that_broke_off_and_one_that_is_not_understood(caplog: pytest.LogCaptureFixture) -> None:
-    assert failure_of(BrokenOff(), URL).elsewhere and not failure_of(BrokenOff(), URL).server_down
+    assert failure_of(BrokenOff(), URL).elsewhere and not failure_of(BrokenOff(), URL).down
     failure = failure_of(ValueError("the user's own text"), URL)
-    assert failure.server_down and "own text" not in str(failure.error) + caplog.text
+    assert failure.down and "own text" not in str(failure.error) + caplog.text
     assert "ValueError" in caplog.text
 
 
@@ -111,8 +118,9 @@ LOST = ApiError("The replica has ended.", status=503, code="replica_lost")
         (GenerationError("It failed."), GenerationError, False, True),
         (BackendBusyError("Many wait."), BackendBusyError, False, True),
         (LOST, GenerationError, False, True),
-        (ENDING, GenerationError, True, True),
-        (ModelError("It could not be loaded."), GenerationError, True, True),
+        (ENDING, EngineDownError, True, True),
+        (ModelError("It could not be loaded."), EngineDownError, True, True),
+        (EngineDownError("The one behind is silent."), EngineDownError, True, True),
     ],
 )
 def test_what_ends_one_answer_of_our_endpoint_leaves_the_server_in(
@@ -122,7 +130,8 @@ def test_what_ends_one_answer_of_our_endpoint_leaves_the_server_in(
     body = told.reply.model_dump()
     failure = failure_of(event_error(body["error"]) if in_stream else status_error(told.status, body), URL)
     assert type(failure.error) is kind and error.message in failure.error.message
-    assert (failure.server_down, failure.elsewhere, failure.too_long) == (down, elsewhere, False)
+    assert (failure.down is not None, failure.elsewhere, failure.too_long) == (down, elsewhere, False)
+    assert failure.again is (error is LOST)
 
 
 def test_too_long_a_prompt_is_known_in_a_stream_by_its_code() -> None:
@@ -140,4 +149,21 @@ def test_too_long_a_prompt_is_known_in_a_stream_by_its_code() -> None:
 )
 def test_an_engine_that_dies_in_a_stream_is_left_out(body: Any) -> None:
     failure = failure_of(event_error(body), URL)
-    assert failure.server_down and failure.elsewhere and "Regenerate" in failure.error.hint
+    assert failure.down and failure.elsewhere and "Regenerate" in failure.error.hint
+    assert failure.down.message == f"The answer of the engine at {URL} broke off."
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        failure_of(openai.APITimeoutError(request=status_error(500, {}).request), URL),
+        failure_of(status_error(500, {"error": {"message": "words"}}), URL),
+        failure_of(event_error({"message": "words"}), URL),
+        failure_of(ValueError("words"), URL),
+    ],
+    ids=["silent", "status", "event", "unclear"],
+)
+def test_a_server_that_is_down_is_no_failed_answer_to_programs(failure: Failure) -> None:
+    told = api_failure_of(failure.error)
+    assert (told.status, told.reply.error.code) == (503, "engine_down") and told.headers["Retry-After"]
+    assert failure.down is not None and "words" not in str(failure.down)

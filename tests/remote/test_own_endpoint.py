@@ -13,10 +13,11 @@ import httpx
 import pytest
 from PIL import Image as Pictures
 
+from app.api.errors import ApiError
 from app.backends.base import Capabilities
 from app.backends.echo import EchoBackend
 from app.backends.openai import OpenAIBackend
-from app.errors import RequestError
+from app.errors import GenerationError, RequestError
 from app.messages import Chunk, Image, Message, Progress
 from app.sampling import RARE, SamplingParams
 from app.session import Session
@@ -75,13 +76,17 @@ def front() -> Iterator[Front]:
             backend = OpenAIBackend(Settings(model="m", backend="openai", base_urls=urls, engine=engine))
             stack.callback(backend.close)
             backend.start()
-            deadline = monotonic() + 60
-            while not all(server.up for server in backend._pool.servers):
-                assert monotonic() < deadline, "it did not find them"
-                sleep(0.01)
+            until_up(backend)
             return backend
 
         yield make
+
+
+def until_up(backend: OpenAIBackend) -> None:
+    deadline = monotonic() + 60
+    while not all(server.up for server in backend._pool.servers):
+        assert monotonic() < deadline, "it did not find them"
+        sleep(0.01)
 
 
 def said(backend: OpenAIBackend, *parts: Any, user: str = "", **values: Any) -> str:
@@ -127,6 +132,69 @@ def test_a_prompt_of_the_command_line_is_told_to_nobody() -> None:
     with served(Model(NEW), option_defaults={"system_prompt": "Be secretive.", "top_k": 7}) as server:
         card = httpx.get(f"{server.url}/v1/models").json()["data"][0]
     assert card["capabilities"]["defaults"] == {"top_k": 7} and "secretive" not in json.dumps(card)
+
+
+def test_what_the_model_has_not_is_not_asked_of_it(front: Front) -> None:
+    backend = front(Model(OLD))
+    assert "max_slice_nums" not in said(backend, "hi")
+    with pytest.raises(RequestError, match="max_slice_nums is 4"):
+        said(backend, "hi", max_slice_nums=4)
+
+
+@pytest.mark.parametrize("ours_first", [False, True])
+def test_in_front_of_different_engines_the_defaults_suit_all(ours_first: bool) -> None:
+    import tests.remote.fake_engine as fake_engine
+
+    told = {"top_k": 7, "repetition_penalty": 1.3, "beam.repetition_penalty": 1.4, "temperature": 0.3}
+    with served(Model(), option_defaults=told) as ours, fake_engine.serve(fake_engine.FakeEngine("ollama")) as theirs:
+        urls = (ours.url, theirs.url) if ours_first else (theirs.url, ours.url)
+        backend = OpenAIBackend(Settings(model="m", backend="openai", base_urls=urls))
+        backend.start()
+        until_up(backend)
+        assert backend.capabilities.defaults["temperature"] == 0.3
+        for values in ({}, {"do_sample": False, "num_beams": 1}):
+            answers = [said(backend, "hi", user=user, **values) for user in "ab"]
+            assert any("Message 1" in answer for answer in answers) and "one two three four" in answers
+        backend.close()
+    assert len(theirs.requests) == 2
+
+
+class Losing(Model):
+    """One whose first replicas are lost."""
+
+    def __init__(self, lost: int, begun: str, steps: Sequence[Progress] = ()) -> None:
+        super().__init__(steps=steps)
+        self._lost, self._begun = lost, begun
+
+    def stream(
+        self, messages: Sequence[Message], params: SamplingParams, user: str = ""
+    ) -> Generator[Chunk, None, None]:
+        if len(self.users) < self._lost:
+            self.users.append(user)
+            yield from (Chunk(progress=step) for step in self._steps)
+            if self._begun:
+                yield Chunk(self._begun)
+            raise ApiError("The replica that wrote this answer has ended.", "", 503, "replica_lost")
+        yield from super().stream(messages, params, user)
+
+
+@pytest.mark.parametrize("steps", [(), (Progress("queue", 3),)], ids=["status", "event"])
+def test_an_answer_whose_replica_was_lost_is_asked_for_once_more_at_the_same_place(
+    steps: Sequence[Progress], front: Front
+) -> None:
+    model = Losing(1, "", steps)
+    assert "Message 1" in said(front(model), "hi") and len(model.users) == 2
+    model = Losing(9, "", steps)
+    with pytest.raises(GenerationError, match="has ended"):
+        said(front(model), "hi")
+    assert len(model.users) == 2
+
+
+def test_what_a_lost_replica_wrote_is_not_written_anew(front: Front) -> None:
+    model = Losing(1, "beginning")
+    with pytest.raises(GenerationError, match="has ended"):
+        said(front(model), "hi")
+    assert len(model.users) == 1
 
 
 def test_the_users_of_a_page_are_told_apart_and_share_what_its_address_gets(front: Front) -> None:

@@ -61,16 +61,81 @@ def test_dead_and_tried_servers_are_left_out() -> None:
     assert chosen(three, "b", (tried, left)) is dead
 
 
-def test_a_server_that_stays_dead_is_asked_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "monotonic", lambda: 0.0)
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(pool, "monotonic", made)
+    return made
+
+
+def test_a_server_that_stays_dead_is_asked_ever_less_often(clock: Clock) -> None:
     server, waits = servers(1)[0], []
     for _ in range(8):
         server.mark_down(GenerationError("gone"))
-        waits.append(server.retry_at)
+        waits.append(server.retry_at - clock.now)
+        clock.now = server.retry_at
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
     server.mark_up(FOUND)
     server.mark_down(GenerationError("gone"))
-    assert server.retry_at == 1
+    assert server.retry_at == clock.now + 1
+
+
+def test_all_the_answers_of_one_outage_are_one_failure(clock: Clock) -> None:
+    server = servers(1)[0]
+    for number in range(6):
+        clock.now = number / 10
+        server.mark_down(GenerationError(f"gone {number}"))
+    assert server.retry_at == 1 and str(server.error) == "gone 5"
+    clock.now = 1.0
+    for _ in range(6):
+        server.mark_down(GenerationError("gone"))
+    assert server.retry_at == 1 + 2
+
+
+def test_a_server_is_looked_at_again_while_it_has_nothing_to_do(clock: Clock) -> None:
+    one = Pool(servers(1))
+    server = one.servers[0]
+    assert not server.due
+    clock.now = pool.IDLE_WAIT
+    assert server.due
+    with one.lease("a"):
+        assert not server.due
+        server.mark_down(GenerationError("gone"))
+        clock.now += 1
+        assert server.due
+    server.mark_up(FOUND)
+    assert not server.due
+
+
+@pytest.mark.parametrize("seen", [GenerationError("gone"), Found(PROFILES["ollama"], "m")], ids=["dead", "other"])
+def test_a_look_counts_unless_a_request_began_meanwhile(seen: Found | GenerationError, clock: Clock) -> None:
+    one = Pool(servers(1))
+    server = one.servers[0]
+    clock.now = pool.IDLE_WAIT
+    asked = server.asked
+    with one.lease("a"):
+        assert not one.settle(server, asked, seen) and server.up
+        assert not one.settle(server, server.asked, seen) and server.up
+    # What it said to the request that has ended is newer, too, and the next look is not at once.
+    assert not one.settle(server, asked, seen) and server.found is FOUND and not server.due
+    assert one.settle(server, server.asked, seen)
+    assert (server.error or server.found) is seen
+
+
+def test_a_look_that_is_not_used_leaves_a_dead_server_s_wait(clock: Clock) -> None:
+    one = Pool(servers(1))
+    server = one.servers[0]
+    with one.lease("a"):
+        server.mark_down(GenerationError("gone"))
+    assert not one.settle(server, 0, FOUND) and not server.up and server.retry_at == 1
 
 
 def test_only_so_many_conversations_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from app.errors import RequestError
 from app.remote.options import write_options
 from app.remote.profiles import NEUTRAL, OURS, PROFILES, UNKNOWN, Profile
 from app.sampling import BY_NAME, OPTIONS, RARE, SamplingParams
@@ -36,6 +39,19 @@ def test_neutral_values_are_valid_and_those_of_the_options() -> None:
         assert BY_NAME[name].default == NEUTRAL[name]
 
 
+def test_what_the_model_has_not_is_left_out_and_refused_if_asked() -> None:
+    ours = PROFILES["minicpm"]
+    body = write_options(of(ours, top_k=0), ours, {"max_slice_nums", "top_k", "temperature"})
+    assert "max_slice_nums" not in body["mm_processor_kwargs"] and body["mm_processor_kwargs"]["max_frames"] == 64
+    assert "top_k" not in body
+    assert body["temperature"] == 0.7  # there is no leaving this one out
+    with pytest.raises(RequestError, match="max_slice_nums is 4"):
+        write_options(of(ours, max_slice_nums=4), ours, {"max_slice_nums"})
+    searched = of(ours, do_sample=False, repetition_penalty=1.0)
+    assert "repetition_penalty" not in write_options(searched, ours, {"beam.repetition_penalty"})
+    assert "repetition_penalty" in write_options(of(ours), ours, {"beam.repetition_penalty"})
+
+
 def test_off_is_what_the_engine_calls_it() -> None:
     assert write_options(of(PROFILES["sglang"], top_k=0), PROFILES["sglang"])["top_k"] == -1
     assert write_options(of(PROFILES["sglang"], top_k=9), PROFILES["sglang"])["top_k"] == 9
@@ -43,10 +59,6 @@ def test_off_is_what_the_engine_calls_it() -> None:
 
 
 def test_stop_texts_and_shortest_answers_go_where_they_can() -> None:
-    from dataclasses import replace
-
-    from app.errors import RequestError
-
     params = replace(of(PROFILES["vllm"]), stop=("END",), min_new_tokens=3)
     assert write_options(params, PROFILES["vllm"]).items() >= {"stop": ["END"], "min_tokens": 3}.items()
     params = replace(of(PROFILES["ollama"]), stop=("END",))

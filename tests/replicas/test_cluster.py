@@ -24,6 +24,7 @@ from app.messages import Message
 from app.sampling import SamplingParams
 from app.settings import Settings
 from benchmarks.replicas import measure, summary
+from tests.embedded import QUERIES
 from tests.replicas.cluster import PATIENCE, Cluster, Stream, error_of, running
 
 LONG = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=4000, min_new_tokens=4000)
@@ -103,7 +104,7 @@ def test_the_page_answers_through_it(cluster: Cluster, tmp_path: Path) -> None:
         asked = [Message.of("user", Picture(tmp_path / "red.png"), "What colour is it?")]
         chunks = list(backend.stream(asked, params))
         assert "".join(chunk.text for chunk in chunks) and chunks[-1].finish_reason
-        assert chunks[-1].usage and chunks[-1].usage.vision_tokens == 64
+        assert chunks[-1].usage and chunks[-1].usage.vision_tokens == QUERIES
     finally:
         backend.close()
 

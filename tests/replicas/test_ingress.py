@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from app.replicas.ingress import make_ingress
+from app.replicas.relay import Relay
+from app.replicas.tunnel import Head
 from app.settings import Settings
 from tests.waiting import awaited
 
@@ -60,3 +65,59 @@ def test_bodies_are_bounded_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
     refusal = awaited(post())
     assert refusal.status_code == 429 and refusal.headers["retry-after"]
+
+
+class Slow:
+    """Replicas that answer when they are let; what is asked to stream streams."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = asyncio.Event()
+
+    async def reply(self, conversation: str, asked: Any) -> Response:
+        self.asked += 1
+        if b'"stream": true' in asked.body:
+            return Relay("a1", Head(200, ()), self._pieces(), lambda: self._pieces())
+        await self.go.wait()
+        return Response(b"answer")
+
+    async def _pieces(self) -> AsyncGenerator[str | Head | bytes, None]:
+        yield b": still at it\n\n"
+        await self.go.wait()
+        yield b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_bodies_are_bounded_while_they_wait_for_their_answers(streams: bool) -> None:
+    """Room for two of the largest, which are 4 MB here, is room for two of 3 MB."""
+
+    async def run() -> None:
+        replicas: Any = Slow()
+        transport = httpx.ASGITransport(make_ingress(replicas, replace(SETTINGS, max_file_size=1)))
+        body = b'{"stream": %s, "pad": "%s"}' % (b"true" if streams else b"false", b"x" * 3 * 1024**2)
+
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as client:
+
+            def post() -> asyncio.Task[httpx.Response]:
+                asking = client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+                return asyncio.create_task(asking)
+
+            first = [post(), post()]
+            while replicas.asked < 2:
+                await asyncio.sleep(0.01)
+            refusal = await post()
+            assert refusal.status_code == 429 and refusal.headers["retry-after"]
+            replicas.go.set()
+            if not streams:
+                assert [(await reply).status_code for reply in first] == [200, 200]
+            # There is room again, though the streams go on.
+            last = post()
+            while replicas.asked < 3:
+                assert not last.done(), last.result().text
+                await asyncio.sleep(0.01)
+            for task in [*first, last]:
+                task.cancel()
+            await asyncio.gather(*first, last, return_exceptions=True)
+
+    awaited(asyncio.wait_for(run(), 60))

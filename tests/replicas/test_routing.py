@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.replicas.routing import SLACK, ranked
+from app.replicas.routing import SLACK, parted, ranked, session_of, unknown
 
 NAMES = ("a1", "b2", "c3", "d4")
 IDLE = dict.fromkeys(NAMES, 0)
@@ -45,6 +45,40 @@ def test_what_everybody_has_to_do_counts() -> None:
 @pytest.mark.parametrize("loads", [{}, {"a1": None}, {"a1": None, "b2": None}])
 def test_unknown_loads_are_no_loads(loads: dict[str, int | None]) -> None:
     assert sorted(name for rank in ranked("x", loads) for name in rank) == sorted(loads)
+
+
+def test_what_is_not_known_is_compared_with_nothing() -> None:
+    at_home = home("x")
+    others = dict.fromkeys((name for name in NAMES if name != at_home), None)
+    assert ranked("x", others | {at_home: 50})[0] == [at_home]
+    assert ranked("x", others | {at_home: None})[0] == [at_home]
+    known = next(iter(others))
+    assert ranked("x", others | {at_home: 50, known: 50})[0] == [at_home]
+    assert ranked("x", others | {at_home: 50, known: 1})[-1] == [at_home]
+
+
+def test_loads_are_wanted_only_where_they_decide() -> None:
+    at_home = home("x")
+    nothing = dict.fromkeys(NAMES, None)
+    others = sorted(name for name in NAMES if name != at_home)
+    assert unknown("x", nothing) == [at_home]
+    assert unknown("x", nothing | {at_home: SLACK}) == []
+    assert unknown("x", nothing | {at_home: SLACK + 1}) == others
+    assert unknown("x", IDLE | {at_home: 50}) == [] and unknown("", nothing) == []
+
+
+def test_a_replica_to_avoid_comes_last_and_is_nobodys_home() -> None:
+    at_home = home("x")
+    ranks = ranked("x", IDLE, {at_home})
+    assert ranks[0] == [home("x", tuple(name for name in NAMES if name != at_home))] and ranks[-1] == [at_home]
+    assert ranked("", IDLE, {"b2"}) == [["a1", "c3", "d4"], ["b2"]]
+    assert unknown("x", dict.fromkeys(NAMES, None), {at_home}) == ranks[0]
+
+
+@pytest.mark.parametrize("avoided", [[], ["a1"], ["a1", "b2"]])
+@pytest.mark.parametrize("conversation", ["", "x"])
+def test_one_string_carries_the_conversation_and_what_to_avoid(conversation: str, avoided: list[str]) -> None:
+    assert parted(session_of(conversation, avoided)) == (conversation, frozenset(avoided))
 
 
 def test_what_belongs_to_no_conversation_goes_anywhere() -> None:

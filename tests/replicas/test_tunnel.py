@@ -9,11 +9,13 @@ from starlette.responses import Response, StreamingResponse
 from app.replicas.tunnel import Asked, Head, reply_of
 from tests.waiting import awaited
 
-ASKED = Asked("POST", "/v1/x", b"a=1", ((b"content-type", b"text/plain"),), b"question", "10.0.0.1")
+
+def request() -> Asked:
+    return Asked("POST", "/v1/x", b"a=1", ((b"content-type", b"text/plain"),), b"question", "10.0.0.1")
 
 
-async def gathered(app: Any, asked: Asked = ASKED) -> tuple[Head, bytes]:
-    head, *pieces = [piece async for piece in reply_of(app, asked)]
+async def gathered(app: Any) -> tuple[Head, bytes]:
+    head, *pieces = [piece async for piece in reply_of(app, request())]
     assert isinstance(head, Head)
     return head, b"".join(piece for piece in pieces if isinstance(piece, bytes))
 
@@ -29,6 +31,21 @@ def test_an_application_sees_the_request_and_its_reply_arrives() -> None:
     assert (seen["method"], seen["path"], seen["query_string"], seen["body"]) == ("POST", "/v1/x", b"a=1", b"question")
     assert seen["client"][0] == "10.0.0.1" and (b"content-type", b"text/plain") in map(tuple, seen["headers"])
     assert (head.status, body) == (201, b"answer") and (b"x-a", b"b") in head.headers
+
+
+def test_the_body_is_not_kept_while_it_is_answered() -> None:
+    asked, kept = request(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b"question"
+        kept.append(asked.body)
+        await Response(b"answer")(scope, receive, send)
+
+    async def run() -> None:
+        assert [piece async for piece in reply_of(app, asked)]
+
+    awaited(run())
+    assert kept == [b""]
 
 
 def test_nothing_is_lost_of_a_long_stream() -> None:
@@ -53,7 +70,7 @@ def test_the_first_words_come_before_the_last_are_written() -> None:
             await more.wait()
             await send({"type": "http.response.body", "body": b"last", "more_body": False})
 
-        reply = reply_of(app, ASKED)
+        reply = reply_of(app, request())
         assert isinstance(await anext(reply), Head) and await anext(reply) == b"first"
         more.set()
         assert [piece async for piece in reply] == [b"last"]
@@ -73,7 +90,7 @@ def test_a_reader_that_goes_is_a_client_that_hangs_up(full: bool) -> None:
                 await send({"type": "http.response.body", "body": b"x", "more_body": True})
             ends.append((await receive())["type"])
 
-        reply = reply_of(app, ASKED)
+        reply = reply_of(app, request())
         await anext(reply)
         await asyncio.sleep(0)
         await reply.aclose()
