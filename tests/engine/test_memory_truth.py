@@ -62,7 +62,7 @@ def test_memory_is_foretold_within_a_tenth(name: str, talks: dict[str, list[Mess
     loaded, measurer = tiny(), Measurer(tiny(), "pyav", keeps=False)
     job = Job(talks[name], PARAMS, lambda chunk: None, lambda: False, monotonic())
     estimate = measurer.measure(talks[name], PARAMS)
-    assert estimate.tokens > 600 and (estimate.slices > 8) == (name != "text")
+    assert estimate.tokens > 360 and (estimate.slices > 8) == (name != "text")
     torch.manual_seed(0)
     tensors = peak_of(lambda: answer(loaded, job, Caches.of(loaded.runner, 0)))
     pictures = [part for turn in measurer._read(talks[name], PARAMS, lambda: False) for part in flat(turn.content)]
