@@ -32,6 +32,7 @@ LANGUAGE = {
     "max_position_embeddings": 32768,
 }
 SLICE_SIDE = 448
+QUERIES = 64
 
 
 def bench_checkpoint(scale: float = 1.0) -> Path:
@@ -72,7 +73,7 @@ def config_of(scale: float) -> dict[str, Any]:
     }
     slicing = {"max_slice_nums": 9, "patch_size": 14, "model_type": "minicpmv"}
     return {**data, **language, "vision_config": vision, "image_size": SLICE_SIDE, "slice_config": slicing,
-            "max_window_layers": language["num_hidden_layers"], "random_weights": True}  # fmt: skip
+            "max_window_layers": language["num_hidden_layers"], "query_num": QUERIES, "random_weights": True}  # fmt: skip
 
 
 def _scaled(count: float, scale: float) -> int:
@@ -91,7 +92,7 @@ def _write(folder: Path, data: dict[str, Any]) -> None:
         shutil.copy(path, folder)
     shutil.copy(TOKENIZER / "merges.txt", folder)
     processor = json.loads((TOKENIZER / "preprocessor_config.json").read_text("utf-8"))
-    processor |= {"max_slice_nums": 9, "scale_resolution": SLICE_SIDE}
+    processor |= {"max_slice_nums": 9, "scale_resolution": SLICE_SIDE, "image_feature_size": QUERIES}
     for name, content in (("config", data), ("preprocessor_config", processor)):
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     with torch.random.fork_rng():
