@@ -73,7 +73,8 @@ def config_of(scale: float) -> dict[str, Any]:
     }
     slicing = {"max_slice_nums": 9, "patch_size": 14, "model_type": "minicpmv"}
     return {**data, **language, "vision_config": vision, "image_size": SLICE_SIDE, "slice_config": slicing,
-            "max_window_layers": language["num_hidden_layers"], "query_num": QUERIES, "random_weights": True}  # fmt: skip
+            "query_num": QUERIES, "max_window_layers": language["num_hidden_layers"],
+            "random_weights": True}  # fmt: skip
 
 
 def _scaled(count: float, scale: float) -> int:
