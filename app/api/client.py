@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from app.api.errors import ApiError
-from app.api.intake import Take
+from app.api.room import Take
 
 RECEIVING = 600.0  # seconds that the body of a request may take
 

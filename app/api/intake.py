@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
+from app.api.room import Room, Take
 from app.errors import BackendBusyError
 
 MAX_BODIES = 256  # at once
-LARGEST = 2  # so many of the largest size have room at once
-
-Take: TypeAlias = Callable[[int], None]
 
 
 class Intake:
@@ -23,7 +20,7 @@ class Intake:
 
     def __init__(self, most: int) -> None:
         self._places = MAX_BODIES
-        self._room = LARGEST * most
+        self._room = Room(most, _full)
 
     @contextmanager
     def place(self) -> Iterator[Take]:
@@ -32,23 +29,14 @@ class Intake:
         Raises:
             BackendBusyError: others have all places, or all the room.
         """
-        taken = 0
-
-        def take(size: int) -> None:
-            nonlocal taken
-            if size > self._room:
-                raise _full()
-            self._room -= size
-            taken += size
-
         if not self._places:
             raise _full()
         self._places -= 1
         try:
-            yield take
+            with self._room.place() as take:
+                yield take
         finally:
             self._places += 1
-            self._room += taken
 
 
 def _full() -> BackendBusyError:

@@ -13,14 +13,16 @@ from app.api.client import read_body, unless_gone
 from app.api.intake import Intake
 from app.api.metrics import CONTENT_TYPE
 from app.api.replies import Health
+from app.api.room import Room
 from app.api.router import HANDLERS
 from app.api.service import most_bytes
+from app.errors import BackendBusyError
 from app.replicas.keys import conversation_key
 from app.replicas.numbers import joined
 from app.replicas.relay import Relay, Replicas
-from app.replicas.room import Room
 from app.replicas.tunnel import Asked
 from app.settings import Settings
+from app.texts import Phrase
 
 OTHER_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NO_CONVERSATION = ""
@@ -53,7 +55,7 @@ def make_ingress(replicas: Replicas, settings: Settings) -> FastAPI:
     """
     key = settings.read_api_key()
     locks = [Depends(BearerKey(key))] if key else []
-    intake, room = Intake(most_bytes(settings)), Room(most_bytes(settings))
+    intake, room = Intake(most_bytes(settings)), Room(most_bytes(settings), _full)
     ingress = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     @ingress.get("/health")
@@ -103,3 +105,7 @@ async def _hand_on(replicas: Replicas, conversation: str, request: Request, body
         request.client.host if request.client else "",
     )
     return await unless_gone(request.receive, replicas.reply(conversation, asked))
+
+
+def _full() -> BackendBusyError:
+    return BackendBusyError(Phrase("queue_full"), Phrase("do_again_later"))

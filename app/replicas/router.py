@@ -11,16 +11,12 @@ from app.replicas.routing import parted, ranked, unknown
 
 
 class PatientRouter(RequestRouter):
-    """One that gives replicas time to say how much they have to do: one that computes may take a while."""
+    """One that gives replicas time to say how much they have to do: one that computes may take a while.
+
+    A conversation's key, and which replicas it is not to go to, are the request's `session_id`.
+    """
 
     queue_len_response_deadline_s = 1.0
-
-
-class ConversationRouter(PatientRouter):
-    """Sends a conversation home; elsewhere if that replica is full, has far more to do than another, or is gone.
-
-    The conversation's key, and which replicas it is not to go to, are the request's `session_id`.
-    """
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -29,8 +25,21 @@ class ConversationRouter(PatientRouter):
         if pending_request is None:
             return [candidate_replicas]
         pending_request.routing_context.should_backoff = True
-        conversation, avoided = parted(pending_request.metadata.session_id)
-        by_name = {replica.replica_id.unique_id: replica for replica in candidate_replicas}
+        return await self._ranks(candidate_replicas, *parted(pending_request.metadata.session_id))
+
+    async def _ranks(
+        self, candidates: list[RunningReplica], conversation: str, avoided: frozenset[str]
+    ) -> list[list[RunningReplica]]:
+        raise NotImplementedError
+
+
+class ConversationRouter(PatientRouter):
+    """Sends a conversation home; elsewhere if that replica is full, has far more to do than another, or is gone."""
+
+    async def _ranks(
+        self, candidates: list[RunningReplica], conversation: str, avoided: frozenset[str]
+    ) -> list[list[RunningReplica]]:
+        by_name = {replica.replica_id.unique_id: replica for replica in candidates}
         loads = self._loads(by_name)
         asked: set[str] = set()
         while names := [name for name in unknown(conversation, loads, avoided) if name not in asked]:
@@ -48,14 +57,9 @@ class ConversationRouter(PatientRouter):
 class RandomRouter(PatientRouter):
     """Sends each request to the less busy of two replicas that are drawn."""
 
-    async def choose_replicas(
-        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    async def _ranks(
+        self, candidates: list[RunningReplica], conversation: str, avoided: frozenset[str]
     ) -> list[list[RunningReplica]]:
-        """Two of those that are not to be avoided, if there are others."""
-        if pending_request is None:
-            return [candidate_replicas]
-        pending_request.routing_context.should_backoff = True
-        _, avoided = parted(pending_request.metadata.session_id)
-        others = [replica for replica in candidate_replicas if replica.replica_id.unique_id not in avoided]
-        drawn = others or candidate_replicas
+        others = [replica for replica in candidates if replica.replica_id.unique_id not in avoided]
+        drawn = others or candidates
         return [random.sample(drawn, min(2, len(drawn)))]

@@ -62,7 +62,7 @@ class Answer:
                 raise RayActorError
 
     def cancel(self) -> None:
-        pass
+        """There is no work of another process to end."""
 
 
 @pytest.fixture

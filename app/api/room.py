@@ -1,13 +1,16 @@
-"""Room for the bodies of requests that the ingress holds until their answers need them no more."""
+"""Room for the bodies of requests that are held at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
-from app.api.intake import LARGEST, Take
 from app.errors import BackendBusyError
-from app.texts import Phrase
+
+LARGEST = 2  # so many of the largest size have room at once
+
+Take: TypeAlias = Callable[[int], None]
 
 
 class Room:
@@ -15,10 +18,12 @@ class Room:
 
     Args:
         most: bytes that one may have.
+        full: makes the error of one that finds no room.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, full: Callable[[], BackendBusyError]) -> None:
         self._left = LARGEST * most
+        self._full = full
 
     @contextmanager
     def place(self) -> Iterator[Take]:
@@ -32,7 +37,7 @@ class Room:
         def take(size: int) -> None:
             nonlocal taken
             if size > self._left:
-                raise BackendBusyError(Phrase("queue_full"), Phrase("do_again_later"))
+                raise self._full()
             self._left -= size
             taken += size
 
