@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from socket import socket
 from typing import Any
 
@@ -83,9 +84,9 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_store(settings: Settings) -> MediaStore:
-    """Room for the media of requests that run and some before."""
-    return MediaStore(max(KEPT, 2 * settings.max_file_size))
+def make_store(settings: Settings, place: Path | None = None) -> MediaStore:
+    """Room for the media of requests that run and some before, in a folder; None is where temporary files lie."""
+    return MediaStore(max(KEPT, 2 * settings.max_file_size), place)
 
 
 class _Served:

@@ -20,11 +20,12 @@ class MediaStore:
 
     Args:
         most: bytes of all files together.
+        place: where its folder is made; None is where temporary files lie.
     """
 
-    def __init__(self, most: int = KEPT) -> None:
+    def __init__(self, most: int = KEPT, place: Path | None = None) -> None:
         self._most = most
-        self._folder = TemporaryDirectory(prefix="minicpm-v-media-")
+        self._folder = TemporaryDirectory(prefix="minicpm-v-media-", dir=place)
         self._sizes: OrderedDict[Path, int] = OrderedDict()
         self._users: dict[Path, int] = {}
         self._writing = 0  # bytes of files that are not whole yet

@@ -43,8 +43,7 @@ class ModelReplica:
         self._backend = WatchedBackend(make_backend(settings))
         self._metrics = Metrics()
         self._scratch = Scratch()
-        with self._scratch.used():
-            self._store = make_store(settings)
+        self._store = make_store(settings, self._scratch.path)
         metered = MeteredBackend(self._backend, self._metrics, "api")
         self._api = make_api(metered, settings, self._metrics, self._store)
         self._backend.start()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -30,15 +29,6 @@ class Scratch:
         folder = Path(tempfile.mkdtemp(prefix=NEW))
         self._lock = _locked(folder)
         self.path = folder if self._lock is None else folder.rename(folder.with_name(PREFIX + folder.name[len(NEW) :]))
-
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """Temporary files that are made meanwhile lie in the folder."""
-        before, tempfile.tempdir = tempfile.tempdir, str(self.path)
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
 
     def close(self) -> None:
         """Remove it."""
