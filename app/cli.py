@@ -21,7 +21,7 @@ from app.settings import Settings, parse_auth, parse_hosts, parse_size
 from app.spaces import EMBEDDED, is_too_small, lends_gpu, prepare
 from app.texts import Phrase
 from app.texts.languages import Locale, command_locale
-from app.ui.quick_start import no_collection, skip_stubs
+from app.ui.quick_start import no_collection, no_stubs
 from app.upload_folder import own_upload_folder
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _serve_started(backend: Backend, settings: Settings) -> None:
         return
     # Imported late: Gradio takes seconds, which the weights use to load.
     with ExitStack() as stack:
-        with no_collection():
-            skip_stubs()
+        with no_collection(), no_stubs():
             from app.ui.demo import build_demo, launch
 
             routes: tuple[BaseRoute, ...] = ()

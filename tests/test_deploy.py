@@ -150,8 +150,8 @@ def test_the_pages_image_lacks_nothing_that_the_page_needs() -> None:
         f"import sys\nfor name in {names}: sys.modules[name] = None\n"
         "from app.backends.table import make_backend\nfrom app.cli import parse_settings\n"
         "settings = parse_settings('m', 8885, ['--backend', 'openai', '--base-url', 'http://127.0.0.1:9'])\n"
-        "from app.ui.quick_start import skip_stubs\nskip_stubs()\n"
-        "from app.ui.demo import build_demo\nbuild_demo(make_backend(settings), settings)\nprint('built')"
+        "from app.ui.quick_start import no_stubs\nwith no_stubs(): from app.ui.demo import build_demo\n"
+        "build_demo(make_backend(settings), settings)\nprint('built')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip().endswith("built"), done.stderr

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -23,11 +25,22 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def skip_stubs() -> None:
-    """Keep Gradio from writing a stub for type checkers beside each component; call it before `app.ui.demo` loads.
+@contextmanager
+def no_stubs() -> Iterator[None]:
+    """Within this Gradio writes no stub for type checkers beside a component; load it and the page's other libraries here.
 
-    For that it parses the source of each of some 200 classes, which takes longer than all else that they do.
+    For that it parses the source of each of some 270 classes, which takes a third of its own import and nearly all of
+    that of the components' library. It passes over a class that comes from no file, which is what it hears of all.
     """
-    import gradio.component_meta
+    getfile = inspect.getfile
 
-    gradio.component_meta.create_or_modify_pyi = lambda *_: None
+    def asked(thing: Any) -> str:
+        if type(thing).__name__ == "ComponentMeta":
+            raise OSError("no stub is wanted")
+        return getfile(thing)
+
+    inspect.getfile = asked
+    try:
+        yield
+    finally:
+        inspect.getfile = getfile

@@ -31,8 +31,8 @@ SCENES: tuple[tuple[Scene, float], ...] = (
     (scenes.one_shape, 1.0),
     (scenes.one_thing, 2.2),
     (scenes.several, 4.5),
-    (scenes.alike, 2.2),
-    (scenes.written, 2.4),
+    (scenes.alike, 3.2),
+    (scenes.written, 4.0),
 )
 
 
@@ -57,7 +57,7 @@ class Curriculum(Generic[Sample]):
             early: how much rarer all but single whole pictures are, 1 at first.
             few: share of the other single pictures with two or three large shapes only.
         """
-        kinds = ((self.singles, 0.74), (self.sliced, 0.09), (self.pairs, 0.06), (self.shots, 0.07), (self.clips, 0.04))
+        kinds = ((self.singles, 0.65), (self.sliced, 0.1), (self.pairs, 0.09), (self.shots, 0.13), (self.clips, 0.03))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early, 0.7 * few))
         for make, share in kinds:

@@ -40,13 +40,17 @@ class Optimizers:
 
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], rate: float = RATE,
                  slow: dict[str, float] | None = None) -> None:  # fmt: skip
-        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+        shares = {"": 1.0} | (slow or {})
+        # By prefix, not by share: a run that goes on may change its shares, and two may then be equal.
+        groups: dict[tuple[bool, str], list[nn.Parameter]] = {}
         for name, parameter in named:
-            share = next((share for prefix, share in (slow or {}).items() if name.startswith(prefix)), 1.0)
-            groups.setdefault((is_matrix(name, parameter), share), []).append(parameter)
+            prefix = next((prefix for prefix in slow or {} if name.startswith(prefix)), "")
+            groups.setdefault((is_matrix(name, parameter), prefix), []).append(parameter)
         self.parts: list[Any] = []
-        rest = [{"params": p, "lr": rate * share} for (muon, share), p in groups.items() if not muon]
-        matrices = [{"params": p, "lr": rate * MUON_RATE * share} for (muon, share), p in groups.items() if muon]
+        rest = [{"params": p, "lr": rate * shares[prefix]} for (muon, prefix), p in groups.items() if not muon]
+        matrices = [
+            {"params": p, "lr": rate * MUON_RATE * shares[prefix]} for (muon, prefix), p in groups.items() if muon
+        ]
         if rest:
             self.parts.append(torch.optim.AdamW(rest, rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True))
         if matrices:

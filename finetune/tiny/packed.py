@@ -59,10 +59,10 @@ def packed(grid: tuple[int, int], rng: Random, supplies: Supplies) -> tuple[np.n
     """A picture full of objects, uint8 (H, W, 3), and what covers its patches."""
     canvas = canvas_for(grid, rng, supplies)
     kind = rng.random()
-    if kind < 0.22:
+    if kind < 0.3:
         page(canvas, rng, supplies)
     else:
-        cells(canvas, rng, supplies, things=kind < 0.68)
+        cells(canvas, rng, supplies, things=kind < 0.66)
     return canvas.finish(), canvas.labels
 
 

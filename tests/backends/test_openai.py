@@ -724,9 +724,9 @@ def test_the_page_comes_up_without_torch_and_without_the_engine() -> None:
 import sys
 from app.backends.table import make_backend
 from app.cli import parse_settings
-from app.ui.quick_start import skip_stubs
-skip_stubs()
-from app.ui.demo import build_demo
+from app.ui.quick_start import no_stubs
+with no_stubs():
+    from app.ui.demo import build_demo
 from app.ui.status_line import status_html
 settings = parse_settings("m", 8885, ["--backend", "openai", "--base-url", "{url}"])
 backend = make_backend(settings)

@@ -85,3 +85,14 @@ def test_the_state_comes_back() -> None:
     third.load_state_dict(second.state_dict())
     learn(resumed, third, 3)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_a_run_goes_on_with_shares_that_have_become_equal() -> None:
+    model = stack()
+    first = Optimizers(named(model), slow={"m.slow": 0.1, "m.head": 0.5})
+    learn(model, first, 2)
+    second = Optimizers(named(model), slow={"m.slow": 0.5, "m.head": 0.5})
+    second.load_state_dict(first.state_dict())
+    learn(model, second, 1)
+    rates = {group["lr"] for part in second.parts for group in part.param_groups}
+    assert rates == {RATE * 0.5, RATE * 0.25, RATE * MUON_RATE * 0.5}
