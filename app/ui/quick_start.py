@@ -27,7 +27,7 @@ def no_collection() -> Iterator[None]:
 
 @contextmanager
 def no_stubs() -> Iterator[None]:
-    """Within this Gradio writes no stub for type checkers beside a component; load it and the page's other libraries here.
+    """Within this Gradio, loaded here with what builds on it, writes no stub for type checkers beside a component.
 
     For that it parses the source of each of some 270 classes, which takes a third of its own import and nearly all of
     that of the components' library. It passes over a class that comes from no file, which is what it hears of all.
