@@ -14,6 +14,7 @@ from app.remote.profiles import NEUTRAL
 from app.sampling import BY_NAME, SamplingParams
 
 SEEDS = 2**31
+ALL_TOKENS = -1  # vLLM's top_k for what is 0 here
 
 
 def read_options(
@@ -35,7 +36,7 @@ def read_options(
         "num_beams": request.num_beams,
         "temperature": _clamped("temperature", request.temperature or None),
         "top_p": _clamped("top_p", request.top_p),
-        "top_k": None if request.top_k is None else max(0, request.top_k),
+        "top_k": NEUTRAL["top_k"] if request.top_k == ALL_TOKENS else request.top_k,
         "repetition_penalty": request.repetition_penalty,
         "max_new_tokens": longest,
         "seed": None if request.seed is None else request.seed % SEEDS,
@@ -116,9 +117,8 @@ def _samples(request: ChatRequest, defaults: Mapping[str, Any]) -> bool:
 
 def _refuse_sampling(request: ChatRequest) -> None:
     """Raise an `ApiError` if a field asks for something that a search, which draws nothing, has no use for."""
-    asked = {"top_p": request.top_p not in (None, 1), "top_k": (request.top_k or 0) > 0, "min_p": bool(request.min_p)}
-    for name, wrong in asked.items():
-        if wrong:
+    for name in ("top_p", "top_k", "min_p"):
+        if getattr(request, name) not in (None, NEUTRAL[name], ALL_TOKENS):
             hint = "Leave it out, or sample: num_beams 1 and a temperature."
             raise ApiError(f"{name} was asked; beam search does not sample.", hint, param=name)
 

@@ -35,7 +35,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     415: {"model": ErrorReply, "description": "The request is not JSON."},
     429: {"model": ErrorReply, "description": "The queue or the intake is full; Retry-After says when to come back."},
     500: {"model": ErrorReply, "description": "The model failed while it answered."},
-    503: {"model": ErrorReply, "description": "The model is not loaded yet, or memory ran out."},
+    503: {
+        "model": ErrorReply,
+        "description": "The model is not loaded yet, the engine behind is down, or memory ran out.",
+    },
 }
 LOCKED: dict[int | str, dict[str, Any]] = {401: {"model": ErrorReply, "description": "The key is missing or wrong."}}
 # Of each event; the last one is not JSON.

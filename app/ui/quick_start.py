@@ -39,7 +39,7 @@ def no_stubs() -> Iterator[None]:
             raise OSError("no stub is wanted")
         return getfile(thing)
 
-    inspect.getfile = asked
+    inspect.getfile = asked  # type: ignore[assignment]
     try:
         yield
     finally:
