@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from random import Random
 
 import numpy as np
@@ -28,12 +28,17 @@ STEPS = 24
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What was drawn: kind is "shape", "thing" or "text"; box is (x0, y0, x1, y1) as shares of the picture."""
+    """What was drawn: kind is "shape", "thing" or "text"; box is (x0, y0, x1, y1) as shares of the picture.
+
+    Attributes:
+        letters: of a text, the box of each character.
+    """
 
     kind: str
     name: str
     colour: str
     box: Box
+    letters: tuple[Box, ...] = ()
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -194,7 +199,8 @@ class Canvas:
             if character in CHARACTERS:
                 label = CHARACTERS.index(character) + 1
                 covered |= self._letter(label, colour, x + starts[index], x + starts[index + 1], top, bottom)
-        return self._add(Thing("text", text, colour, self._box([(x + x0, top), (x + x1, bottom)])), covered)
+        letters = tuple(self._box([(x + left, top), (x + right, bottom)]) for left, right in pairwise(starts))
+        return self._add(Thing("text", text, colour, self._box([(x + x0, top), (x + x1, bottom)]), letters), covered)
 
     def _letter(self, label: int, colour: str, x0: float, x1: float, top: float, bottom: float) -> np.ndarray:
         """Label the half patches whose middle lies within a letter, in rows that show enough of the line.

@@ -15,7 +15,8 @@ from finetune.tiny.canvas import Canvas
 from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.language import choose
-from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, phrase, zh
+from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, named, page, phrase, zh
+from finetune.tiny.looks import Look, looks_of
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
@@ -119,7 +120,7 @@ class Curriculum(Generic[Sample]):
             canvas = canvas_for(grid, rng, self.supplies, scale)
             if pages:
                 text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((30, 60, 100, 300)))
-                asked = [Lesson("page", choose(rng, language.READ), text)] if text else []
+                asked = [page(canvas.objects, rng)] if text else []
             else:
                 asked = self._photo(canvas, rng) if rng.random() < 0.05 else self._asked(canvas, rng, easy)
             if not asked:
@@ -172,12 +173,15 @@ class Curriculum(Generic[Sample]):
                 options = f"the {', the '.join(numbers[:-1])} or the {numbers[-1]}"
                 fields = {"a_thing": words, "A_thing": words[0].upper() + words[1:], "options": options}
                 question = choose(rng, language.WHICH_IMAGE, **fields)
-                asked.append(Lesson("several images", question, f"the {numbers[index]}"))
+                asked.append(Lesson("several images", question, f"the {numbers[index]}", (one,), picture=index))
             picture = f"the {numbers[index]} {rng.choice(('image', 'picture'))}"
             if len(objects[index]) == 1:
-                asked.append(Lesson("several images", f"What is in {picture}?", phrase(objects[index][0])))
+                question, answer = f"What is in {picture}?", phrase(objects[index][0])
+                asked.append(Lesson("several images", question, answer, tuple(objects[index]), picture=index))
             else:
-                asked.append(Lesson("several images", f"Describe {picture}.", describe(objects[index])))
+                answer = describe(objects[index])
+                said = named(answer, objects[index])
+                asked.append(Lesson("several images", f"Describe {picture}.", answer, said=said, picture=index))
         asked = list({lesson.question: lesson for lesson in asked}.values())[:QUESTIONS]
         rng.shuffle(asked)
         return self.writer.write(_about([picture for _, picture in drawn], asked))
@@ -194,7 +198,8 @@ class Curriculum(Generic[Sample]):
             answers = {"word": one.name, "phrase": phrase(one), "chinese": zh(one), "colour": one.colour,
                        "shape": one.name, "both": f"{one.colour} {one.name}",
                        "reverse": f"{one.name}, {one.colour}"}  # fmt: skip
-            exchanges.append(Exchange(question, answers[form], [picture], index > 0))
+            seen = (Look((one.box,), index), Look((one.box,), index, (0, len(answers[form]))))
+            exchanges.append(Exchange(question, answers[form], [picture], index > 0, seen))
         return self.writer.write(exchanges)
 
     def clips(self, rng: Random, easy: float) -> list[Sample]:
@@ -253,9 +258,7 @@ def _said(pair: tuple[str, str]) -> Exchange:
 def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
     """A conversation that begins with the pictures."""
     return [
-        Exchange(
-            lesson.question, lesson.answer, pictures if index == 0 else [], about=tuple(one.box for one in lesson.about)
-        )
+        Exchange(lesson.question, lesson.answer, [] if index else pictures, looks=looks_of(lesson))
         for index, lesson in enumerate(asked)
     ]
 

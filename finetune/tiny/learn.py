@@ -61,7 +61,7 @@ class Batch:
         ids, labels: int64 (B, L), padded on the right. weights: float32 (B, L), what a label counts.
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
         dense: int64 (n, 9, N), what covers the patches of the only group; None if not known of all its slices.
-        pointing: what is asked for in pictures that were not cut.
+        pointing: where its tokens should look; None if none is told.
     """
 
     def __init__(self, samples: list[Sample], pad: int) -> None:
@@ -79,13 +79,8 @@ class Batch:
                 pieces[piece.shape].append(torch.from_numpy(piece.copy()))
                 places[piece.shape].append(torch.arange(start, stop) + row * length)
         self.groups = [(torch.stack(pieces[shape]), torch.cat(places[shape])) for shape in pieces]
-        asked = [
-            (row, at, sample.places[0][0], boxes)
-            for row, sample in enumerate(samples)
-            for at, boxes in sample.pointed
-            if len(sample.places) == 1
-        ]
-        self.pointing = Pointing(*zip(*asked, strict=True)) if asked else None
+        asked = [(row, one) for row, sample in enumerate(samples) for one in sample.pointed]
+        self.pointing = Pointing(asked) if asked else None
         known = [sample for sample in samples if sample.pieces]
         whole = known and all(sample.dense is not None for sample in known) and len(self.groups) == 1
         self.dense = torch.stack([torch.from_numpy(s.dense) for s in known if s.dense is not None]) if whole else None
@@ -144,7 +139,7 @@ def answer_loss(
         length = int(ends[rows].max())
         hidden, inputs = read(model.llm.model, embeds[rows, :length], block)
         if batch.pointing:
-            missing = missing + missed(model.llm.model, inputs, batch.pointing, rows) / len(batch.pointing.rows)
+            missing = missing + missed(model.llm.model, inputs, batch.pointing, rows) / batch.pointing.total
         wanted, shares = labels[rows, 1:length], weights[rows, 1:length]
         asked = wanted != -100
         logits = model.llm.lm_head(hidden[:, :-1][asked]).float()

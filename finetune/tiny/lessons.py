@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from random import Random
 
 from finetune.tiny import icons, language
@@ -26,12 +27,16 @@ class Lesson:
     Attributes:
         skill: the row of the evaluation it belongs to.
         about: what has to be found in the picture to answer; nothing where that is everything, or is not there.
+        said: what the answer names one after another, or reads out, as (first character, thing).
+        picture: number of the picture that all this lies in.
     """
 
     skill: str
     question: str
     answer: str
     about: tuple[Thing, ...] = ()
+    said: tuple[tuple[int, Thing], ...] = ()
+    picture: int = 0
 
 
 @lru_cache(maxsize=1)
@@ -78,14 +83,30 @@ def box_text(thing: Thing) -> str:
     return "<box>" + " ".join(str(round(value * 1000)) for value in thing.box) + "</box>"
 
 
+def in_order(objects: Sequence[Thing]) -> list[Thing]:
+    """From top to bottom and left to right."""
+    return sorted(objects, key=lambda thing: (int(thing.centre[1] * 3.5), thing.centre[0]))
+
+
 def describe(objects: Sequence[Thing]) -> str:
-    """All objects in a sentence, from top to bottom and left to right."""
-    order = sorted(objects, key=lambda thing: (int(thing.centre[1] * 3.5), thing.centre[0]))
+    """All objects in a sentence, in their order."""
+    order = in_order(objects)
     words = [phrase(thing) for thing in order]
     if len(order) == 1 and order[0].kind == "text":
         return f'There is the text "{order[0].name}".'
     listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
     return f"There is {listed}."
+
+
+def named(answer: str, objects: Sequence[Thing]) -> tuple[tuple[int, Thing], ...]:
+    """Where the answer of `describe` names each object: (first character, object)."""
+    found, at = [], 0
+    for one in in_order(objects):
+        words = one.name if one.kind == "text" else phrase(one)
+        at = answer.index(words, at)
+        found.append((at, one))
+        at += len(words)
+    return tuple(found)
 
 
 def alone(thing: Thing, objects: Sequence[Thing], *fields: str) -> bool:
@@ -268,10 +289,17 @@ def read_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     texts = [thing for thing in objects if thing.kind == "text"]
     if len(texts) != 1:
         return None
-    if rng.random() < 0.08:
-        return Lesson("reading", choose(rng, language.READ_ZH), texts[0].name)
-    ways = language.READ_NUMBER if texts[0].name.isdigit() and rng.random() < 0.7 else language.READ
-    return Lesson("reading", choose(rng, ways), texts[0].name)
+    (text,) = texts
+    ways = language.READ_NUMBER if text.name.isdigit() and rng.random() < 0.7 else language.READ
+    ways = language.READ_ZH if rng.random() < 0.08 else ways
+    return Lesson("reading", choose(rng, ways), text.name, said=((0, text),))
+
+
+def page(lines: Sequence[Thing], rng: Random) -> Lesson:
+    """All lines of a printed page."""
+    starts = accumulate((len(line.name) + 1 for line in lines), initial=0)
+    said = tuple(zip(starts, lines, strict=False))
+    return Lesson("page", choose(rng, language.READ), "\n".join(line.name for line in lines), said=said)
 
 
 def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
@@ -285,7 +313,8 @@ def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 def describe_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     """Everything there is."""
-    return Lesson("describe", choose(rng, language.DESCRIBE), describe(objects))
+    answer = describe(objects)
+    return Lesson("describe", choose(rng, language.DESCRIBE), answer, said=named(answer, objects))
 
 
 def box_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:

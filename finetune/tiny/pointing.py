@@ -2,7 +2,9 @@
 
 Without it, "What colour is the star?" among several shapes stays for long at a guess between their colours: nothing
 tells the model that there is something to be found. Here one attention head in the middle is told, for the last token
-before an answer, which image tokens show what was asked for.
+before an answer, which image tokens show what was asked for; for each token of a text that is read or of a description,
+which show the next letters or the next object, else letters are skipped and read twice; and of things that are
+counted, how much of its attention each should get: their number is what it then gives all of them together.
 """
 
 from __future__ import annotations
@@ -14,48 +16,34 @@ from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, apply_rotary_pos_emb
 
 from finetune.tiny.blocks import LOW, Block, language_block
-from finetune.tiny.canvas import Box
-from finetune.tiny.shape import QUERIES
+from finetune.tiny.looks import Pointed
 
 # Layers whose first head is told where to look: the question has been read by then, and there is one more to tell it.
 LAYERS = (2, 3)
-SIDE = int(QUERIES**0.5)
-# A query belongs to an object if its place is inside, or this far outside, as a share of the distance of two queries.
-NEAR = 0.25
 
 
 class Pointing:
-    """What the questions of a batch ask for.
+    """What the tokens of a batch should look at.
 
     Args:
-        rows: of each question, in the batch. at: the last token before its answer. starts: first token of its picture.
-        boxes: where in the picture lies what it asks for.
+        asked: the rows of the batch, with their tokens; at least one.
     """
 
-    def __init__(
-        self, rows: Sequence[int], at: Sequence[int], starts: Sequence[int], boxes: Sequence[Sequence[Box]]
-    ) -> None:
-        self.rows, self.at, self.starts = torch.tensor(rows), torch.tensor(at), torch.tensor(starts)
-        self.wanted = torch.stack([covered(each) for each in boxes]) if boxes else torch.zeros(0, QUERIES)
+    def __init__(self, asked: Sequence[tuple[int, Pointed]]) -> None:
+        self.rows = torch.tensor([row for row, _ in asked])
+        self.at = torch.tensor([one.at for _, one in asked])
+        self.shares = torch.tensor([one.share for _, one in asked])
+        self.counted = torch.tensor([one.counted for _, one in asked])
+        widest = max(len(one.wanted) for _, one in asked)
+        filler = [0] * widest
+        self.tokens = torch.tensor([[*one.wanted, *filler][:widest] for _, one in asked])
+        self.weights = torch.tensor([[*one.wanted.values(), *filler][:widest] for _, one in asked], dtype=torch.float32)
+        self.total = float(self.shares.sum())
 
-    def among(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of the questions in these rows: their place in `rows`, `at`, and the tokens wanted (n, queries)."""
+    def among(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of them are in these rows, and in which of these."""
         found = (self.rows[:, None] == rows).nonzero()
-        questions, places = found[:, 0], found[:, 1]
-        wanted = self.starts[questions, None] + torch.arange(QUERIES)
-        return places, self.at[questions], wanted, self.wanted[questions]
-
-
-def covered(boxes: Sequence[Box]) -> Tensor:
-    """Which queries see something in these boxes, float32 (queries,) of zeros and ones; of each box one at least."""
-    middles = (torch.arange(SIDE) + 0.5) / SIDE
-    seen = torch.zeros(SIDE, SIDE)
-    for left, top, right, bottom in boxes:
-        across, down = ((middles > low - NEAR / SIDE) & (middles < high + NEAR / SIDE) for low, high in
-                        ((left, right), (top, bottom)))  # fmt: skip
-        seen[down[:, None] & across] = 1
-        seen[min(SIDE - 1, int((top + bottom) / 2 * SIDE)), min(SIDE - 1, int((left + right) / 2 * SIDE))] = 1
-    return seen.flatten()
+        return found[:, 0], found[:, 1]
 
 
 def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, dict[int, Tensor]]:
@@ -78,21 +66,29 @@ def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tu
 
 
 def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, rows: Tensor) -> Tensor:
-    """Sum over questions of minus the logarithm of how much of its attention a layer's first head gives what is asked.
+    """How far the first head of each layer is from looking where it should: a sum over the tokens, by their shares.
+
+    Of a token, minus the logarithm of how much of its attention goes where it should; where something is counted, the
+    cross-entropy between what each object should get and what it gets.
 
     Args:
         inputs: of `read` for these rows of the batch, (n, L, width) each.
     """
-    places, at, tokens, wanted = pointing.among(rows)
+    which, places = pointing.among(rows)
+    at, tokens, weights = pointing.at[which], pointing.tokens[which], pointing.weights[which]
     total = torch.zeros(())
     for index, hidden in inputs.items():
         layer = model.layers[index]
         assert isinstance(layer, Qwen2DecoderLayer)
         query, key = _first_head(layer, hidden, model.rotary_emb)
-        scores = torch.einsum("nd,nld->nl", query[places, at], key[places]).float() * query.shape[-1] ** -0.5
+        scores = (query @ key.transpose(1, 2))[places, at].float() * query.shape[-1] ** -0.5
         later = torch.arange(hidden.shape[1]) > at[:, None]
         shares = scores.masked_fill(later, -torch.inf).log_softmax(-1).gather(1, tokens)
-        total = total - shares.masked_fill(wanted == 0, -torch.inf).logsumexp(-1).sum() / len(LAYERS)
+        unwanted = weights == 0
+        found = shares.masked_fill(unwanted, -torch.inf).logsumexp(-1)
+        each = (weights * shares.masked_fill(unwanted, 0)).sum(-1)
+        right = torch.where(pointing.counted[which], each, found)
+        total = total - (pointing.shares[which] * right).sum() / len(LAYERS)
     return total
 
 

@@ -15,7 +15,7 @@ from app.families.minicpm_v_2_6 import LAYOUT, image_text
 from app.media.patches import cut_slices
 from app.media.slicing import SlicePlan, plan_slices
 from finetune.tiny import tokens
-from finetune.tiny.canvas import Box
+from finetune.tiny.looks import Look, Pointed, pointed, regions
 from finetune.tiny.shape import QUERIES, SLICE_SIDE
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -45,14 +45,14 @@ class Exchange:
 
     Attributes:
         pictures: go before the question. learn: whether the answer counts in the loss.
-        about: where in the picture lies what the question asks for, as shares of its sides.
+        looks: where in the conversation's pictures one looks to answer.
     """
 
     question: str
     answer: str
     pictures: list[Picture] = field(default_factory=list)
     learn: bool = True
-    about: tuple[Box, ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Sample:
         places: half-open (start, end) of the features of each slice.
         pieces: the slices, uint8 (H, W, 3) each.
         dense: int64 (9, N), what covers the patches of the only picture; None if there are several or it is not known.
-        pointed: for questions about something in the picture, the last token before the answer and where that lies.
+        pointed: the tokens that are told where to look.
     """
 
     ids: list[int]
@@ -73,7 +73,7 @@ class Sample:
     places: list[tuple[int, int]]
     pieces: list[np.ndarray]
     dense: np.ndarray | None
-    pointed: list[tuple[int, tuple[Box, ...]]] = field(default_factory=list)
+    pointed: list[Pointed] = field(default_factory=list)
 
 
 def cut(image: Image.Image, most: int) -> Picture:
@@ -109,34 +109,42 @@ class TokenWriter:
 
     def write(self, exchanges: Sequence[Exchange], numbered: bool = True) -> Sample:
         """Ids, labels and slices of a conversation; `numbered` gives the pictures their ids in the prompt."""
-        text, index = SYSTEM, 0
+        text, index, begins = SYSTEM, 0, []
         for exchange in exchanges:
             parts = []
             for picture in exchange.pictures:
                 parts.append(image_text(picture.plan.grid, QUERIES, index if numbered else None))
                 index += 1
             parts += [exchange.question] if exchange.question else []
-            text += f"<|im_start|>user\n{chr(10).join(parts)}<|im_end|>\n{OPENING}{exchange.answer}<|im_end|>\n"
-        ids = self.tokenizer.encode(text).ids
+            text += f"<|im_start|>user\n{chr(10).join(parts)}<|im_end|>\n{OPENING}"
+            begins.append(len(text))
+            text += f"{exchange.answer}<|im_end|>\n"
+        encoding = self.tokenizer.encode(text)
+        ids = encoding.ids
         pictures = [picture for exchange in exchanges for picture in exchange.pictures]
         places, _ = LAYOUT.bounds(ids, partial(tokens.id_of, self.tokenizer))
         pieces = [piece for picture in pictures for piece in picture.pieces]
         dense = pictures[0].labels if len(pictures) == 1 else None
-        labels, starts = self._labels(ids, exchanges)
-        pointed = [(at - 1, each.about) for at, each in zip(starts, exchanges, strict=True) if each.about]
-        return Sample(ids, labels, places, pieces, dense, pointed)
+        labels, answers = self._labels(ids, exchanges)
+        rest = iter(start for start, _ in places)
+        slices = [[(next(rest), region) for region in regions(picture.plan)] for picture in pictures]
+        told: list[Pointed] = []
+        for exchange, begin, (start, stop) in zip(exchanges, begins, answers, strict=True):
+            spans = [(first - begin, last - begin) for first, last in encoding.offsets[start:stop]]
+            told += pointed(exchange.looks, slices, spans, start)
+        return Sample(ids, labels, places, pieces, dense, told)
 
-    def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> tuple[list[int], list[int]]:
-        """The ids of answers that are learned, with the token that ends each; and where each answer begins."""
-        labels, starts = [-100] * len(ids), []
+    def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of answers that are learned, with the token that ends each; and the tokens [first, last) of each."""
+        labels, answers = [-100] * len(ids), []
         at, size = 0, len(self.opening)
         for exchange in exchanges:
             while ids[at : at + size] != self.opening:
                 at += 1
             at += size
-            starts.append(at)
             stop = ids.index(self.end, at)
+            answers.append((at, stop))
             if exchange.learn:
                 labels[at : stop + 1] = ids[at : stop + 1]
             at = stop
-        return labels, starts
+        return labels, answers

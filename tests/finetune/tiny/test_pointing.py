@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import Any
 
@@ -11,10 +12,10 @@ from tokenizers import Tokenizer
 
 from finetune.tiny import embedded, learn, lessons
 from finetune.tiny.canvas import Thing
+from finetune.tiny.looks import MOST, Look, covered
 from finetune.tiny.packed import Supplies, canvas_for
-from finetune.tiny.pointing import LAYERS, SIDE, covered, missed, read
+from finetune.tiny.pointing import LAYERS, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
-from finetune.tiny.shape import QUERIES
 
 CORNER, RIGHT = (0.0, 0.0, 0.25, 0.25), (0.75, 0.4, 1.0, 0.6)
 
@@ -30,28 +31,22 @@ def sample_of(tokenizer: Tokenizer, supplies: Supplies, *about: tuple[Any, ...])
     """Questions about one picture, each about some boxes."""
     picture = whole(canvas_for((12, 12), Random(1), supplies).finish())
     asked = [
-        Exchange("What is it?" * (1 + index), "red", [] if index else [picture], about=boxes)
+        Exchange("What is it?" * (1 + index), "red", [] if index else [picture], looks=(Look(boxes),) * bool(boxes))
         for index, boxes in enumerate(about)
     ]
     return TokenWriter(tokenizer).write(asked)
 
 
-def test_queries_inside_a_box_are_wanted() -> None:
-    corner = covered([CORNER]).view(SIDE, SIDE)
-    assert corner.sum() == 4 and corner[:2, :2].all()
-    both = covered([CORNER, RIGHT]).view(SIDE, SIDE)
-    assert both[:2, :2].all() and both[2:4, 4:].all() and both.sum() == 8
-    speck = covered([(0.49, 0.99, 0.5, 1.0)]).view(SIDE, SIDE)
-    assert speck.sum() == 1 and speck[5, 2] == 1
-
-
 def test_questions_are_kept_with_the_last_token_before_their_answer(tokenizer: Tokenizer, supplies: Supplies) -> None:
     sample = sample_of(tokenizer, supplies, (CORNER,), (), (RIGHT, CORNER))
     starts = [at for at in range(1, len(sample.labels)) if sample.labels[at] != -100 and sample.labels[at - 1] == -100]
-    assert sample.pointed == [(starts[0] - 1, (CORNER,)), (starts[2] - 1, (RIGHT, CORNER))]
+    assert [one.at for one in sample.pointed] == [starts[0] - 1, starts[2] - 1]
+    first = sample.places[0][0]
+    wanted = [(first + covered(boxes).nonzero().flatten()).tolist() for boxes in ((CORNER,), (RIGHT, CORNER))]
+    assert [sorted(one.wanted) for one in sample.pointed] == wanted
     pointing = learn.Batch([sample_of(tokenizer, supplies, ()), sample], 0).pointing
-    assert pointing is not None and pointing.rows.tolist() == [1, 1]
-    assert pointing.starts.tolist() == [sample.places[0][0]] * 2
+    assert pointing is not None and pointing.rows.tolist() == [1, 1] and pointing.total == 2
+    assert pointing.weights.sum(1).tolist() == [len(one) for one in wanted]
     assert learn.Batch([sample_of(tokenizer, supplies, ())], 0).pointing is None
 
 
@@ -81,13 +76,34 @@ def test_it_measures_the_attention_that_the_model_really_has(
         nothing = missed(model.llm.model, inputs, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
         attentions = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
-    start, shares = sample.places[0][0], []
-    for layer in LAYERS:
-        for at, boxes in sample.pointed:
-            seen = attentions[layer][1, 0, at, start : start + QUERIES]
-            shares.append(seen[covered(boxes).bool()].sum().log())
+    shares = [
+        attentions[layer][1, 0, one.at, list(one.wanted)].sum().log() for layer in LAYERS for one in sample.pointed
+    ]
     assert measured.item() == pytest.approx(-sum(shares).item() / len(LAYERS), rel=0.02)
     assert nothing.item() == 0
+
+
+def test_what_is_counted_gets_a_part_of_the_attention_each(
+    model: Any, tokenizer: Tokenizer, supplies: Supplies
+) -> None:
+    picture = whole(canvas_for((12, 12), Random(1), supplies).finish())
+    looks = (Look((CORNER, RIGHT), counted=True),)
+    sample = TokenWriter(tokenizer).write([Exchange("How many?", "2", [picture], looks=looks)])
+    (one,) = sample.pointed
+    assert sum(one.wanted.values()) == 1 and one.wanted[0] == 1 - 2 / MOST
+    batch = learn.Batch([sample], 0)
+    assert batch.pointing is not None
+    optimizer = torch.optim.Adam(model.llm.parameters(), 3e-3)
+    least = -sum(weight * math.log(weight) for weight in one.wanted.values())
+    losses = []
+    for _ in range(60):
+        embeds, _ = learn.encode(model, batch, False)
+        _, loss = learn.answer_loss(model, embeds, batch)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[0] > least + 1 and least - 0.01 < losses[-1] < least + 0.2
 
 
 def test_it_teaches_the_head_where_to_look(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:
@@ -121,3 +137,12 @@ def test_lessons_say_what_they_are_about() -> None:
                 assert lesson.about == () or lesson.about[0].name in lesson.question
     assert {(star,), (circle,)} <= found["colour"] & found["shape"] & found["position"] & found["boxes"]
     assert found["describe"] == {()}
+
+
+def test_a_description_says_where_it_names_what() -> None:
+    star, owl = Thing("shape", "star", "red", CORNER), Thing("thing", "owl", "", RIGHT)
+    lesson = lessons.describe_lesson([owl, star], Random(0))
+    assert lesson and [(lesson.answer[start:].split()[-1], thing) for start, thing in lesson.said[1:]] == [
+        ("owl.", owl)
+    ]
+    assert lesson.answer[lesson.said[0][0] :].startswith("a red star") and lesson.said[0][1] == star

@@ -1,0 +1,160 @@
+"""Where in its pictures one looks to answer a question: before the answer begins, and while it is written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.media.slicing import SlicePlan
+from finetune.tiny.canvas import Box
+from finetune.tiny.lessons import Lesson, phrase
+from finetune.tiny.shape import QUERIES
+
+SIDE = int(QUERIES**0.5)
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+# A query belongs to an object if its place is inside, or this far outside, as a share of the distance of two queries.
+NEAR = 0.25
+# An object that a slice shows less of than this is not looked for there.
+SHOWN = 0.3
+# Objects that would take all of a head's attention when they are counted; the rest stays on the first token.
+MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look.
+
+    Attributes:
+        boxes: what is seen, as shares of the picture's sides.
+        picture: its number in the conversation.
+        span: the characters of the answer that are read off there, [first, last); None: before the answer begins.
+        counted: the answer is how many there are.
+        close: it is too small for the overview of a picture that was cut.
+    """
+
+    boxes: tuple[Box, ...]
+    picture: int = 0
+    span: tuple[int, int] | None = None
+    counted: bool = False
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """A token that looks at image tokens.
+
+    Attributes:
+        at: its number. share: what it counts.
+        wanted: token -> weight: how much of the attention it should get if `counted`, else only that some goes there.
+    """
+
+    at: int
+    wanted: dict[int, float]
+    counted: bool = False
+    share: float = 1.0
+
+
+def looks_of(lesson: Lesson) -> tuple[Look, ...]:
+    """What a lesson looks at."""
+    picture, boxes = lesson.picture, tuple(thing.box for thing in lesson.about)
+    if lesson.skill == "count":
+        return (Look(boxes, picture, counted=True),)
+    looks = [Look(boxes, picture)] if boxes else []
+    if len(boxes) == 1:
+        looks.append(Look(boxes, picture, (0, len(lesson.answer))))
+    for start, thing in lesson.said:
+        if thing.letters:
+            spans = enumerate(thing.letters, start)
+            looks += [Look((box,), picture, (at, at + 1), close=True) for at, box in spans]
+        else:
+            looks.append(Look((thing.box,), picture, (start, start + len(phrase(thing)))))
+    return tuple(looks)
+
+
+def regions(plan: SlicePlan) -> list[Box]:
+    """What each slice shows of the picture, in their order."""
+    if plan.grid is None:
+        return [WHOLE]
+    cols, rows = plan.grid
+    cells = [(x / cols, y / rows, (x + 1) / cols, (y + 1) / rows) for y in range(rows) for x in range(cols)]
+    return [WHOLE, *cells]
+
+
+def wanted(look: Look, slices: Sequence[tuple[int, Box]]) -> dict[int, float]:
+    """Image tokens that show it, with their weights as `Pointed` has them; none if it is nowhere to be seen.
+
+    Args:
+        slices: (first token, what it shows) of each slice of the picture.
+    """
+    if look.counted:
+        return _counted(look.boxes, slices[0][0])
+    found: dict[int, float] = {}
+    for start, region in slices[1:] if look.close and len(slices) > 1 else slices:
+        inside = [box for box in (_within(box, region) for box in look.boxes) if box]
+        if inside:
+            found |= {start + number: 1.0 for number in covered(inside).nonzero().flatten().tolist()}
+    return found
+
+
+def _counted(boxes: Sequence[Box], start: int) -> dict[int, float]:
+    """An equal part of the attention for the middle of each object, the rest for the first token of all."""
+    found: dict[int, float] = defaultdict(float)
+    for left, top, right, bottom in boxes[:MOST]:
+        found[start + _step((top + bottom) / 2) * SIDE + _step((left + right) / 2)] += 1 / MOST
+    found[0] += 1 - min(MOST, len(boxes)) / MOST
+    return dict(found)
+
+
+def _within(box: Box, region: Box) -> Box | None:
+    """A box as shares of a region's sides; None if too little of it lies there."""
+    left, top, right, bottom = region
+    wide, high = right - left, bottom - top
+    x0, y0, x1, y1 = ((box[0] - left) / wide, (box[1] - top) / high, (box[2] - left) / wide, (box[3] - top) / high)
+    clipped = max(0.0, x0), max(0.0, y0), min(1.0, x1), min(1.0, y1)
+    across, down = max(0.0, clipped[2] - clipped[0]), max(0.0, clipped[3] - clipped[1])
+    return clipped if across * down >= SHOWN * (x1 - x0) * (y1 - y0) and across and down else None
+
+
+def _step(share: float) -> int:
+    return min(SIDE - 1, int(share * SIDE))
+
+
+def covered(boxes: Sequence[Box]) -> Tensor:
+    """Which queries see something in these boxes, float32 (queries,) of zeros and ones; of each box one at least."""
+    middles = (torch.arange(SIDE) + 0.5) / SIDE
+    seen = torch.zeros(SIDE, SIDE)
+    for left, top, right, bottom in boxes:
+        across, down = ((middles > low - NEAR / SIDE) & (middles < high + NEAR / SIDE) for low, high in
+                        ((left, right), (top, bottom)))  # fmt: skip
+        seen[down[:, None] & across] = 1
+        seen[_step((top + bottom) / 2), _step((left + right) / 2)] = 1
+    return seen.flatten()
+
+
+def pointed(
+    looks: Sequence[Look], slices: Sequence[Sequence[tuple[int, Box]]], spans: Sequence[tuple[int, int]], first: int
+) -> list[Pointed]:
+    """The tokens of one answer, and the one before it, with what they look at: each at what the next one says.
+
+    Args:
+        slices: of each picture of the conversation, as `wanted` takes them.
+        spans: characters of the answer that each of its tokens stands for. first: the first of these tokens.
+    """
+    before = [look for look in looks if look.span is None]
+    places = {look: wanted(look, slices[look.picture]) for look in looks}
+    found = [Pointed(first - 1, places[look], look.counted) for look in before if places[look]]
+    read: list[tuple[int, dict[int, float]]] = []
+    for number, (start, stop) in enumerate(spans):
+        if number == 0 and before:
+            continue
+        seen: dict[int, float] = {}
+        for look in looks:
+            if look.span and look.span[0] < stop and start < look.span[1]:
+                seen |= places[look]
+        if seen:
+            read.append((first + number - 1, seen))
+    return found + [Pointed(at, seen, share=len(read) ** -0.5) for at, seen in read]
