@@ -48,6 +48,7 @@ def test_a_picture_a_follow_up_and_a_reload(engine: Engine, open_chat) -> None: 
     expect(chat.footers.last).to_contain_text("24 tokens")
     expect(chat.ask("And what shape?")).to_contain_text(LETTER)
     expect(chat.messages).to_have_count(4)
+    chat.page.evaluate("window.talks.settled()")  # until the browser has written what it was told
     chat.reload()
     expect(chat.messages).to_have_count(4)
     expect(chat.ask("And now?")).to_contain_text(LETTER)
