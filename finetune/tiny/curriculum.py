@@ -58,7 +58,7 @@ class Curriculum(Generic[Sample]):
             early: how much rarer all but single whole pictures are, 1 at first.
             few: share of the other single pictures with two or three large shapes only.
         """
-        kinds = ((self.singles, 0.65), (self.sliced, 0.1), (self.pairs, 0.09), (self.shots, 0.13), (self.clips, 0.03))
+        kinds = ((self.singles, 0.38), (self.sliced, 0.34), (self.pairs, 0.09), (self.shots, 0.15), (self.clips, 0.04))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early, 0.7 * few))
         for make, share in kinds:
@@ -115,7 +115,7 @@ class Curriculum(Generic[Sample]):
         scale = math.sqrt(rng.choice((1.3, 1.6, 2, 2.5, 3, 4, 4, 6, 9, 16, 25)))
         samples: list[Sample] = []
         spent = 0
-        pages = rng.random() < 0.2
+        pages = rng.random() < 0.22
         while spent < SLICES * 1.5:
             canvas = canvas_for(grid, rng, self.supplies, scale)
             if pages:
@@ -199,7 +199,7 @@ class Curriculum(Generic[Sample]):
                        "shape": one.name, "both": f"{one.colour} {one.name}",
                        "reverse": f"{one.name}, {one.colour}"}  # fmt: skip
             seen = (Look((one.box,), index), Look((one.box,), index, (0, len(answers[form]))))
-            exchanges.append(Exchange(question, answers[form], [picture], index > 0, seen))
+            exchanges.append(Exchange(question, answers[form], [picture], index > 0, seen, index > 0))
         return self.writer.write(exchanges)
 
     def clips(self, rng: Random, easy: float) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""Where in its pictures one looks to answer a question: before the answer begins, and while it is written."""
+"""Where one looks to answer a question, in pictures and earlier answers: before it begins, and while it is written."""
 
 from __future__ import annotations
 
@@ -45,17 +45,19 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """A token that looks at image tokens.
+    """A token that looks at others.
 
     Attributes:
         at: its number. share: what it counts.
         wanted: token -> weight: how much of the attention it should get if `counted`, else only that some goes there.
+        back: at words of earlier answers, not at a picture.
     """
 
     at: int
     wanted: dict[int, float]
     counted: bool = False
     share: float = 1.0
+    back: bool = False
 
 
 def looks_of(lesson: Lesson) -> tuple[Look, ...]:
@@ -158,3 +160,17 @@ def pointed(
         if seen:
             read.append((first + number - 1, seen))
     return found + [Pointed(at, seen, share=len(read) ** -0.5) for at, seen in read]
+
+
+def recalled(answers: Sequence[tuple[int, int]]) -> list[Pointed]:
+    """The tokens of the last answer, and the one before it: each looks at the token of the earlier ones in its place.
+
+    Args:
+        answers: tokens [first, last) of each, in a conversation whose answers all have the same form.
+    """
+    *earlier, (first, last) = answers
+    found = []
+    for number in range(last - first + 1):
+        seen = {start + min(number, stop - start): 1.0 for start, stop in earlier}
+        found.append(Pointed(first + number - 1, seen, share=(last - first + 1) ** -0.5, back=True))
+    return found if earlier else []

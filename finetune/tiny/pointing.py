@@ -4,7 +4,8 @@ Without it, "What colour is the star?" among several shapes stays for long at a 
 tells the model that there is something to be found. Here one attention head in the middle is told, for the last token
 before an answer, which image tokens show what was asked for; for each token of a text that is read or of a description,
 which show the next letters or the next object, else letters are skipped and read twice; and of things that are
-counted, how much of its attention each should get: their number is what it then gives all of them together.
+counted, how much of its attention each should get: their number is what it then gives all of them together. Another
+head is told which words of the examples have the place of the next one, else their form is not followed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from finetune.tiny.looks import Pointed
 
 # Layers whose first head is told where to look: the question has been read by then, and there is one more to tell it.
 LAYERS = (2, 3)
+# Layers whose last head, which has other keys, is told to look back at earlier answers: their form has to be known
+# when what was found in the picture is put into words.
+BACK_LAYERS = (1, 2)
 
 
 class Pointing:
@@ -38,16 +42,17 @@ class Pointing:
         filler = [0] * widest
         self.tokens = torch.tensor([[*one.wanted, *filler][:widest] for _, one in asked])
         self.weights = torch.tensor([[*one.wanted.values(), *filler][:widest] for _, one in asked], dtype=torch.float32)
+        self.back = torch.tensor([one.back for _, one in asked])
         self.total = float(self.shares.sum())
 
-    def among(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Which of them are in these rows, and in which of these."""
-        found = (self.rows[:, None] == rows).nonzero()
+    def among(self, rows: Tensor, back: bool) -> tuple[Tensor, Tensor]:
+        """Which of those that look back, or of the others, are in these rows, and in which of these."""
+        found = ((self.rows[:, None] == rows) & (self.back == back)[:, None]).nonzero()
         return found[:, 0], found[:, 1]
 
 
 def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, dict[int, Tensor]]:
-    """Last hidden state (B, L, width), and what goes into each of `LAYERS`.
+    """Last hidden state (B, L, width), and what goes into each of `LAYERS` and `BACK_LAYERS`.
 
     Padding stands on the right, where no earlier token sees it.
 
@@ -59,14 +64,14 @@ def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tu
     mask = torch.full((length, length), -torch.inf).triu(1)
     hidden, inputs = embeds.float(), {}
     for index, layer in enumerate(model.layers):
-        if index in LAYERS:
+        if index in LAYERS + BACK_LAYERS:
             inputs[index] = hidden
         hidden = block(hidden, layer, cosines, sines, mask)
     return model.norm(hidden), inputs
 
 
 def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, rows: Tensor) -> Tensor:
-    """How far the first head of each layer is from looking where it should: a sum over the tokens, by their shares.
+    """How far the heads that are told where to look are from looking there: a sum over the tokens, by their shares.
 
     Of a token, minus the logarithm of how much of its attention goes where it should; where something is counted, the
     cross-entropy between what each object should get and what it gets.
@@ -74,30 +79,34 @@ def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, row
     Args:
         inputs: of `read` for these rows of the batch, (n, L, width) each.
     """
-    which, places = pointing.among(rows)
-    at, tokens, weights = pointing.at[which], pointing.tokens[which], pointing.weights[which]
     total = torch.zeros(())
-    for index, hidden in inputs.items():
-        layer = model.layers[index]
-        assert isinstance(layer, Qwen2DecoderLayer)
-        query, key = _first_head(layer, hidden, model.rotary_emb)
-        scores = (query @ key.transpose(1, 2))[places, at].float() * query.shape[-1] ** -0.5
-        later = torch.arange(hidden.shape[1]) > at[:, None]
-        shares = scores.masked_fill(later, -torch.inf).log_softmax(-1).gather(1, tokens)
+    for back, layers in ((False, LAYERS), (True, BACK_LAYERS)):
+        which, places = pointing.among(rows, back)
+        if not len(which):
+            continue
+        at, tokens, weights = pointing.at[which], pointing.tokens[which], pointing.weights[which]
         unwanted = weights == 0
-        found = shares.masked_fill(unwanted, -torch.inf).logsumexp(-1)
-        each = (weights * shares.masked_fill(unwanted, 0)).sum(-1)
-        right = torch.where(pointing.counted[which], each, found)
-        total = total - (pointing.shares[which] * right).sum() / len(LAYERS)
+        for index in layers:
+            layer, hidden = model.layers[index], inputs[index]
+            assert isinstance(layer, Qwen2DecoderLayer)
+            query, key = _head(layer, back, hidden, model.rotary_emb)
+            scores = (query @ key.transpose(1, 2))[places, at].float() * query.shape[-1] ** -0.5
+            later = torch.arange(hidden.shape[1]) > at[:, None]
+            shares = scores.masked_fill(later, -torch.inf).log_softmax(-1).gather(1, tokens)
+            found = shares.masked_fill(unwanted, -torch.inf).logsumexp(-1)
+            each = (weights * shares.masked_fill(unwanted, 0)).sum(-1)
+            right = torch.where(pointing.counted[which], each, found)
+            total = total - (pointing.shares[which] * right).sum() / len(layers)
     return total
 
 
-def _first_head(layer: Qwen2DecoderLayer, hidden: Tensor, rotary: nn.Module) -> tuple[Tensor, Tensor]:
-    """Queries and keys (B, L, head_dim) of the first head."""
+def _head(layer: Qwen2DecoderLayer, last: bool, hidden: Tensor, rotary: nn.Module) -> tuple[Tensor, Tensor]:
+    """Queries and keys (B, L, head_dim) of the first or the last head."""
     attention, size = layer.self_attn, layer.self_attn.head_dim
     normed = layer.input_layernorm(hidden)
+    rows = slice(-size, None) if last else slice(size)
     query, key = (
-        nn.functional.linear(normed, part.weight[:size], part.bias[:size])[:, None]
+        nn.functional.linear(normed, part.weight[rows], part.bias[rows])[:, None]
         for part in (attention.q_proj, attention.k_proj)
     )
     cosines, sines = rotary(hidden, torch.arange(hidden.shape[1])[None])

@@ -15,7 +15,7 @@ from app.families.minicpm_v_2_6 import LAYOUT, image_text
 from app.media.patches import cut_slices
 from app.media.slicing import SlicePlan, plan_slices
 from finetune.tiny import tokens
-from finetune.tiny.looks import Look, Pointed, pointed, regions
+from finetune.tiny.looks import Look, Pointed, pointed, recalled, regions
 from finetune.tiny.shape import QUERIES, SLICE_SIDE
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -46,6 +46,7 @@ class Exchange:
     Attributes:
         pictures: go before the question. learn: whether the answer counts in the loss.
         looks: where in the conversation's pictures one looks to answer.
+        as_before: whether the answer has the form of those before it.
     """
 
     question: str
@@ -53,6 +54,7 @@ class Exchange:
     pictures: list[Picture] = field(default_factory=list)
     learn: bool = True
     looks: tuple[Look, ...] = ()
+    as_before: bool = False
 
 
 @dataclass(slots=True)
@@ -129,9 +131,11 @@ class TokenWriter:
         rest = iter(start for start, _ in places)
         slices = [[(next(rest), region) for region in regions(picture.plan)] for picture in pictures]
         told: list[Pointed] = []
-        for exchange, begin, (start, stop) in zip(exchanges, begins, answers, strict=True):
+        for number, (exchange, begin) in enumerate(zip(exchanges, begins, strict=True)):
+            start, stop = answers[number]
             spans = [(first - begin, last - begin) for first, last in encoding.offsets[start:stop]]
             told += pointed(exchange.looks, slices, spans, start)
+            told += recalled(answers[: number + 1]) if exchange.as_before else []
         return Sample(ids, labels, places, pieces, dense, told)
 
     def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> tuple[list[int], list[tuple[int, int]]]:

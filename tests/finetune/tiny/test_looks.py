@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from app.media.slicing import SlicePlan
 from finetune.tiny import lessons
 from finetune.tiny.canvas import Box, Thing
-from finetune.tiny.looks import MOST, SIDE, WHOLE, Look, covered, looks_of, pointed, regions, wanted
+from finetune.tiny.looks import MOST, SIDE, WHOLE, Look, covered, looks_of, pointed, recalled, regions, wanted
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.samples import Exchange, TokenWriter, whole
 
@@ -90,3 +90,15 @@ def test_lines_of_a_page_begin_behind_each_other() -> None:
     lesson = lessons.page(lines, Random(0))
     assert lesson.answer == "one two\nthree\nfour"
     assert [lesson.answer[start:].split("\n")[0] for start, _ in lesson.said] == ["one two", "three", "four"]
+
+
+def test_an_answer_looks_back_at_those_before_it() -> None:
+    assert recalled([(5, 7)]) == []
+    found = recalled([(5, 7), (15, 16), (25, 28)])
+    assert [(one.at, sorted(one.wanted)) for one in found] == [
+        (24, [5, 15]),
+        (25, [6, 16]),
+        (26, [7, 16]),
+        (27, [7, 16]),
+    ]
+    assert {one.share for one in found} == {0.5} and all(one.back for one in found)

@@ -14,7 +14,7 @@ from finetune.tiny import embedded, learn, lessons
 from finetune.tiny.canvas import Thing
 from finetune.tiny.looks import MOST, Look, covered
 from finetune.tiny.packed import Supplies, canvas_for
-from finetune.tiny.pointing import LAYERS, missed, read
+from finetune.tiny.pointing import BACK_LAYERS, LAYERS, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
 
 CORNER, RIGHT = (0.0, 0.0, 0.25, 0.25), (0.75, 0.4, 1.0, 0.6)
@@ -104,6 +104,29 @@ def test_what_is_counted_gets_a_part_of_the_attention_each(
         loss.backward()
         optimizer.step()
     assert losses[0] > least + 1 and least - 0.01 < losses[-1] < least + 0.2
+
+
+def test_another_head_learns_to_look_back(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:
+    picture = whole(canvas_for((12, 12), Random(1), supplies).finish())
+    asked = [
+        Exchange("?", words, [picture], as_before=at > 0) for at, words in enumerate(("red", "blue", "green star"))
+    ]
+    sample = TokenWriter(tokenizer).write(asked)
+    batch = learn.Batch([sample], 0)
+    assert batch.pointing is not None and batch.pointing.back.all()
+    with torch.no_grad():
+        embeds, _ = learn.encode(model, batch, False)
+        _, inputs = read(model.llm.model, embeds)
+        measured = missed(model.llm.model, inputs, batch.pointing, torch.tensor([0]))
+        model.llm.set_attn_implementation("eager")
+        attentions = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
+    logs = [
+        one.share * attentions[layer][0, -1, one.at, list(one.wanted)].sum().log()
+        for layer in BACK_LAYERS
+        for one in sample.pointed
+    ]
+    assert measured.item() == pytest.approx(-sum(logs).item() / len(BACK_LAYERS), rel=0.02)
+    assert len({at for one in sample.pointed for at in one.wanted}) > 3
 
 
 def test_it_teaches_the_head_where_to_look(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:
