@@ -290,7 +290,7 @@ def read_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     if len(texts) != 1:
         return None
     (text,) = texts
-    ways = language.READ_NUMBER if text.name.isdigit() and rng.random() < 0.7 else language.READ
+    ways: tuple[str, ...] = language.READ_NUMBER if text.name.isdigit() and rng.random() < 0.7 else language.READ
     ways = language.READ_ZH if rng.random() < 0.08 else ways
     return Lesson("reading", choose(rng, ways), text.name, said=((0, text),))
 
