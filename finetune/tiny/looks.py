@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ NEAR = 0.25
 SHOWN = 0.3
 # Objects that would take all of a head's attention when they are counted; the rest stays on the first token.
 MOST = 8
+
+
+Way = Literal["ahead", "here", "back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,14 @@ class Pointed:
     Attributes:
         at: its number. share: what it counts.
         wanted: token -> weight: how much of the attention it should get if `counted`, else only that some goes there.
-        back: at words of earlier answers, not at a picture.
+        way: "ahead" at what the next token says, "here" at what this one says, or "back" at words of earlier answers.
     """
 
     at: int
     wanted: dict[int, float]
     counted: bool = False
     share: float = 1.0
-    back: bool = False
+    way: Way = "ahead"
 
 
 def looks_of(lesson: Lesson) -> tuple[Look, ...]:
@@ -140,7 +144,9 @@ def covered(boxes: Sequence[Box]) -> Tensor:
 def pointed(
     looks: Sequence[Look], slices: Sequence[Sequence[tuple[int, Box]]], spans: Sequence[tuple[int, int]], first: int
 ) -> list[Pointed]:
-    """The tokens of one answer, and the one before it, with what they look at: each at what the next one says.
+    """The tokens of one answer, and the one before it, with what they look at.
+
+    Each looks at what the next one says; before that, so that it is known where to go on, at what it says itself.
 
     Args:
         slices: of each picture of the conversation, as `wanted` takes them.
@@ -151,15 +157,15 @@ def pointed(
     found = [Pointed(first - 1, places[look], look.counted) for look in before if places[look]]
     read: list[tuple[int, dict[int, float]]] = []
     for number, (start, stop) in enumerate(spans):
-        if number == 0 and before:
-            continue
         seen: dict[int, float] = {}
         for look in looks:
             if look.span and look.span[0] < stop and start < look.span[1]:
                 seen |= places[look]
         if seen:
-            read.append((first + number - 1, seen))
-    return found + [Pointed(at, seen, share=len(read) ** -0.5) for at, seen in read]
+            read.append((first + number, seen))
+    share = len(read) ** -0.5 if read else 0.0
+    found += [Pointed(at - 1, seen, share=share) for at, seen in read if at > first or not before]
+    return found + [Pointed(at, seen, share=share, way="here") for at, seen in read]
 
 
 def recalled(answers: Sequence[tuple[int, int]]) -> list[Pointed]:
@@ -172,5 +178,5 @@ def recalled(answers: Sequence[tuple[int, int]]) -> list[Pointed]:
     found = []
     for number in range(last - first + 1):
         seen = {start + min(number, stop - start): 1.0 for start, stop in earlier}
-        found.append(Pointed(first + number - 1, seen, share=(last - first + 1) ** -0.5, back=True))
+        found.append(Pointed(first + number - 1, seen, share=(last - first + 1) ** -0.5, way="back"))
     return found if earlier else []

@@ -4,8 +4,9 @@ Without it, "What colour is the star?" among several shapes stays for long at a 
 tells the model that there is something to be found. Here one attention head in the middle is told, for the last token
 before an answer, which image tokens show what was asked for; for each token of a text that is read or of a description,
 which show the next letters or the next object, else letters are skipped and read twice; and of things that are
-counted, how much of its attention each should get: their number is what it then gives all of them together. Another
-head is told which words of the examples have the place of the next one, else their form is not followed.
+counted, how much of its attention each should get: their number is what it then gives all of them together. A layer
+before, such a token looks at what it says itself, which is where to go on from. Another head is told which words of the
+examples have the place of the next one, else their form is not followed.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, apply_rotary_pos_emb
 
 from finetune.tiny.blocks import LOW, Block, language_block
-from finetune.tiny.looks import Pointed
+from finetune.tiny.looks import Pointed, Way
 
-# Layers whose first head is told where to look: the question has been read by then, and there is one more to tell it.
-LAYERS = (2, 3)
-# Layers whose last head, which has other keys, is told to look back at earlier answers: their form has to be known
-# when what was found in the picture is put into words.
-BACK_LAYERS = (1, 2)
+# For each way of looking, whether it is the last head, which has other keys than the first, and in which layers. Ahead:
+# the question has been read by then, and there is a layer left to tell it. Here: before that. Back: the form of an answer
+# has to be known when what was found in the picture is put into words.
+HEADS: dict[Way, tuple[bool, tuple[int, ...]]] = {
+    "ahead": (False, (2, 3)),
+    "here": (False, (1,)),
+    "back": (True, (1, 2)),
+}
+LAYERS = {layer for _, layers in HEADS.values() for layer in layers}
 
 
 class Pointing:
@@ -42,17 +47,18 @@ class Pointing:
         filler = [0] * widest
         self.tokens = torch.tensor([[*one.wanted, *filler][:widest] for _, one in asked])
         self.weights = torch.tensor([[*one.wanted.values(), *filler][:widest] for _, one in asked], dtype=torch.float32)
-        self.back = torch.tensor([one.back for _, one in asked])
+        self.ways = [one.way for _, one in asked]
         self.total = float(self.shares.sum())
 
-    def among(self, rows: Tensor, back: bool) -> tuple[Tensor, Tensor]:
-        """Which of those that look back, or of the others, are in these rows, and in which of these."""
-        found = ((self.rows[:, None] == rows) & (self.back == back)[:, None]).nonzero()
+    def among(self, rows: Tensor, way: Way) -> tuple[Tensor, Tensor]:
+        """Which of those that look this way are in these rows, and in which of these."""
+        ours = torch.tensor([one == way for one in self.ways])
+        found = ((self.rows[:, None] == rows) & ours[:, None]).nonzero()
         return found[:, 0], found[:, 1]
 
 
 def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, dict[int, Tensor]]:
-    """Last hidden state (B, L, width), and what goes into each of `LAYERS` and `BACK_LAYERS`.
+    """Last hidden state (B, L, width), and what goes into each of `LAYERS`.
 
     Padding stands on the right, where no earlier token sees it.
 
@@ -64,7 +70,7 @@ def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tu
     mask = torch.full((length, length), -torch.inf).triu(1)
     hidden, inputs = embeds.float(), {}
     for index, layer in enumerate(model.layers):
-        if index in LAYERS + BACK_LAYERS:
+        if index in LAYERS:
             inputs[index] = hidden
         hidden = block(hidden, layer, cosines, sines, mask)
     return model.norm(hidden), inputs
@@ -80,8 +86,8 @@ def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, row
         inputs: of `read` for these rows of the batch, (n, L, width) each.
     """
     total = torch.zeros(())
-    for back, layers in ((False, LAYERS), (True, BACK_LAYERS)):
-        which, places = pointing.among(rows, back)
+    for way, (last, layers) in HEADS.items():
+        which, places = pointing.among(rows, way)
         if not len(which):
             continue
         at, tokens, weights = pointing.at[which], pointing.tokens[which], pointing.weights[which]
@@ -89,7 +95,7 @@ def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, row
         for index in layers:
             layer, hidden = model.layers[index], inputs[index]
             assert isinstance(layer, Qwen2DecoderLayer)
-            query, key = _head(layer, back, hidden, model.rotary_emb)
+            query, key = _head(layer, last, hidden, model.rotary_emb)
             scores = (query @ key.transpose(1, 2))[places, at].float() * query.shape[-1] ** -0.5
             later = torch.arange(hidden.shape[1]) > at[:, None]
             shares = scores.masked_fill(later, -torch.inf).log_softmax(-1).gather(1, tokens)

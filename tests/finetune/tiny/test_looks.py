@@ -56,15 +56,18 @@ def test_each_token_looks_at_what_the_next_one_says() -> None:
     lesson = lessons.read_lesson([text], Random(0))
     assert lesson
     found = pointed(looks_of(lesson), [[(10, WHOLE)]], [(0, 1), (1, 3)], 60)
-    assert [one.at for one in found] == [59, 60] and {one.share for one in found} == {2**-0.5}
-    assert list(found[0].wanted) == [10] and sorted(found[1].wanted) == [13, 15]
+    assert [(one.at, one.way) for one in found] == [(59, "ahead"), (60, "ahead"), (60, "here"), (61, "here")]
+    assert {one.share for one in found} == {2**-0.5}
+    assert [sorted(one.wanted) for one in found] == [[10], [13, 15]] * 2
 
 
 def test_what_an_answer_is_about_is_kept_in_view() -> None:
     star = Thing("shape", "star", "red", CORNER)
     lesson = lessons.Lesson("describe", "What is it?", "a red star", (star,), picture=1)
     found = pointed(looks_of(lesson), [[(10, WHOLE)], [(50, WHOLE)]], [(0, 1), (1, 5), (5, 10)], 99)
-    assert [(one.at, one.share) for one in found] == [(98, 1.0), (99, 2**-0.5), (100, 2**-0.5)]
+    assert [(one.at, one.way) for one in found[:3]] == [(98, "ahead"), (99, "ahead"), (100, "ahead")]
+    assert [one.share for one in found] == [1.0] + [3**-0.5] * 5
+    assert [(one.at, one.way) for one in found[3:]] == [(99, "here"), (100, "here"), (101, "here")]
     assert all(min(one.wanted) == 50 for one in found)
 
 
@@ -81,7 +84,7 @@ def test_letters_of_a_drawn_text_lie_in_order_in_its_box(tokenizer: Tokenizer, s
     sample = TokenWriter(tokenizer).write([exchange])
     assert lesson.answer == "Wiil" and sample.pointed
     start = sample.places[0][0]
-    columns = [min((token - start) % SIDE for token in one.wanted) for one in sample.pointed]
+    columns = [min((token - start) % SIDE for token in one.wanted) for one in sample.pointed if one.way == "ahead"]
     assert columns == sorted(columns)
 
 
@@ -101,4 +104,4 @@ def test_an_answer_looks_back_at_those_before_it() -> None:
         (26, [7, 16]),
         (27, [7, 16]),
     ]
-    assert {one.share for one in found} == {0.5} and all(one.back for one in found)
+    assert {one.share for one in found} == {0.5} and all(one.way == "back" for one in found)

@@ -14,7 +14,7 @@ from finetune.tiny import embedded, learn, lessons
 from finetune.tiny.canvas import Thing
 from finetune.tiny.looks import MOST, Look, covered
 from finetune.tiny.packed import Supplies, canvas_for
-from finetune.tiny.pointing import BACK_LAYERS, LAYERS, missed, read
+from finetune.tiny.pointing import HEADS, LAYERS, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
 
 CORNER, RIGHT = (0.0, 0.0, 0.25, 0.25), (0.75, 0.4, 1.0, 0.6)
@@ -76,10 +76,11 @@ def test_it_measures_the_attention_that_the_model_really_has(
         nothing = missed(model.llm.model, inputs, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
         attentions = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
+    _, layers = HEADS["ahead"]
     shares = [
-        attentions[layer][1, 0, one.at, list(one.wanted)].sum().log() for layer in LAYERS for one in sample.pointed
+        attentions[layer][1, 0, one.at, list(one.wanted)].sum().log() for layer in layers for one in sample.pointed
     ]
-    assert measured.item() == pytest.approx(-sum(shares).item() / len(LAYERS), rel=0.02)
+    assert measured.item() == pytest.approx(-sum(shares).item() / len(layers), rel=0.02)
     assert nothing.item() == 0
 
 
@@ -113,19 +114,20 @@ def test_another_head_learns_to_look_back(model: Any, tokenizer: Tokenizer, supp
     ]
     sample = TokenWriter(tokenizer).write(asked)
     batch = learn.Batch([sample], 0)
-    assert batch.pointing is not None and batch.pointing.back.all()
+    assert batch.pointing is not None and set(batch.pointing.ways) == {"back"}
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
         _, inputs = read(model.llm.model, embeds)
         measured = missed(model.llm.model, inputs, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
         attentions = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
+    _, layers = HEADS["back"]
     logs = [
         one.share * attentions[layer][0, -1, one.at, list(one.wanted)].sum().log()
-        for layer in BACK_LAYERS
+        for layer in layers
         for one in sample.pointed
     ]
-    assert measured.item() == pytest.approx(-sum(logs).item() / len(BACK_LAYERS), rel=0.02)
+    assert measured.item() == pytest.approx(-sum(logs).item() / len(layers), rel=0.02)
     assert len({at for one in sample.pointed for at in one.wanted}) > 3
 
 
