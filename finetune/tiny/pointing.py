@@ -21,8 +21,8 @@ from finetune.tiny.blocks import LOW, Block, language_block
 from finetune.tiny.looks import Pointed, Way
 
 # For each way of looking, whether it is the last head, which has other keys than the first, and in which layers. Ahead:
-# the question has been read by then, and there is a layer left to tell it. Here: before that. Back: the form of an answer
-# has to be known when what was found in the picture is put into words.
+# the question has been read by then, and there is a layer left to tell it. Here: before that. Back: the form of an
+# answer has to be known when what was found in the picture is put into words.
 HEADS: dict[Way, tuple[bool, tuple[int, ...]]] = {
     "ahead": (False, (2, 3)),
     "here": (False, (1,)),
