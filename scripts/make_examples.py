@@ -66,7 +66,7 @@ def pictures() -> Iterable[tuple[str, Image.Image]]:
     shots = (("red", "circle"), ("blue", "star"), ("green", "heart"))
     for number, (colour, name) in enumerate(shots, start=1):
         yield f"shot_{number}.png", drawn((320, 240), SAND, Mark(colour, name, 160, 120, 78))
-    yield "word.jpg", printed((480, 240), "HELLO")
+    yield "word.jpg", printed((480, 240), "STOP")
 
 
 def canvas(size: tuple[int, int], ground: tuple[str, str]) -> tuple[Image.Image, ImageDraw.ImageDraw]:

@@ -16,12 +16,9 @@ from tests.browser.conftest import ROOT, SERVERS
 
 pytestmark = pytest.mark.browser
 
-EXAMPLES = {"one_image": "blue", "images": "the second", "reading": "HELLO", "video": "right"}
-EXAMPLES_ZH = {"one_image": "蓝色", "images": "the second", "reading": "HELLO", "video": "right"}
-# Its card tells what it has not learned yet. These run all the same: one that passes is named in the summary.
-UNLEARNED = pytest.mark.xfail(reason="the embedded model has not learned this yet", raises=AssertionError)
+EXAMPLES = {"one_image": "blue", "images": "the second", "reading": "STOP", "video": "right"}
+EXAMPLES_ZH = {"one_image": "蓝色", "images": "the second", "reading": "STOP", "video": "right"}
 DRAWN = 10_000  # ms in which an answer whose figures are shown is there too
-LATER = {"images", "reading", "video"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -86,18 +83,17 @@ def test_a_picture_dropped_onto_the_page(open_chat) -> None:
     expect_answer(chat.ask("And its shape?"), "circle")
 
 
-@pytest.mark.parametrize("example", [pytest.param(e, marks=UNLEARNED) if e in LATER else e for e in EXAMPLES])
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example(open_chat, example: str) -> None:
     expect_answer(ask_example(open_chat("demo"), example), EXAMPLES[example])
 
 
-@pytest.mark.parametrize("example", [pytest.param(e, marks=UNLEARNED) if e in LATER else e for e in EXAMPLES_ZH])
+@pytest.mark.parametrize("example", EXAMPLES_ZH)
 def test_an_example_in_chinese(open_chat, example: str) -> None:
     chat = open_chat("demo", locale="zh-CN")
     expect_answer(ask_example(chat, example, ("使用说明", "发送")), EXAMPLES_ZH[example])
 
 
-@UNLEARNED
 @pytest.mark.parametrize(
     ("locale", "tab", "generate", "answer"),
     [("en-US", "How to use", "Generate", "green heart"), ("zh-CN", "使用说明", "生成", "绿色的心形")],
