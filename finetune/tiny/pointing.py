@@ -92,7 +92,7 @@ def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, row
             continue
         at, tokens, weights = pointing.at[which], pointing.tokens[which], pointing.weights[which]
         unwanted = weights == 0
-        for index in layers:
+        for index in (each for each in layers if each in inputs):
             layer, hidden = model.layers[index], inputs[index]
             assert isinstance(layer, Qwen2DecoderLayer)
             query, key = _head(layer, last, hidden, model.rotary_emb)
