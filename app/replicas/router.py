@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Mapping
 
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
@@ -27,10 +28,11 @@ class PatientRouter(RequestRouter):
         pending_request.routing_context.should_backoff = True
         return await self._ranks(candidate_replicas, *parted(pending_request.metadata.session_id))
 
+    @abstractmethod
     async def _ranks(
         self, candidates: list[RunningReplica], conversation: str, avoided: frozenset[str]
     ) -> list[list[RunningReplica]]:
-        raise NotImplementedError
+        """The groups of replicas to try, one after the other."""
 
 
 class ConversationRouter(PatientRouter):

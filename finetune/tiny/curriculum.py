@@ -16,7 +16,7 @@ from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.language import choose
 from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, named, page, phrase, zh
-from finetune.tiny.looks import Look, looks_of
+from finetune.tiny.looks import looks_of
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
@@ -198,7 +198,7 @@ class Curriculum(Generic[Sample]):
             answers = {"word": one.name, "phrase": phrase(one), "chinese": zh(one), "colour": one.colour,
                        "shape": one.name, "both": f"{one.colour} {one.name}",
                        "reverse": f"{one.name}, {one.colour}"}  # fmt: skip
-            seen = (Look((one.box,), index), Look((one.box,), index, (0, len(answers[form]))))
+            seen = looks_of(Lesson("few-shot", question, answers[form], (one,), picture=index))
             exchanges.append(Exchange(question, answers[form], [picture], index > 0, seen, index > 0))
         return self.writer.write(exchanges)
 

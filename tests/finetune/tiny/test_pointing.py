@@ -37,6 +37,20 @@ def sample_of(tokenizer: Tokenizer, supplies: Supplies, *about: tuple[Any, ...])
     return TokenWriter(tokenizer).write(asked)
 
 
+def taught(model: Any, batch: learn.Batch, rate: float, steps: int) -> list[float]:
+    """How far the heads miss what they should look at, at each step of being told."""
+    optimizer = torch.optim.Adam(model.llm.parameters(), rate)
+    losses = []
+    for _ in range(steps):
+        embeds, _ = learn.encode(model, batch, False)
+        _, loss = learn.answer_loss(model, embeds, batch)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return losses
+
+
 def test_questions_are_kept_with_the_last_token_before_their_answer(tokenizer: Tokenizer, supplies: Supplies) -> None:
     sample = sample_of(tokenizer, supplies, (CORNER,), (), (RIGHT, CORNER))
     starts = [at for at in range(1, len(sample.labels)) if sample.labels[at] != -100 and sample.labels[at - 1] == -100]
@@ -94,16 +108,8 @@ def test_what_is_counted_gets_a_part_of_the_attention_each(
     assert sum(one.wanted.values()) == 1 and one.wanted[0] == 1 - 2 / MOST
     batch = learn.Batch([sample], 0)
     assert batch.pointing is not None
-    optimizer = torch.optim.Adam(model.llm.parameters(), 3e-3)
     least = -sum(weight * math.log(weight) for weight in one.wanted.values())
-    losses = []
-    for _ in range(60):
-        embeds, _ = learn.encode(model, batch, False)
-        _, loss = learn.answer_loss(model, embeds, batch)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    losses = taught(model, batch, 3e-3, 60)
     assert losses[0] > least + 1 and least - 0.01 < losses[-1] < least + 0.2
 
 
@@ -134,15 +140,7 @@ def test_another_head_learns_to_look_back(model: Any, tokenizer: Tokenizer, supp
 def test_it_teaches_the_head_where_to_look(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:
     batch = learn.Batch([sample_of(tokenizer, supplies, (CORNER,))], 0)
     assert batch.pointing is not None
-    optimizer = torch.optim.Adam(model.llm.parameters(), 1e-3)
-    losses = []
-    for _ in range(12):
-        embeds, _ = learn.encode(model, batch, False)
-        _, loss = learn.answer_loss(model, embeds, batch)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    losses = taught(model, batch, 1e-3, 12)
     assert losses[-1] < 0.5 * losses[0]
 
 
