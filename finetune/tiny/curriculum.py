@@ -16,7 +16,7 @@ from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.language import choose
 from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, named, page, phrase, zh
-from finetune.tiny.looks import looks_of
+from finetune.tiny.looks import letters_of, looks_of
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
@@ -30,7 +30,7 @@ Scene = Callable[[Canvas, Random, Supplies], None]
 Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
     (scenes.one_shape, 1.0),
-    (scenes.one_thing, 2.2),
+    (scenes.one_thing, 3.5),
     (scenes.several, 4.5),
     (scenes.alike, 3.2),
     (scenes.written, 4.0),
@@ -58,7 +58,7 @@ class Curriculum(Generic[Sample]):
             early: how much rarer all but single whole pictures are, 1 at first.
             few: share of the other single pictures with two or three large shapes only.
         """
-        kinds = ((self.singles, 0.38), (self.sliced, 0.34), (self.pairs, 0.09), (self.shots, 0.15), (self.clips, 0.04))
+        kinds = ((self.singles, 0.38), (self.sliced, 0.36), (self.pairs, 0.12), (self.shots, 0.1), (self.clips, 0.04))
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early, 0.7 * few))
         for make, share in kinds:
@@ -110,12 +110,12 @@ class Curriculum(Generic[Sample]):
         return asked
 
     def sliced(self, rng: Random, easy: float) -> list[Sample]:
-        """Large pictures, cut by the application's slicing; a fifth of them printed pages."""
+        """Large pictures, cut by the application's slicing; a third of them printed pages."""
         grid = rng.choice(GRIDS)
         scale = math.sqrt(rng.choice((1.3, 1.6, 2, 2.5, 3, 4, 4, 6, 9, 16, 25)))
         samples: list[Sample] = []
         spent = 0
-        pages = rng.random() < 0.22
+        pages = rng.random() < 0.35
         while spent < SLICES * 1.5:
             canvas = canvas_for(grid, rng, self.supplies, scale)
             if pages:
@@ -258,7 +258,13 @@ def _said(pair: tuple[str, str]) -> Exchange:
 def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
     """A conversation that begins with the pictures."""
     return [
-        Exchange(lesson.question, lesson.answer, [] if index else pictures, looks=looks_of(lesson))
+        Exchange(
+            lesson.question,
+            lesson.answer,
+            [] if index else pictures,
+            looks=looks_of(lesson),
+            spelled=letters_of(lesson),
+        )
         for index, lesson in enumerate(asked)
     ]
 

@@ -279,7 +279,7 @@ def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
         return None
     one = objects[0]
     skill = "things" if one.kind == "thing" else "describe"
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         return Lesson(f"{skill} zh", choose(rng, language.WHAT_ZH), zh(one), (one,))
     return Lesson(skill, choose(rng, language.WHAT), phrase(one), (one,))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 import torch
@@ -19,13 +20,18 @@ SIDE = int(QUERIES**0.5)
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 # A query belongs to an object if its place is inside, or this far outside, as a share of the distance of two queries.
 NEAR = 0.25
-# An object that a slice shows less of than this is not looked for there.
+# An object that a slice shows less of than this is not looked for there; and a letter, which half of is another one.
 SHOWN = 0.3
-# Objects that would take all of a head's attention when they are counted; the rest stays on the first token.
+LEGIBLE = 0.75
+# Letters this wide, as a share of the distance of two queries, are read in the overview, where no border cuts them.
+READABLE = 0.5
+# Objects that are counted at most; and what the first token of all counts against one of them. Its part of the
+# attention tells how many they are, whichever they are, as their own scores need not depend on it.
 MOST = 8
+RESTING = 4
 
 
-Way = Literal["ahead", "here", "back"]
+Way = Literal["ahead", "here", "back", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class Pointed:
     Attributes:
         at: its number. share: what it counts.
         wanted: token -> weight: how much of the attention it should get if `counted`, else only that some goes there.
-        way: "ahead" at what the next token says, "here" at what this one says, or "back" at words of earlier answers.
+        way: "ahead" at what the next token says, "here" at what this one says, "back" at words of earlier answers, or
+            "own", from a picture at its own number.
     """
 
     at: int
@@ -74,11 +81,17 @@ def looks_of(lesson: Lesson) -> tuple[Look, ...]:
         looks.append(Look(boxes, picture, (0, len(lesson.answer))))
     for start, thing in lesson.said:
         if thing.letters:
+            close = fmean(right - left for left, _, right, _ in thing.letters) < READABLE / SIDE
             spans = enumerate(thing.letters, start)
-            looks += [Look((box,), picture, (at, at + 1), close=True) for at, box in spans]
+            looks += [Look((box,), picture, (at, at + 1), close=close) for at, box in spans]
         else:
             looks.append(Look((thing.box,), picture, (start, start + len(phrase(thing)))))
     return tuple(looks)
+
+
+def letters_of(lesson: Lesson) -> tuple[tuple[int, int], ...]:
+    """The characters of the answer that are read off the picture, [first, last) of each line."""
+    return tuple((start, start + len(thing.name)) for start, thing in lesson.said if thing.letters)
 
 
 def regions(plan: SlicePlan) -> list[Box]:
@@ -98,31 +111,40 @@ def wanted(look: Look, slices: Sequence[tuple[int, Box]]) -> dict[int, float]:
     """
     if look.counted:
         return _counted(look.boxes, slices[0][0])
+    if look.close and len(slices) > 1:
+        # A letter that a border cuts is read in the overview.
+        return _shown(look.boxes, slices[1:], LEGIBLE) or _shown(look.boxes, slices[:1], SHOWN)
+    return _shown(look.boxes, slices, SHOWN)
+
+
+def _shown(boxes: Sequence[Box], slices: Sequence[tuple[int, Box]], least: float) -> dict[int, float]:
+    """The tokens that show this share of a box at least."""
     found: dict[int, float] = {}
-    for start, region in slices[1:] if look.close and len(slices) > 1 else slices:
-        inside = [box for box in (_within(box, region) for box in look.boxes) if box]
+    for start, region in slices:
+        inside = [box for box in (_within(box, region, least) for box in boxes) if box]
         if inside:
             found |= {start + number: 1.0 for number in covered(inside).nonzero().flatten().tolist()}
     return found
 
 
 def _counted(boxes: Sequence[Box], start: int) -> dict[int, float]:
-    """An equal part of the attention for the middle of each object, the rest for the first token of all."""
+    """An equal part of the attention for the middle of each object, some of it for the first token of all."""
     found: dict[int, float] = defaultdict(float)
+    part = 1 / (min(MOST, len(boxes)) + RESTING)
     for left, top, right, bottom in boxes[:MOST]:
-        found[start + _step((top + bottom) / 2) * SIDE + _step((left + right) / 2)] += 1 / MOST
-    found[0] += 1 - min(MOST, len(boxes)) / MOST
+        found[start + _step((top + bottom) / 2) * SIDE + _step((left + right) / 2)] += part
+    found[0] += RESTING * part
     return dict(found)
 
 
-def _within(box: Box, region: Box) -> Box | None:
+def _within(box: Box, region: Box, least: float) -> Box | None:
     """A box as shares of a region's sides; None if too little of it lies there."""
     left, top, right, bottom = region
     wide, high = right - left, bottom - top
     x0, y0, x1, y1 = ((box[0] - left) / wide, (box[1] - top) / high, (box[2] - left) / wide, (box[3] - top) / high)
     clipped = max(0.0, x0), max(0.0, y0), min(1.0, x1), min(1.0, y1)
     across, down = max(0.0, clipped[2] - clipped[0]), max(0.0, clipped[3] - clipped[1])
-    return clipped if across * down >= SHOWN * (x1 - x0) * (y1 - y0) and across and down else None
+    return clipped if across * down >= least * (x1 - x0) * (y1 - y0) and across and down else None
 
 
 def _step(share: float) -> int:
@@ -180,3 +202,12 @@ def recalled(answers: Sequence[tuple[int, int]]) -> list[Pointed]:
         seen = {start + min(number, stop - start): 1.0 for start, stop in earlier}
         found.append(Pointed(first + number - 1, seen, share=(last - first + 1) ** -0.5, way="back"))
     return found if earlier else []
+
+
+def own(shown: Sequence[tuple[int, int]]) -> list[Pointed]:
+    """Tokens of pictures, each with the token of the picture's number: what is seen there is in that picture.
+
+    Args:
+        shown: (token, token of the number of its picture).
+    """
+    return [Pointed(at, {number: 1.0}, share=0.5 * len(shown) ** -0.5, way="own") for at, number in shown]

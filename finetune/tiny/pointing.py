@@ -6,7 +6,8 @@ before an answer, which image tokens show what was asked for; for each token of 
 which show the next letters or the next object, else letters are skipped and read twice; and of things that are
 counted, how much of its attention each should get: their number is what it then gives all of them together. A layer
 before, such a token looks at what it says itself, which is where to go on from. Another head is told which words of the
-examples have the place of the next one, else their form is not followed.
+examples have the place of the next one, else their form is not followed; and, for what is seen in one of several
+pictures, which one that is.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from finetune.tiny.looks import Pointed, Way
 
 # For each way of looking, whether it is the last head, which has other keys than the first, and in which layers. Ahead:
 # the question has been read by then, and there is a layer left to tell it. Here: before that. Back: the form of an
-# answer has to be known when what was found in the picture is put into words.
+# answer has to be known when what was found in the picture is put into words. Own: before anything is looked for.
 HEADS: dict[Way, tuple[bool, tuple[int, ...]]] = {
     "ahead": (False, (2, 3)),
     "here": (False, (1,)),
     "back": (True, (1, 2)),
+    "own": (True, (1,)),
 }
 LAYERS = {layer for _, layers in HEADS.values() for layer in layers}
 

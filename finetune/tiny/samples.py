@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -15,7 +16,8 @@ from app.families.minicpm_v_2_6 import LAYOUT, image_text
 from app.media.patches import cut_slices
 from app.media.slicing import SlicePlan, plan_slices
 from finetune.tiny import tokens
-from finetune.tiny.looks import Look, Pointed, pointed, recalled, regions
+from finetune.tiny.canvas import Box
+from finetune.tiny.looks import Look, Pointed, own, pointed, recalled, regions
 from finetune.tiny.shape import QUERIES, SLICE_SIDE
 
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -47,6 +49,7 @@ class Exchange:
         pictures: go before the question. learn: whether the answer counts in the loss.
         looks: where in the conversation's pictures one looks to answer.
         as_before: whether the answer has the form of those before it.
+        spelled: characters of the answer, [first, last), that are a token each: what is read is read letter by letter.
     """
 
     question: str
@@ -55,6 +58,7 @@ class Exchange:
     learn: bool = True
     looks: tuple[Look, ...] = ()
     as_before: bool = False
+    spelled: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -111,7 +115,7 @@ class TokenWriter:
 
     def write(self, exchanges: Sequence[Exchange], numbered: bool = True) -> Sample:
         """Ids, labels and slices of a conversation; `numbered` gives the pictures their ids in the prompt."""
-        text, index, begins = SYSTEM, 0, []
+        text, index, begins, spelled = SYSTEM, 0, [], []
         for exchange in exchanges:
             parts = []
             for picture in exchange.pictures:
@@ -120,9 +124,9 @@ class TokenWriter:
             parts += [exchange.question] if exchange.question else []
             text += f"<|im_start|>user\n{chr(10).join(parts)}<|im_end|>\n{OPENING}"
             begins.append(len(text))
+            spelled += [(begins[-1] + first, begins[-1] + last) for first, last in exchange.spelled]
             text += f"{exchange.answer}<|im_end|>\n"
-        encoding = self.tokenizer.encode(text)
-        ids = encoding.ids
+        ids, offsets = self._encode(text, spelled)
         pictures = [picture for exchange in exchanges for picture in exchange.pictures]
         places, _ = LAYOUT.bounds(ids, partial(tokens.id_of, self.tokenizer))
         pieces = [piece for picture in pictures for piece in picture.pieces]
@@ -133,10 +137,35 @@ class TokenWriter:
         told: list[Pointed] = []
         for number, (exchange, begin) in enumerate(zip(exchanges, begins, strict=True)):
             start, stop = answers[number]
-            spans = [(first - begin, last - begin) for first, last in encoding.offsets[start:stop]]
+            spans = [(first - begin, last - begin) for first, last in offsets[start:stop]]
             told += pointed(exchange.looks, slices, spans, start)
             told += recalled(answers[: number + 1]) if exchange.as_before else []
+        if numbered and len(slices) > 1:
+            told += self._whose(ids, slices, told)
         return Sample(ids, labels, places, pieces, dense, told)
+
+    def _encode(self, text: str, spelled: Sequence[tuple[int, int]]) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids, and the characters that each stands for; those within `spelled` are tokens of their own."""
+        borders = {0, len(text)} | {at for first, last in spelled for at in range(first, last + 1)}
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for first, last in pairwise(sorted(borders)):
+            encoding = self.tokenizer.encode(text[first:last])
+            ids += encoding.ids
+            offsets += [(first + start, first + stop) for start, stop in encoding.offsets]
+        return ids, offsets
+
+    def _whose(
+        self, ids: list[int], slices: Sequence[Sequence[tuple[int, Box]]], told: Sequence[Pointed]
+    ) -> list[Pointed]:
+        """Of what is looked at in several pictures, in which one each token lies."""
+        opening = tokens.id_of(self.tokenizer, "<image_id>")
+        seen = {token for one in told if one.way == "ahead" for token in one.wanted}
+        shown = []
+        for parts in slices:
+            number = max(at for at in range(parts[0][0]) if ids[at] == opening) + 1
+            shown += [(at, number) for start, _ in parts for at in range(start, start + QUERIES) if at in seen]
+        return own(shown)
 
     def _labels(self, ids: list[int], exchanges: Sequence[Exchange]) -> tuple[list[int], list[tuple[int, int]]]:
         """The ids of answers that are learned, with the token that ends each; and the tokens [first, last) of each."""

@@ -158,6 +158,10 @@ def printed_page(canvas: Canvas, rng: Random, supplies: Supplies, most: int = 30
     leading = size * rng.uniform(1.2, 1.6)
     left, y = rng.uniform(2, 0.08 * canvas.width), rng.uniform(1, 0.08 * canvas.height)
     words = " ".join(rng.choice(supplies.lines) for _ in range(8)).split()
+    if rng.random() < 0.7:
+        # Nothing but the picture tells what comes next.
+        rng.shuffle(words)
+        words = [random_text(rng, rng.randint(1, 7), supplies) if rng.random() < 0.25 else word for word in words]
     lines: list[str] = []
     face = font_of(font, 64)
     while y + size * 1.25 < canvas.height and sum(map(len, lines)) < most and len(lines) < lines_wanted and words:

@@ -102,7 +102,7 @@ class Seen:
             text = scenes.printed_page(canvas, rng, self._supplies)
         content = [Image.fromarray(canvas.picture(shrink=False)), choose(rng, READ)]
         message = {"role": "user", "content": content}
-        return Case("page", [message], scoring.transcribes(text), text, max_new_tokens=300)
+        return Case("page", [message], scoring.transcribes(text), text, max_new_tokens=400)
 
     def _images(self, rng: Random) -> Case:
         while True:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from tokenizers import Tokenizer
 
 from app.media.slicing import SlicePlan
 from finetune.tiny import lessons
 from finetune.tiny.canvas import Box, Thing
-from finetune.tiny.looks import MOST, SIDE, WHOLE, Look, covered, looks_of, pointed, recalled, regions, wanted
+from finetune.tiny.looks import (
+    READABLE,
+    RESTING,
+    SIDE,
+    WHOLE,
+    Look,
+    covered,
+    letters_of,
+    looks_of,
+    own,
+    pointed,
+    recalled,
+    regions,
+    wanted,
+)
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.samples import Exchange, TokenWriter, whole
 
@@ -36,8 +51,10 @@ def test_an_object_is_looked_for_where_it_shows() -> None:
     everywhere = wanted(Look((RIGHT,)), slices)
     assert {token // 100 for token in everywhere} == {0, 2} and set(everywhere.values()) == {1.0}
     assert {token // 100 for token in wanted(Look((RIGHT,), close=True), slices)} == {2}
-    # Across the border, in halves.
-    assert {token // 100 for token in wanted(Look(((0.4, 0.4, 0.6, 0.6),), close=True), slices)} == {1, 2}
+    # Across the border, in halves: a letter is read where it is whole.
+    halves = ((0.4, 0.4, 0.6, 0.6),)
+    assert {token // 100 for token in wanted(Look(halves), slices)} == {0, 1, 2}
+    assert {token // 100 for token in wanted(Look(halves, close=True), slices)} == {0}
     assert {token // 100 for token in wanted(Look(((0.2, 0.4, 0.55, 0.6),), close=True), slices)} == {1}
     assert wanted(Look((RIGHT,), close=True), slices[:1]) == wanted(Look((RIGHT,)), slices[:1]) != {}
 
@@ -45,9 +62,30 @@ def test_an_object_is_looked_for_where_it_shows() -> None:
 def test_counting_leaves_the_rest_to_the_first_token() -> None:
     slices = [(10, WHOLE), (110, WHOLE)]
     assert wanted(Look((), counted=True), slices) == {0: 1.0}
-    assert wanted(Look((CORNER, RIGHT), counted=True), slices) == {10: 1 / MOST, 10 + 3 * SIDE + 5: 1 / MOST, 0: 0.75}
-    assert wanted(Look((CORNER,) * 2, counted=True), slices) == {10: 2 / MOST, 0: 0.75}
-    assert sum(wanted(Look((CORNER,) * 11, counted=True), slices).values()) == 1
+    both, apart = (wanted(Look(boxes, counted=True), slices) for boxes in ((CORNER, CORNER), (CORNER, RIGHT)))
+    part = 1 / (2 + RESTING)
+    assert both == pytest.approx({10: 2 * part, 0: RESTING * part})
+    assert apart == pytest.approx({10: part, 10 + 3 * SIDE + 5: part, 0: RESTING * part})
+    # The first token counts the same against one object, however many there are: what scores can say.
+    many = [wanted(Look((CORNER,) * number, counted=True), slices) for number in range(1, 12)]
+    assert [found[0] / found[10] for found in many[:3]] == pytest.approx([RESTING, RESTING / 2, RESTING / 3])
+    assert all(sum(found.values()) == pytest.approx(1) for found in many)
+
+
+@pytest.mark.parametrize(("width", "close"), [(0.9 * READABLE / SIDE, True), (1.1 * READABLE / SIDE, False)])
+def test_large_letters_are_read_anywhere_and_small_ones_close_by(width: float, close: bool) -> None:
+    letters = tuple((at * width, 0.0, (at + 1) * width, 0.1) for at in range(3))
+    text = Thing("text", "abc", "red", (0.0, 0.0, 3 * width, 0.1), letters)
+    lesson = lessons.read_lesson([text], Random(0))
+    assert lesson and [look.close for look in looks_of(lesson)] == [close] * 3
+    assert letters_of(lesson) == ((0, 3),)
+
+
+def test_pictures_look_at_their_numbers() -> None:
+    assert own([]) == []
+    found = own([(30, 20), (31, 20), (80, 60), (81, 60)])
+    assert [(one.at, one.wanted, one.way) for one in found[::2]] == [(30, {20: 1.0}, "own"), (80, {60: 1.0}, "own")]
+    assert len({one.share for one in found}) == 1
 
 
 def test_each_token_looks_at_what_the_next_one_says() -> None:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from finetune.tiny import embedded, learn, lessons
 from finetune.tiny.canvas import Thing
-from finetune.tiny.looks import MOST, Look, covered
+from finetune.tiny.looks import RESTING, Look, covered
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.pointing import HEADS, LAYERS, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
@@ -105,7 +105,7 @@ def test_what_is_counted_gets_a_part_of_the_attention_each(
     looks = (Look((CORNER, RIGHT), counted=True),)
     sample = TokenWriter(tokenizer).write([Exchange("How many?", "2", [picture], looks=looks)])
     (one,) = sample.pointed
-    assert sum(one.wanted.values()) == 1 and one.wanted[0] == 1 - 2 / MOST
+    assert sum(one.wanted.values()) == pytest.approx(1) and one.wanted[0] == pytest.approx(RESTING / (2 + RESTING))
     batch = learn.Batch([sample], 0)
     assert batch.pointing is not None
     least = -sum(weight * math.log(weight) for weight in one.wanted.values())
@@ -135,6 +135,27 @@ def test_another_head_learns_to_look_back(model: Any, tokenizer: Tokenizer, supp
     ]
     assert measured.item() == pytest.approx(-sum(logs).item() / len(layers), rel=0.02)
     assert len({at for one in sample.pointed for at in one.wanted}) > 3
+
+
+def test_pictures_learn_which_they_are(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:
+    picture = whole(canvas_for((12, 12), Random(1), supplies).finish())
+    looks = [Look((CORNER,), picture=0), Look((RIGHT,), picture=1)]
+    asked = [Exchange("?", "red", [picture, picture], looks=(looks[0],)), Exchange("?", "red", looks=(looks[1],))]
+    sample = TokenWriter(tokenizer).write(asked)
+    told = [one for one in sample.pointed if one.way == "own"]
+    numbers = [at + 1 for at, token in enumerate(sample.ids) if token == tokenizer.token_to_id("<image_id>")]
+    assert [sample.ids[at] for at in numbers] == [tokenizer.token_to_id(digit) for digit in "01"]
+    first, second = (start for start, _ in sample.places)
+    expected = {first + at: numbers[0] for at in covered([CORNER]).nonzero().flatten().tolist()}
+    expected |= {second + at: numbers[1] for at in covered([RIGHT]).nonzero().flatten().tolist()}
+    assert {one.at: list(one.wanted) for one in told} == {at: [number] for at, number in expected.items()}
+    losses = taught(model, learn.Batch([sample], 0), 3e-3, 30)
+    assert losses[-1] < 0.5 * losses[0]
+    assert not any(
+        one.way == "own"
+        for sample in (TokenWriter(tokenizer).write(asked, numbered=False), sample_of(tokenizer, supplies, (CORNER,)))
+        for one in sample.pointed
+    )
 
 
 def test_it_teaches_the_head_where_to_look(model: Any, tokenizer: Tokenizer, supplies: Supplies) -> None:

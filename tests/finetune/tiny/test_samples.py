@@ -143,3 +143,19 @@ def test_the_special_tokens_of_a_conversation_are_those_of_the_vocabulary(tokeni
     assert writer.end == tokenizer.token_to_id(tokens.CONTROL[2]) and writer.opening[0] == tokenizer.token_to_id(
         "<|im_start|>"
     )
+
+
+def test_what_is_read_is_spelled(tokenizer: Tokenizer, processor: Any) -> None:
+    answer = 'There is the text "Read the text".'
+    first, last = answer.index("Read"), answer.index('".')
+    plain, spelled = (
+        TokenWriter(tokenizer).write([Exchange("Read the text.", answer, spelled=spans)])
+        for spans in ((), ((first, last),))
+    )
+    read = [token for token in spelled.labels if token != -100]
+    assert processor.tokenizer.decode(read) == f"{answer}<|im_end|>"
+    letters = [processor.tokenizer.decode([token]) for token in read]
+    assert letters[letters.index("R") :][: last - first] == list(answer[first:last])
+    assert len(read) > sum(token != -100 for token in plain.labels)
+    prompt = spelled.labels.count(-100)
+    assert spelled.ids[: prompt - 1] == plain.ids[: prompt - 1]
