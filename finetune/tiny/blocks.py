@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOW = torch.bfloat16
-Block = Callable[..., Tensor]
+Block = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -55,21 +55,23 @@ def turned(part: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     return part * cosines + torch.cat([-right, left], -1) * sines
 
 
-def language_block(hidden: Tensor, layer: Any, cosines: Tensor, sines: Tensor, mask: Tensor) -> Tensor:
-    """A `Qwen2DecoderLayer` on float32 (B, L, width); `cosines` and `sines` are (L, size), `mask` is (L, L)."""
+def language_block(
+    hidden: Tensor, layer: Any, cosines: Tensor, sines: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A `Qwen2DecoderLayer` on float32 (B, L, width); `cosines` and `sines` are (L, size), `mask` is (L, L).
+
+    Returns:
+        Its output, and the queries (B, heads, L, size) and keys (B, groups, L, size) of its attention, in bfloat16.
+    """
     attention, mlp, size = layer.self_attn, layer.mlp, layer.self_attn.head_dim
     query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
     normed = scaled(hidden, layer.input_layernorm.weight, layer.input_layernorm.variance_epsilon)
     made = projected(normed, *((part.weight, part.bias) for part in (query, key, value)))
     made = made.unflatten(-1, (-1, size)).transpose(1, 2)
     heads, groups = query.out_features // size, key.out_features // size
-    seen = attend(
-        turned(made[:, :heads], cosines, sines),
-        turned(made[:, heads : heads + groups], cosines, sines),
-        made[:, heads + groups :],
-        mask,
-    )
+    queries, keys = (turned(part, cosines, sines) for part in made[:, : heads + groups].split([heads, groups], 1))
+    seen = attend(queries, keys, made[:, heads + groups :], mask)
     hidden = hidden + projected(seen, (attention.o_proj.weight, None))
     normed = scaled(hidden, layer.post_attention_layernorm.weight, layer.post_attention_layernorm.variance_epsilon)
     gate, up = projected(normed, (mlp.gate_proj.weight, None), (mlp.up_proj.weight, None)).chunk(2, -1)
-    return hidden + projected(F.silu(gate) * up, (mlp.down_proj.weight, None))
+    return hidden + projected(F.silu(gate) * up, (mlp.down_proj.weight, None)), queries, keys

@@ -137,9 +137,9 @@ def answer_loss(
     # Rows of about one length together: a third of a batch would be padding else.
     for rows in ends.argsort().chunk(PARTS):
         length = int(ends[rows].max())
-        hidden, inputs = read(model.llm.model, embeds[rows, :length], block)
+        hidden, attentions = read(model.llm.model, embeds[rows, :length], block)
         if batch.pointing:
-            missing = missing + missed(model.llm.model, inputs, batch.pointing, rows) / batch.pointing.total
+            missing = missing + missed(attentions, batch.pointing, rows) / batch.pointing.total
         wanted, shares = labels[rows, 1:length], weights[rows, 1:length]
         asked = wanted != -100
         logits = model.llm.lm_head(hidden[:, :-1][asked]).float()

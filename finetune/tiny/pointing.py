@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer, Qwen2Model, apply_rotary_pos_emb
+from torch import Tensor
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
 from finetune.tiny.blocks import LOW, Block, language_block
 from finetune.tiny.looks import Pointed, Way
@@ -30,6 +30,8 @@ HEADS: dict[Way, tuple[bool, tuple[int, ...]]] = {
     "back": (True, (1, 2)),
     "own": (True, (1,)),
 }
+# By layer: queries (B, heads, L, size) and keys (B, groups, L, size).
+Attentions = dict[int, tuple[Tensor, Tensor]]
 LAYERS = {layer for _, layers in HEADS.values() for layer in layers}
 
 
@@ -59,8 +61,8 @@ class Pointing:
         return found[:, 0], found[:, 1]
 
 
-def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, dict[int, Tensor]]:
-    """Last hidden state (B, L, width), and what goes into each of `LAYERS`.
+def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, Attentions]:
+    """Last hidden state (B, L, width), and queries and keys of each of `LAYERS`.
 
     Padding stands on the right, where no earlier token sees it.
 
@@ -70,53 +72,39 @@ def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tu
     length = embeds.shape[1]
     cosines, sines = (code[0].to(LOW) for code in model.rotary_emb(embeds, torch.arange(length)[None]))
     mask = torch.full((length, length), -torch.inf).triu(1)
-    hidden, inputs = embeds.float(), {}
+    hidden, attentions = embeds.float(), {}
     for index, layer in enumerate(model.layers):
+        hidden, queries, keys = block(hidden, layer, cosines, sines, mask)
         if index in LAYERS:
-            inputs[index] = hidden
-        hidden = block(hidden, layer, cosines, sines, mask)
-    return model.norm(hidden), inputs
+            attentions[index] = queries, keys
+    return model.norm(hidden), attentions
 
 
-def missed(model: Qwen2Model, inputs: dict[int, Tensor], pointing: Pointing, rows: Tensor) -> Tensor:
+def missed(attentions: Attentions, pointing: Pointing, rows: Tensor) -> Tensor:
     """How far the heads that are told where to look are from looking there: a sum over the tokens, by their shares.
 
     Of a token, minus the logarithm of how much of its attention goes where it should; where something is counted, the
     cross-entropy between what each object should get and what it gets.
 
     Args:
-        inputs: of `read` for these rows of the batch, (n, L, width) each.
+        attentions: of `read` for these rows of the batch.
     """
     total = torch.zeros(())
     for way, (last, layers) in HEADS.items():
         which, places = pointing.among(rows, way)
-        if not len(which):
-            continue
-        at, tokens, weights = pointing.at[which], pointing.tokens[which], pointing.weights[which]
-        unwanted = weights == 0
-        for index in (each for each in layers if each in inputs):
-            layer, hidden = model.layers[index], inputs[index]
-            assert isinstance(layer, Qwen2DecoderLayer)
-            query, key = _head(layer, last, hidden, model.rotary_emb)
-            scores = (query @ key.transpose(1, 2))[places, at].float() * query.shape[-1] ** -0.5
-            later = torch.arange(hidden.shape[1]) > at[:, None]
-            shares = scores.masked_fill(later, -torch.inf).log_softmax(-1).gather(1, tokens)
-            found = shares.masked_fill(unwanted, -torch.inf).logsumexp(-1)
-            each = (weights * shares.masked_fill(unwanted, 0)).sum(-1)
-            right = torch.where(pointing.counted[which], each, found)
-            total = total - (pointing.shares[which] * right).sum() / len(layers)
+        there = [index for index in layers if index in attentions]
+        for index in there if len(which) else ():
+            queries, keys = (part[:, -1 if last else 0] for part in attentions[index])
+            scores = (queries @ keys.transpose(1, 2))[places, pointing.at[which]].float() * queries.shape[-1] ** -0.5
+            total = total - (pointing.shares[which] * _right(scores, pointing, which)).sum() / len(there)
     return total
 
 
-def _head(layer: Qwen2DecoderLayer, last: bool, hidden: Tensor, rotary: nn.Module) -> tuple[Tensor, Tensor]:
-    """Queries and keys (B, L, head_dim) of the first or the last head."""
-    attention, size = layer.self_attn, layer.self_attn.head_dim
-    normed = layer.input_layernorm(hidden)
-    rows = slice(-size, None) if last else slice(size)
-    query, key = (
-        nn.functional.linear(normed, part.weight[rows], part.bias[rows])[:, None]
-        for part in (attention.q_proj, attention.k_proj)
-    )
-    cosines, sines = rotary(hidden, torch.arange(hidden.shape[1])[None])
-    query, key = apply_rotary_pos_emb(query, key, cosines, sines)
-    return query[:, 0], key[:, 0]
+def _right(scores: Tensor, pointing: Pointing, which: Tensor) -> Tensor:
+    """Logarithm of how much of the attention of some tokens goes where it should, (n,), from scores (n, L)."""
+    tokens, weights = pointing.tokens[which], pointing.weights[which]
+    later = torch.arange(scores.shape[1]) > pointing.at[which][:, None]
+    shares = scores.masked_fill(later, -torch.inf).log_softmax(-1).gather(1, tokens)
+    unwanted = weights == 0
+    found = shares.masked_fill(unwanted, -torch.inf).logsumexp(-1)
+    return torch.where(pointing.counted[which], (weights * shares.masked_fill(unwanted, 0)).sum(-1), found)

@@ -43,7 +43,7 @@ def test_a_block_and_its_gradients_are_those_of_the_module(model: Any) -> None:
     expected = layer(hidden, attention_mask=None, position_ids=positions, position_embeddings=codes)
     cosines, sines = (code[0].to(LOW) for code in codes)
     mask = torch.full((length, length), -torch.inf).triu(1)
-    found = language_block(hidden, layer, cosines, sines, mask)
+    found, _, _ = language_block(hidden, layer, cosines, sines, mask)
     assert found.dtype == torch.float32 and near(found, expected)
     aim = torch.randn_like(hidden)
     for name, parameter in layer.named_parameters():

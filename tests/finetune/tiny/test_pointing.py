@@ -68,13 +68,11 @@ def test_reading_layer_by_layer_changes_nothing(model: Any, tokenizer: Tokenizer
     batch = learn.Batch([sample_of(tokenizer, supplies, (CORNER,)), sample_of(tokenizer, supplies, ())], 0)
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        hidden, inputs = read(model.llm.model, embeds)
+        hidden, attentions = read(model.llm.model, embeds)
         expected = model.llm.model(inputs_embeds=embeds, output_hidden_states=True)
     # It computes in bfloat16, with a precision of 1 in 256.
     assert (hidden - expected.last_hidden_state).norm() < 0.02 * expected.last_hidden_state.norm()
-    for index in LAYERS:
-        wanted = expected.hidden_states[index]
-        assert (inputs[index] - wanted).norm() < 0.01 * wanted.norm()
+    assert set(attentions) == LAYERS
 
 
 def test_it_measures_the_attention_that_the_model_really_has(
@@ -85,15 +83,13 @@ def test_it_measures_the_attention_that_the_model_really_has(
     assert batch.pointing is not None
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        _, inputs = read(model.llm.model, embeds[1:])
-        measured = missed(model.llm.model, inputs, batch.pointing, torch.tensor([1]))
-        nothing = missed(model.llm.model, inputs, batch.pointing, torch.tensor([0]))
+        _, attentions = read(model.llm.model, embeds[1:])
+        measured = missed(attentions, batch.pointing, torch.tensor([1]))
+        nothing = missed(attentions, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
-        attentions = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
+        real = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
     _, layers = HEADS["ahead"]
-    shares = [
-        attentions[layer][1, 0, one.at, list(one.wanted)].sum().log() for layer in layers for one in sample.pointed
-    ]
+    shares = [real[layer][1, 0, one.at, list(one.wanted)].sum().log() for layer in layers for one in sample.pointed]
     assert measured.item() == pytest.approx(-sum(shares).item() / len(layers), rel=0.02)
     assert nothing.item() == 0
 
@@ -123,13 +119,13 @@ def test_another_head_learns_to_look_back(model: Any, tokenizer: Tokenizer, supp
     assert batch.pointing is not None and set(batch.pointing.ways) == {"back"}
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        _, inputs = read(model.llm.model, embeds)
-        measured = missed(model.llm.model, inputs, batch.pointing, torch.tensor([0]))
+        _, attentions = read(model.llm.model, embeds)
+        measured = missed(attentions, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
-        attentions = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
+        real = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions
     _, layers = HEADS["back"]
     logs = [
-        one.share * attentions[layer][0, -1, one.at, list(one.wanted)].sum().log()
+        one.share * real[layer][0, -1, one.at, list(one.wanted)].sum().log()
         for layer in layers
         for one in sample.pointed
     ]
