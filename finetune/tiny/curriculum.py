@@ -15,11 +15,12 @@ from finetune.tiny.canvas import Canvas
 from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
 from finetune.tiny.language import choose
-from finetune.tiny.lessons import Lesson, a, describe, lessons, missing_shape, named, page, phrase, zh
+from finetune.tiny.lessons import Lesson, lessons, missing_shape, page
 from finetune.tiny.looks import letters_of, looks_of
 from finetune.tiny.packed import GRIDS, Supplies, canvas_for
 from finetune.tiny.palette import SHAPE_NAMES
 from finetune.tiny.samples import Exchange, Picture, Writer, cut, whole
+from finetune.tiny.wording import a, describe, named, phrase, zh
 
 QUESTIONS = 8
 # Slices in one process's batch, about: what a step costs.

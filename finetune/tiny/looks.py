@@ -13,8 +13,9 @@ from torch import Tensor
 
 from app.media.slicing import SlicePlan
 from finetune.tiny.canvas import Box
-from finetune.tiny.lessons import Lesson, phrase
+from finetune.tiny.lessons import Lesson
 from finetune.tiny.shape import QUERIES
+from finetune.tiny.wording import phrase
 
 SIDE = int(QUERIES**0.5)
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)

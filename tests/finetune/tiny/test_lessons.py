@@ -15,27 +15,22 @@ from finetune.tiny.lessons import (
     alone,
     beside_lesson,
     box_lesson,
-    box_text,
     colour_lesson,
     count_lesson,
-    describe,
     follow_up,
     missing_shape,
     missing_thing,
-    phrase,
     read_lesson,
-    region,
     shape_lesson,
     side_lesson,
     text_colour_lesson,
     what_lesson,
     where_lesson,
     yes_no_lesson,
-    zh,
 )  # fmt: skip
 from finetune.tiny.packed import Supplies, canvas_for
-from finetune.tiny.palette import NAMES, SHAPES
 from finetune.tiny.scenes import several
+from finetune.tiny.wording import box_text, phrase, zh
 
 
 def at(name: str, colour: str, x: float, y: float, side: float = 0.2) -> Thing:
@@ -59,41 +54,9 @@ def pairs(maker: Maker, *objects: Thing) -> dict[str, str]:
     return {lesson.question: lesson.answer for lesson in asked(maker, *objects)}
 
 
-@pytest.mark.parametrize(
-    ("thing", "words", "bare", "chinese"),
-    [(STAR, "a red star", "red star", "红色的星形"), (CIRCLE, "an orange circle", "orange circle", "橙色的圆形"),
-     (OWL, "an owl", "owl", "猫头鹰"), (at("scissors", "", 0, 0), "scissors", "scissors", "剪刀")],
-)  # fmt: skip
-def test_words_for_objects(thing: Thing, words: str, bare: str, chinese: str) -> None:
-    assert (phrase(thing), phrase(thing, False), zh(thing)) == (words, bare, chinese)
-
-
-def test_texts_in_words() -> None:
-    assert phrase(WORD) == 'the text "Hi 5"'
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "place"),
-    [(0.1, 0.1, "top left"), (0.5, 0.1, "top"), (0.9, 0.1, "top right"), (0.1, 0.5, "left"), (0.5, 0.5, "middle"),
-     (0.9, 0.5, "right"), (0.1, 0.9, "bottom left"), (0.5, 0.9, "bottom"), (0.9, 0.9, "bottom right"),
-     (0.34, 0.1, None), (0.1, 0.31, None), (0.9, 0.65, None), (0.7, 0.9, None)],
-)  # fmt: skip
-def test_regions_are_ninths_and_open_near_their_borders(x: float, y: float, place: str | None) -> None:
-    assert region(at("star", "red", x, y)) == place
-
-
-def test_boxes_are_written_in_thousandths() -> None:
-    assert box_text(Thing("shape", "star", "red", (0, 0.1234, 0.5, 1))) == "<box>0 123 500 1000</box>"
+def test_boxes_are_asked_of_shapes_and_things() -> None:
     assert set(pairs(box_lesson, STAR, CIRCLE).values()) == {box_text(STAR), box_text(CIRCLE)}
     assert asked(box_lesson, WORD) == []
-
-
-def test_descriptions_go_from_top_to_bottom_and_left_to_right() -> None:
-    right_of_star, below = at("circle", "blue", 0.8, 0.1), at("owl", "", 0.1, 0.9)
-    star = at("star", "red", 0.2, 0.15)
-    assert describe([below, right_of_star, star]) == "There is a red star, a blue circle and an owl."
-    assert describe([star]) == "There is a red star."
-    assert describe([NUMBER]) == 'There is the text "42".'
 
 
 def test_colours_are_asked_of_shapes_that_stand_alone() -> None:
@@ -252,8 +215,3 @@ def test_words_around_a_question_change_nothing() -> None:
         lessons.polite(Lesson("colour zh", "它是什么颜色？", "红色"), Random(seed)).answer == "红色"
         for seed in range(9)
     )
-
-
-def test_every_shape_and_colour_has_its_words() -> None:
-    assert set(lessons.PLURALS) == set(lessons.SHAPE_ZH) == {shape.name for shape in SHAPES}
-    assert set(lessons.COLOUR_ZH) == set(NAMES)

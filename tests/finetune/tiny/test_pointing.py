@@ -16,6 +16,7 @@ from finetune.tiny.looks import RESTING, Look, covered
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.pointing import HEADS, LAYERS, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
+from finetune.tiny.wording import box_text
 
 CORNER, RIGHT = (0.0, 0.0, 0.25, 0.25), (0.75, 0.4, 1.0, 0.6)
 
@@ -172,7 +173,7 @@ def test_lessons_say_what_they_are_about() -> None:
             elif lesson.skill == "count":
                 assert len(lesson.about) == int(lesson.answer)
             elif lesson.skill == "boxes":
-                assert lessons.box_text(lesson.about[0]) == lesson.answer
+                assert box_text(lesson.about[0]) == lesson.answer
             elif lesson.answer in ("no", "没有"):
                 assert lesson.about == () or lesson.about[0].name in lesson.question
     assert {(star,), (circle,)} <= found["colour"] & found["shape"] & found["position"] & found["boxes"]
