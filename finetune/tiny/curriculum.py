@@ -111,16 +111,16 @@ class Curriculum(Generic[Sample]):
         return asked
 
     def sliced(self, rng: Random, easy: float) -> list[Sample]:
-        """Large pictures, cut by the application's slicing; a third of them printed pages."""
+        """Large pictures, cut by the application's slicing; some of them printed pages."""
         grid = rng.choice(GRIDS)
         scale = math.sqrt(rng.choice((1.3, 1.6, 2, 2.5, 3, 4, 4, 6, 9, 16, 25)))
         samples: list[Sample] = []
         spent = 0
-        pages = rng.random() < 0.35
+        pages = rng.random() < 0.12
         while spent < SLICES * 1.5:
             canvas = canvas_for(grid, rng, self.supplies, scale)
             if pages:
-                text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((30, 60, 100, 300)))
+                text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((20, 30, 60, 150)))
                 asked = [page(canvas.objects, rng)] if text else []
             else:
                 asked = self._photo(canvas, rng) if rng.random() < 0.05 else self._asked(canvas, rng, easy)

@@ -300,7 +300,7 @@ def follow_up(before: Lesson, objects: Sequence[Thing], rng: Random) -> Lesson |
 MAKERS: tuple[tuple[Maker, float], ...] = (
     (colour_lesson, 3.0),
     (shape_lesson, 1.4),
-    (count_lesson, 2.2),
+    (count_lesson, 3.5),
     (side_lesson, 2.0),
     (where_lesson, 1.6),
     (beside_lesson, 1.6),

@@ -30,6 +30,8 @@ READABLE = 0.5
 # attention tells how many they are, whichever they are, as their own scores need not depend on it.
 MOST = 8
 RESTING = 4
+# What one such look counts against another: it has to be met nearly exactly.
+COUNTED_SHARE = 3.0
 
 
 Way = Literal["ahead", "here", "back", "own"]
@@ -177,7 +179,11 @@ def pointed(
     """
     before = [look for look in looks if look.span is None]
     places = {look: wanted(look, slices[look.picture]) for look in looks}
-    found = [Pointed(first - 1, places[look], look.counted) for look in before if places[look]]
+    found = [
+        Pointed(first - 1, places[look], look.counted, COUNTED_SHARE if look.counted else 1.0)
+        for look in before
+        if places[look]
+    ]
     read: list[tuple[int, dict[int, float]]] = []
     for number, (start, stop) in enumerate(spans):
         seen: dict[int, float] = {}
