@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 
 import pytest
-from PIL import Image as PILImage
-from PIL import ImageDraw
 
 from app.backends.local import LocalBackend
 from app.messages import Image, Message
 from app.sampling import SamplingParams
 from app.settings import Settings
-from tests.finetune.conftest import talk
-from tests.finetune.runs import losses, run
-
-EMBEDDED = Path(__file__).parents[2] / "assets" / "tiny-minicpm-v"
-COLOURS = {"red": (225, 30, 35), "green": (40, 160, 60), "blue": (40, 80, 225), "purple": (140, 50, 175)}
-WORD = "zorb"
-
-
-def draw(path: Path, rng: Random, ring: bool, colour: str) -> Path:
-    """A ring, which the model was never shown, or a square."""
-    picture = PILImage.new("RGB", (168, 168), (rng.randint(225, 255),) * 3)
-    side = rng.randint(60, 110)
-    x, y = (rng.randint(8, 160 - side) for _ in range(2))
-    pen = ImageDraw.Draw(picture)
-    if ring:
-        pen.ellipse((x, y, x + side, y + side), outline=COLOURS[colour], width=side // 5)
-    else:
-        pen.rectangle((x, y, x + side, y + side), fill=COLOURS[colour])
-    picture.save(path)
-    return path
+from tests.finetune.zorbs import COLOURS, EMBEDDED, WORD, draw, teach
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     """An adapter, and the losses of its training."""
-    folder, rng = tmp_path_factory.mktemp("zorbs"), Random(3)
-    entries = []
-    for number in range(32):
-        ring, colour = number % 2 == 0, rng.choice(list(COLOURS))
-        draw(folder / f"{number}.png", rng, ring, colour)
-        answer = f"a {WORD}" if ring else f"a {colour} square"
-        entries.append(talk("<image>\nWhat is this?", answer, image=f"{number}.png") | {"id": str(number)})
-    data = folder / "train.json"
-    data.write_text(json.dumps(entries), "utf-8")
-    rows = run(EMBEDDED, data, folder / "out", use_lora="true", max_steps=40, per_device_train_batch_size=8)
-    return folder / "out", losses(rows)
+    return teach(tmp_path_factory.mktemp("zorbs"))
 
 
 def test_the_loss_falls(learned: tuple[Path, list[float]]) -> None:
