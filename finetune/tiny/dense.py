@@ -17,9 +17,9 @@ from finetune.tiny.palette import COLOURS, SHAPES
 # nothing at all.
 LABELS = {"colour": 0.3, "what": 0.3, "left": 0.1, "right": 0.1, "centre": 0.3, "x0": 0.1, "y0": 0.1, "x1": 0.1,
           "y1": 0.1}  # fmt: skip
-# What the places count against what is there: they are many, and taught for counting and boxes only.
-PLACE_SHARE = 0.25
-PLACES = ("x0", "y0", "x1", "y1")
+# What some count against what is there. The edges are many, and taught for boxes only; the middles are few, and how
+# many things there are is the sum of what looks like one: a few that are taken for none make most counts wrong.
+SHARES = {"centre": 3.0, "x0": 0.25, "y0": 0.25, "x1": 0.25, "y1": 0.25}
 
 
 class Heads(nn.Module):
@@ -47,8 +47,9 @@ class Heads(nn.Module):
             logits = logits.flatten(0, 1).float()
             weight = torch.ones(logits.shape[-1])
             weight[0] = empty
-            share = PLACE_SHARE if name in PLACES else 1.0
-            total = total + share * F.cross_entropy(logits, labels[:, index].flatten(), weight, ignore_index=IGNORED)
+            total = total + SHARES.get(name, 1.0) * F.cross_entropy(
+                logits, labels[:, index].flatten(), weight, ignore_index=IGNORED
+            )
         return total
 
     def hits(self, features: Tensor, labels: Tensor) -> dict[str, float]:

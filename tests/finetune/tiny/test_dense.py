@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from finetune.tiny.dense import LABELS, PLACE_SHARE, Heads, Readers, Words, quarters
+from finetune.tiny.dense import LABELS, SHARES, Heads, Readers, Words, quarters
 from finetune.tiny.palette import SHAPES
 
 
@@ -45,7 +45,7 @@ def test_each_head_says_what_its_own_layer_says_and_places_count_less() -> None:
             parameter.zero_()
     labels = torch.zeros(1, len(LABELS), 3, dtype=torch.int64)
     sizes = [getattr(heads, name).out_features for name in LABELS]
-    expected = torch.tensor(sizes).log() * torch.tensor([1.0] * 5 + [PLACE_SHARE] * 4)
+    expected = torch.tensor(sizes).log() * torch.tensor([SHARES.get(name, 1.0) for name in LABELS])
     assert heads.loss(features, labels).item() == pytest.approx(float(expected.sum()), rel=1e-5)
 
 
