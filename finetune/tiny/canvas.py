@@ -24,6 +24,8 @@ COVERED = 0.35
 IGNORED = -100
 # Steps that the picture's sides are divided into to tell where an object's edges are: two for each patch, or nearly.
 STEPS = 24
+# Letters of a line that are told by their number.
+LETTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Labels:
         left, right: 1 + index into CHARACTERS, for the two halves of a patch.
         centre: 2 where the middle of an object lies, 1 on the rest of it.
         x0, y0, x1, y1: 1 + number of the step, of `STEPS`, in which an edge of the object's box lies.
+        left_nth, right_nth: for the two halves of a patch, which letter of its line it shows, from 1; IGNORED behind
+            `LETTERS`. Reading goes on by it where content says nothing: in the second of two equal letters.
     """
 
     colour: np.ndarray
@@ -67,6 +71,8 @@ class Labels:
     y0: np.ndarray
     x1: np.ndarray
     y1: np.ndarray
+    left_nth: np.ndarray
+    right_nth: np.ndarray
 
     @classmethod
     def empty(cls, grid: tuple[int, int]) -> Labels:
@@ -198,12 +204,18 @@ class Canvas:
         for index, character in enumerate(text):
             if character in CHARACTERS:
                 label = CHARACTERS.index(character) + 1
-                covered |= self._letter(label, colour, x + starts[index], x + starts[index + 1], top, bottom)
+                across = x + starts[index], x + starts[index + 1]
+                covered |= self._letter(label, index + 1, colour, across, top, bottom)
         letters = tuple(self._box([(x + left, top), (x + right, bottom)]) for left, right in pairwise(starts))
         return self._add(Thing("text", text, colour, self._box([(x + x0, top), (x + x1, bottom)]), letters), covered)
 
-    def _letter(self, label: int, colour: str, x0: float, x1: float, top: float, bottom: float) -> np.ndarray:
+    def _letter(
+        self, label: int, nth: int, colour: str, across: tuple[float, float], top: float, bottom: float
+    ) -> np.ndarray:
         """Label the half patches whose middle lies within a letter, in rows that show enough of the line.
+
+        Args:
+            nth: number in its line, from 1. across: from where to where, in pixels of the grid.
 
         Returns:
             Which patches got a label, bool (rows, cols).
@@ -214,10 +226,12 @@ class Canvas:
             overlap = min(bottom, (row + 1) * PATCH) - max(top, row * PATCH)
             if overlap < 0.4 * min(PATCH, bottom - top):
                 continue
-            for side, table in ((0.25, self.labels.left), (0.75, self.labels.right)):
-                start, stop = int(np.ceil(x0 / PATCH - side)), int(np.ceil(x1 / PATCH - side))
+            halves = ((0.25, self.labels.left, self.labels.left_nth), (0.75, self.labels.right, self.labels.right_nth))
+            for side, table, numbers in halves:
+                start, stop = (int(np.ceil(x / PATCH - side)) for x in across)
                 cells = slice(max(0, start), max(0, min(self.cols, stop)))
                 table[row, cells] = label
+                numbers[row, cells] = nth if nth <= LETTERS else IGNORED
                 self.labels.colour[row, cells] = _colour_index(colour)
                 covered[row, cells] = True
         return covered

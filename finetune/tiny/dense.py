@@ -10,20 +10,20 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from finetune.tiny.canvas import CHARACTERS, IGNORED, STEPS
+from finetune.tiny.canvas import CHARACTERS, IGNORED, LETTERS, STEPS
 from finetune.tiny.palette import COLOURS, SHAPES
 
 # What a head tells, in the order of `Labels`, and what a patch without it counts: most have no letter, and many have
 # nothing at all.
 LABELS = {"colour": 0.3, "what": 0.3, "left": 0.1, "right": 0.1, "centre": 0.3, "x0": 0.1, "y0": 0.1, "x1": 0.1,
-          "y1": 0.1}  # fmt: skip
+          "y1": 0.1, "left_nth": 0.1, "right_nth": 0.1}  # fmt: skip
 # What some count against what is there. The edges are many, and taught for boxes only; the middles are few, and how
 # many things there are is the sum of what looks like one: a few that are taken for none make most counts wrong.
 SHARES = {"centre": 3.0, "x0": 0.25, "y0": 0.25, "x1": 0.25, "y1": 0.25}
 
 
 class Heads(nn.Module):
-    """What covers a patch, from its feature: colour, shape or thing, its two halves' letters, and where it lies."""
+    """What covers a patch, from its feature: colour, shape or thing, letters and their numbers, and where it lies."""
 
     def __init__(self, width: int, things: int) -> None:
         super().__init__()
@@ -33,6 +33,7 @@ class Heads(nn.Module):
         self.right = nn.Linear(width, 1 + len(CHARACTERS))
         self.centre = nn.Linear(width, 3)
         self.x0, self.y0, self.x1, self.y1 = (nn.Linear(width, 1 + STEPS) for _ in range(4))
+        self.left_nth, self.right_nth = nn.Linear(width, 1 + LETTERS), nn.Linear(width, 1 + LETTERS)
 
     def forward(self, features: Tensor) -> list[Tensor]:
         """What each head says of (B, N, width), in the order of `LABELS`: one product for all of them."""
@@ -41,7 +42,7 @@ class Heads(nn.Module):
         return list(F.linear(features, weight, bias).split([head.out_features for head in heads], -1))
 
     def loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, N, width) against int64 (B, 9, N); the empty patches count less."""
+        """Mean cross-entropy of (B, N, width) against int64 (B, 11, N); the empty patches count less."""
         total = features.new_zeros((), dtype=torch.float32)
         for index, ((name, empty), logits) in enumerate(zip(LABELS.items(), self(features), strict=True)):
             logits = logits.flatten(0, 1).float()
@@ -75,7 +76,7 @@ class Readers(nn.Module):
         self.quarters = nn.ModuleList(Heads(width, things) for _ in range(4))
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """Mean cross-entropy of (B, queries, width) against int64 (B, 9, rows * cols)."""
+        """Mean cross-entropy of (B, queries, width) against int64 (B, 11, rows * cols)."""
         parts = [heads.loss(outputs, own) for heads, own in self._each(outputs, labels, size)]
         return torch.stack(parts).mean()
 
@@ -106,7 +107,7 @@ class Words:
         self._ids = [[tokenizer.encode(f" {word}").ids for word in words] for words in (colours, names)]
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int], embeddings: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, queries, width) against int64 (B, 9, rows * cols), on covered patches.
+        """Mean cross-entropy of (B, queries, width) against int64 (B, 11, rows * cols), on covered patches.
 
         Args:
             embeddings: of all tokens, (vocab_size, width); they are not taught by this.
@@ -130,10 +131,10 @@ def quarters(labels: Tensor, size: tuple[int, int], side: int) -> list[Tensor]:
     """The labels of the patches in the middle of each quarter of each cell of a grid of `side` by `side` cells.
 
     Args:
-        labels: (B, 9, rows * cols). size: (rows, cols) of patches.
+        labels: (B, 11, rows * cols). size: (rows, cols) of patches.
 
     Returns:
-        Four of (B, 9, side * side): top left, top right, bottom left, bottom right.
+        Four of (B, 11, side * side): top left, top right, bottom left, bottom right.
     """
     grid = labels.unflatten(2, size)
     rows, cols = (

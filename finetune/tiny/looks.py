@@ -25,7 +25,7 @@ NEAR = 0.25
 SHOWN = 0.3
 LEGIBLE = 0.75
 # Letters this wide, as a share of the distance of two queries, are read in the overview, where no border cuts them.
-READABLE = 0.5
+READABLE = 0.35
 # Objects that are counted at most; and what the first token of all counts against one of them. Its part of the
 # attention tells how many they are, whichever they are, as their own scores need not depend on it.
 MOST = 8

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from finetune.tiny import canvas as module
-from finetune.tiny.canvas import CHARACTERS, PATCH, STEPS, Canvas, Thing, background, vary
+from finetune.tiny.canvas import CHARACTERS, IGNORED, LETTERS, PATCH, STEPS, Canvas, Thing, background, vary
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.palette import NAMES, SHAPE_NAMES, distance
 
@@ -82,7 +82,7 @@ def test_patches_know_where_the_middle_and_the_edges_of_their_object_are(canvas:
         assert (step - 1) / STEPS <= edge <= step / STEPS
     canvas.text("hello", canvas.fonts[0], 24, "blue", (0, 0, 255), 9, 120)
     assert (labels.x0[labels.left > 0] == 1 + int(9.5 / 168 * STEPS)).all(), "all letters know where the text begins"
-    assert labels.table().shape == (9, 12, 12) and (labels.table()[4] == labels.centre).all()
+    assert labels.table().shape == (11, 12, 12) and (labels.table()[4] == labels.centre).all()
 
 
 @pytest.mark.parametrize(("size", "text"), [(40, "B4g"), (24, "Hello"), (15, "a line, with marks!")])
@@ -99,6 +99,12 @@ def test_labels_of_letters_spell_the_text(canvas: Canvas, size: int, text: str) 
     if size >= 24:  # wide enough that every letter covers the middle of a half patch
         assert set(spelled) == set(text)
     assert len(set(spelled)) > 0.6 * len(set(text))
+    numbers = np.stack([canvas.labels.left_nth[row], canvas.labels.right_nth[row]], 1).reshape(-1)
+    for label, number in zip(halves, numbers, strict=True):
+        assert not label or number == IGNORED or text[number - 1] == CHARACTERS[label - 1]
+    told = numbers[numbers > 0]
+    assert (np.diff(told) >= 0).all() and told.max() <= min(len(text), LETTERS)
+    assert ((numbers == IGNORED).any() or told.max() == len(text)) and ((numbers == 0) >= (halves == 0)).all()
     columns = np.nonzero(halves)[0] * PATCH / 2
     assert columns.min() >= left - PATCH and columns.max() <= right
     covered = (canvas.labels.left > 0) | (canvas.labels.right > 0)
