@@ -5,6 +5,7 @@ Media stay in the turn, and at the place in the turn, where the user put them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -31,9 +32,18 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture, as a file that is read late or as pixels already in memory."""
+    """A picture, as a file that is read late or as pixels already in memory.
+
+    Of a picture that was only opened the pixels are read now: those who estimate and those who answer look at it at
+    once, which Pillow allows of pixels only. If it is damaged, its reader says so later.
+    """
 
     source: Path | PILImage
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, Path):
+            with suppress(Exception):  # decoders raise errors of many types
+                self.source.load()
 
 
 @dataclass(frozen=True, slots=True)
