@@ -18,9 +18,6 @@ pytestmark = pytest.mark.browser
 
 EXAMPLES = {"one_image": "blue", "images": "the second", "reading": "STOP", "video": "right"}
 EXAMPLES_ZH = {"one_image": "蓝色", "images": "the second", "reading": "STOP", "video": "right"}
-# Its card tells what it has not learned yet. These run all the same: one that passes is named in the summary.
-UNLEARNED = pytest.mark.xfail(reason="the embedded model has not learned this yet", raises=AssertionError)
-LATER = {"images"}  # right in two of three
 DRAWN = 10_000  # ms in which an answer whose figures are shown is there too
 
 
@@ -86,12 +83,12 @@ def test_a_picture_dropped_onto_the_page(open_chat) -> None:
     expect_answer(chat.ask("And its shape?"), "circle")
 
 
-@pytest.mark.parametrize("example", [pytest.param(e, marks=UNLEARNED) if e in LATER else e for e in EXAMPLES])
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example(open_chat, example: str) -> None:
     expect_answer(ask_example(open_chat("demo"), example), EXAMPLES[example])
 
 
-@pytest.mark.parametrize("example", [pytest.param(e, marks=UNLEARNED) if e in LATER else e for e in EXAMPLES_ZH])
+@pytest.mark.parametrize("example", EXAMPLES_ZH)
 def test_an_example_in_chinese(open_chat, example: str) -> None:
     chat = open_chat("demo", locale="zh-CN")
     expect_answer(ask_example(chat, example, ("使用说明", "发送")), EXAMPLES_ZH[example])
