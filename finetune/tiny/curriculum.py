@@ -75,13 +75,13 @@ class Curriculum(Generic[Sample]):
 
     def _single(self, rng: Random, grid: tuple[int, int], easy: float, few: float) -> Sample:
         draw = rng.random()
-        if draw < 0.06:
+        if draw < 0.09:
             spoken = (language.small_talk, language.small_talk, language.outside)
-            return self.writer.write([_said(rng.choice(spoken)(rng)) for _ in range(rng.choice((1, 1, 2, 3)))])
+            return self.writer.write([_said(rng.choice(spoken)(rng)) for _ in range(rng.choice((1, 1, 2, 3, 4)))])
         asked: list[Lesson] = []
         while not asked:
             canvas = canvas_for(grid, rng, self.supplies)
-            asked = self._photo(canvas, rng) if draw < 0.09 else self._asked(canvas, rng, easy, few)
+            asked = self._photo(canvas, rng) if draw < 0.12 else self._asked(canvas, rng, easy, few)
         picture = whole(canvas.finish(), _dense(canvas))
         return self.writer.write(_about([picture], asked))
 
@@ -189,9 +189,10 @@ class Curriculum(Generic[Sample]):
 
     def _shots(self, rng: Random, draw: Draw) -> Sample:
         things = rng.random() < 0.25
-        shape_forms = ("colour", "shape", "both", "colour", "shape", "both", "phrase", "reverse", "chinese")
+        shape_forms = ("colour", "shape", "both", "colour", "shape", "both", "phrase", "reverse", *["chinese"] * 3)
         form = rng.choice(("word", "phrase", "chinese") if things else shape_forms)
-        question = rng.choice(language.SHOT) if rng.random() < 0.9 else ""
+        asked_in_chinese = form == "chinese" and rng.random() < 0.6
+        question = rng.choice(language.WHAT_ZH if asked_in_chinese else language.SHOT) if rng.random() < 0.9 else ""
         exchanges = []
         for index in range(3 if rng.random() < 0.8 else 4):
             canvas, picture = draw(scenes.one_thing if things else scenes.one_shape)
