@@ -16,6 +16,7 @@ from finetune.tiny import curriculum as module
 from finetune.tiny import language
 from finetune.tiny.canvas import Thing
 from finetune.tiny.curriculum import Curriculum
+from finetune.tiny.dense import LABELS
 from finetune.tiny.packed import Supplies
 from finetune.tiny.palette import NAMES
 from finetune.tiny.samples import Exchange, Picture, TokenWriter, whole
@@ -58,7 +59,10 @@ def test_single_pictures(curriculum: Curriculum[list[Exchange]]) -> None:
         assert all(exchange.learn and exchange.answer for exchange in talk)
         for picture in pictures(talk[:1]):
             (piece,) = picture.pieces
-            assert picture.labels is not None and picture.labels.shape == (9, piece.shape[0] * piece.shape[1] // 196)
+            assert picture.labels is not None and picture.labels.shape == (
+                len(LABELS),
+                piece.shape[0] * piece.shape[1] // 196,
+            )
     assert {language.HONEST} & {exchange.answer for talk in talks for exchange in talk}
     assert {exchange.answer for talk in talks if not pictures(talk) for exchange in talk} <= {
         *language.HELLO, language.HONEST, language.HONEST_ZH,

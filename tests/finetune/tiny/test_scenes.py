@@ -87,8 +87,10 @@ def test_a_printed_page_gives_its_lines(supplies: Supplies) -> None:
         assert text.split("\n") == [thing.name for thing in canvas.objects] or not text
         # A line is begun below the limit and written to its end.
         assert len(text) < 80 + 80 and all(thing.box[2] < 1 for thing in canvas.objects)
-        assert set(text.split()) <= {word for line in supplies.lines for word in line.split()}
         texts.append(text)
+    # Some in the order of a text, others with words between that only the picture tells.
+    known = {word for line in supplies.lines for word in line.split()}
+    assert {set(text.split()) <= known for text in texts if text} == {True, False}
     assert max(text.count("\n") for text in texts) >= 2 and sum(map(bool, texts)) >= 8
 
 
