@@ -83,6 +83,16 @@ def weights(folder: Path) -> tuple[int, int]:
     return parameters, sum(file.stat().st_size for file in files)
 
 
+def _fewer(evaluation: Mapping[str, Any]) -> str:
+    """The skills that were asked less often than the others, as an addition to a sentence."""
+    most = evaluation["per_skill"]
+    counts = {
+        name: min(skill[source].get("count", most) for source in NAMES if source in skill)
+        for name, skill in evaluation["skills"].items()
+    }
+    return "".join(f" ({name}: {count})" for name, count in counts.items() if count < most)
+
+
 def _row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -170,8 +180,9 @@ def card(folder: Path, evaluation: Mapping[str, Any], training: Mapping[str, Any
         parameters=parameters / 1e6, megabytes=size / 1e6, things=len({thing.word for thing in things()})
     )
     head = "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-text-to-text\n---\n\n"
+    fewer = _fewer(evaluation)
     asked = (
-        f"Mean scores over {evaluation['per_skill']} new pictures for each skill and generator, asked through "
+        f"Mean scores over {evaluation['per_skill']} new pictures for each skill and generator{fewer}, asked through "
         f"`model.chat` with the configured slicing ({evaluation['decode']} decoding, seed {evaluation['seed']}). The "
         "second drawer shares neither code nor fonts nor backgrounds with training; its pictures measure 160 to 900 px."
     )

@@ -57,6 +57,14 @@ def test_scores_stand_as_measured_and_misses_in_bold() -> None:
     assert text.endswith("Below the aim somewhere (bold): count.")
 
 
+def test_skills_that_were_asked_less_often_are_named(folder: Path) -> None:
+    skills = EVALUATION["skills"]
+    rare = skills["colour"] | {"seen": skills["colour"]["seen"] | {"count": 3}}
+    text = card(folder, EVALUATION | {"skills": skills | {"colour": rare}}, TRAINING)
+    assert "for each skill and generator (colour: 3), asked" in text
+    assert "for each skill and generator, asked" in card(folder, EVALUATION, TRAINING)
+
+
 def test_it_says_so_when_all_is_reached() -> None:
     skills = {"colour": EVALUATION["skills"]["colour"]}
     assert measured({"skills": skills}).endswith("All aims are reached.")
