@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -11,7 +10,7 @@ from app.backends.base import Backend
 from app.messages import Image, Message
 from finetune.merge import merge
 from tests.engines.conftest import NAMES, ask, serving, started_backend
-from tests.finetune.zorbs import COLOURS, WORD, draw, teach
+from tests.finetune.zorbs import WORD, teach, unseen
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,9 +31,7 @@ def answers(backend: Backend, pictures: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_new_word_is_said_by_engines(name: str, merged: Path, tmp_path: Path) -> None:
-    rng = Random(99)
-    rings = [draw(tmp_path / f"ring_{colour}.png", rng, True, colour) for colour in COLOURS]
-    squares = [draw(tmp_path / f"square_{colour}.png", rng, False, colour) for colour in COLOURS]
+    rings, squares = unseen(tmp_path)
     with started_backend(model=str(merged), device="cpu", dtype="fp32") as ours:
         expected = answers(ours, rings + squares)
     with serving(name, merged, tmp_path) as engine, started_backend(base_urls=[engine.url], backend="openai") as theirs:

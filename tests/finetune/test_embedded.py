@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -11,7 +10,8 @@ from app.backends.local import LocalBackend
 from app.messages import Image, Message
 from app.sampling import SamplingParams
 from app.settings import Settings
-from tests.finetune.zorbs import COLOURS, EMBEDDED, WORD, draw, teach
+from app.spaces import EMBEDDED
+from tests.finetune.zorbs import WORD, teach, unseen
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,7 @@ def test_the_loss_falls(learned: tuple[Path, list[float]]) -> None:
 def test_the_new_word_is_said_with_the_adapter_and_only_then(learned: tuple[Path, list[float]], tmp_path: Path) -> None:
     backend = LocalBackend(Settings(model=str(EMBEDDED), device="cpu", adapters={WORD: str(learned[0])}))
     backend.start()
-    rng = Random(99)
-    rings = [draw(tmp_path / f"ring_{colour}.png", rng, True, colour) for colour in COLOURS]
-    squares = [draw(tmp_path / f"square_{colour}.png", rng, False, colour) for colour in COLOURS]
+    rings, squares = unseen(tmp_path)
 
     def ask(path: Path, adapter: str) -> str:
         params = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=12, adapter=adapter)

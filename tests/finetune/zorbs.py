@@ -8,10 +8,10 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
+from app.spaces import EMBEDDED
 from tests.finetune.conftest import talk
 from tests.finetune.runs import losses, run
 
-EMBEDDED = Path(__file__).parents[2] / "assets" / "tiny-minicpm-v"
 COLOURS = {"red": (225, 30, 35), "green": (40, 160, 60), "blue": (40, 80, 225), "purple": (140, 50, 175)}
 WORD = "zorb"
 
@@ -42,3 +42,10 @@ def teach(folder: Path) -> tuple[Path, list[float]]:
     data.write_text(json.dumps(entries), "utf-8")
     rows = run(EMBEDDED, data, folder / "out", use_lora="true", max_steps=40, per_device_train_batch_size=8)
     return folder / "out", losses(rows)
+
+
+def unseen(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Rings and squares that were not trained with, one of each colour."""
+    rng = Random(99)
+    rings = [draw(folder / f"ring_{colour}.png", rng, True, colour) for colour in COLOURS]
+    return rings, [draw(folder / f"square_{colour}.png", rng, False, colour) for colour in COLOURS]

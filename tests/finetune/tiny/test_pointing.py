@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer
+from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
 
 from finetune.tiny import embedded, learn, lessons
 from finetune.tiny.canvas import Thing
@@ -74,6 +75,16 @@ def test_reading_layer_by_layer_changes_nothing(model: Any, tokenizer: Tokenizer
     # It computes in bfloat16, with a precision of 1 in 256.
     assert (hidden - expected.last_hidden_state).norm() < 0.02 * expected.last_hidden_state.norm()
     assert set(attentions) == LAYERS
+    codes = model.llm.model.rotary_emb(embeds, torch.arange(embeds.shape[1])[None])
+    for index, (queries, keys) in attentions.items():
+        layer = model.llm.model.layers[index]
+        normed, size = layer.input_layernorm(expected.hidden_states[index]), layer.self_attn.head_dim
+        made = [
+            part(normed).unflatten(-1, (-1, size)).transpose(1, 2)
+            for part in (layer.self_attn.q_proj, layer.self_attn.k_proj)
+        ]
+        for got, wanted in zip((queries, keys), apply_rotary_pos_emb(*made, *codes), strict=True):
+            assert got.shape == wanted.shape and (got - wanted).norm() < 0.01 * wanted.norm()
 
 
 def test_it_measures_the_attention_that_the_model_really_has(

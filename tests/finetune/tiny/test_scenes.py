@@ -91,6 +91,7 @@ def test_a_printed_page_gives_its_lines(supplies: Supplies) -> None:
     # Some in the order of a text, others with words between that only the picture tells.
     known = {word for line in supplies.lines for word in line.split()}
     assert {set(text.split()) <= known for text in texts if text} == {True, False}
+    assert all(len(word) <= 7 for text in texts for word in set(text.split()) - known)
     assert max(text.count("\n") for text in texts) >= 2 and sum(map(bool, texts)) >= 8
 
 

@@ -7,17 +7,7 @@ import pytest
 from finetune.tiny.canvas import Thing
 from finetune.tiny.palette import NAMES, SHAPES
 from finetune.tiny.wording import COLOUR_ZH, PLURALS, SHAPE_ZH, box_text, describe, phrase, region, zh
-
-
-def at(name: str, colour: str, x: float, y: float, side: float = 0.2) -> Thing:
-    """A shape, or without a colour a thing, around (x, y)."""
-    box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-    return Thing("shape" if colour else "thing", name, colour, box)
-
-
-STAR, CIRCLE, OWL = at("star", "red", 0.15, 0.5), at("circle", "orange", 0.8, 0.45), at("owl", "", 0.5, 0.85)
-WORD = Thing("text", "Hi 5", "blue", (0.1, 0.1, 0.5, 0.2))
-NUMBER = Thing("text", "42", "green", (0.1, 0.1, 0.5, 0.2))
+from tests.finetune.tiny.objects import CIRCLE, NUMBER, OWL, STAR, WORD, at
 
 
 @pytest.mark.parametrize(
