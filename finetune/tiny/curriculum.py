@@ -277,5 +277,5 @@ def _cut(canvas: Canvas, most: int) -> Picture:
 
 
 def _dense(canvas: Canvas) -> np.ndarray:
-    """int64 (11, rows * cols): what covers each patch."""
+    """int64 (labels, rows * cols): what covers each patch."""
     return canvas.labels.table().reshape(len(LABELS), -1)

@@ -42,7 +42,7 @@ class Heads(nn.Module):
         return list(F.linear(features, weight, bias).split([head.out_features for head in heads], -1))
 
     def loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, N, width) against int64 (B, 11, N); the empty patches count less."""
+        """Mean cross-entropy of (B, N, width) against int64 (B, labels, N); the empty patches count less."""
         total = features.new_zeros((), dtype=torch.float32)
         for index, ((name, empty), logits) in enumerate(zip(LABELS.items(), self(features), strict=True)):
             logits = logits.flatten(0, 1).float()
@@ -76,7 +76,7 @@ class Readers(nn.Module):
         self.quarters = nn.ModuleList(Heads(width, things) for _ in range(4))
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """Mean cross-entropy of (B, queries, width) against int64 (B, 11, rows * cols)."""
+        """Mean cross-entropy of (B, queries, width) against int64 (B, labels, rows * cols)."""
         parts = [heads.loss(outputs, own) for heads, own in self._each(outputs, labels, size)]
         return torch.stack(parts).mean()
 
@@ -107,7 +107,7 @@ class Words:
         self._ids = [[tokenizer.encode(f" {word}").ids for word in words] for words in (colours, names)]
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int], embeddings: Tensor) -> Tensor:
-        """Mean cross-entropy of (B, queries, width) against int64 (B, 11, rows * cols), on covered patches.
+        """Mean cross-entropy of (B, queries, width) against int64 (B, labels, rows * cols), on covered patches.
 
         Args:
             embeddings: of all tokens, (vocab_size, width); they are not taught by this.
@@ -131,10 +131,10 @@ def quarters(labels: Tensor, size: tuple[int, int], side: int) -> list[Tensor]:
     """The labels of the patches in the middle of each quarter of each cell of a grid of `side` by `side` cells.
 
     Args:
-        labels: (B, 11, rows * cols). size: (rows, cols) of patches.
+        labels: (B, labels, rows * cols). size: (rows, cols) of patches.
 
     Returns:
-        Four of (B, 11, side * side): top left, top right, bottom left, bottom right.
+        Four of (B, labels, side * side): top left, top right, bottom left, bottom right.
     """
     grid = labels.unflatten(2, size)
     rows, cols = (

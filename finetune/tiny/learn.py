@@ -60,7 +60,7 @@ class Batch:
     Attributes:
         ids, labels: int64 (B, L), padded on the right. weights: float32 (B, L), what a label counts.
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
-        dense: int64 (n, 11, N), what covers the patches of the only group; None if not known of all its slices.
+        dense: int64 (n, labels, N), what covers the patches of the only group; None if not known of all its slices.
         pointing: where its tokens should look; None if none is told.
     """
 
@@ -229,7 +229,7 @@ class Stage:
             return self.heads.loss(features, labels) + self.read_loss(outputs, labels, size)
 
     def read_loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the resampler's outputs (B, queries, width) tell of the patches, int64 (B, 11, rows * cols)."""
+        """What the resampler's outputs (B, queries, width) tell of the patches, int64 (B, labels, rows * cols)."""
         named = self.words.loss(outputs, labels, size, self.model.llm.model.embed_tokens.weight)
         return self.readers.loss(outputs, labels, size) + WORD_SHARE / DENSE_SHARE * named
 

@@ -46,7 +46,7 @@ class PackedPictures:
         self.supplies, self.seed, self.size = supplies, seed, size
 
     def batch(self, number: int) -> tuple[Tensor, Tensor]:
-        """uint8 (B, H, W, 3) and int64 (B, 11, rows * cols), all pictures of one size."""
+        """uint8 (B, H, W, 3) and int64 (B, labels, rows * cols), all pictures of one size."""
         rng = Random(f"{self.seed} {number}")
         grid = rng.choice(GRIDS)
         pairs = [packed(grid, rng, self.supplies) for _ in range(self.size)]
