@@ -70,7 +70,7 @@ class Sample:
         labels: the same, -100 where nothing is learned.
         places: half-open (start, end) of the features of each slice.
         pieces: the slices, uint8 (H, W, 3) each.
-        dense: int64 (labels, N), what covers the patches of the only picture; None if there are several or it is not known.
+        dense: int64 (labels, N), what covers the only picture's patches; None if there are several or it is not known.
         pointed: the tokens that are told where to look.
     """
 
