@@ -12,15 +12,15 @@ from app.media.images import read_image
 from app.messages import Image
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "webp", "tiff", "gif"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "tiff", "gif"])
 def test_what_was_only_opened_is_read_at_once(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"picture.{kind}"
-    Pictures.new("RGB", (30, 20), (200, 30, 40)).save(path)
+    Pictures.effect_noise((900, 600), 80).save(path)  # more than is buffered when it is opened
     opened = Pictures.open(path)
     picture = Image(opened)
     path.write_bytes(b"")
     # Two threads that read an open file at once find half of it each.
-    assert picture.source is opened and read_image(opened).size == (30, 20)
+    assert picture.source is opened and read_image(opened).size == (900, 600)
 
 
 def test_a_damaged_one_says_so_when_it_is_read(tmp_path: Path) -> None:
