@@ -12,10 +12,12 @@ from app.media.images import read_image
 from app.messages import Image
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "bmp", "tiff", "gif"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif"])
 def test_what_was_only_opened_is_read_at_once(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"picture.{kind}"
-    Pictures.effect_noise((900, 600), 80).save(path)  # more than is buffered when it is opened
+    Pictures.effect_noise((900, 600), 80).save(
+        path
+    )  # more than is buffered when it is opened, and packed: else it is only mapped
     opened = Pictures.open(path)
     picture = Image(opened)
     path.write_bytes(b"")
