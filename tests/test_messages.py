@@ -15,9 +15,8 @@ from app.messages import Image
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif"])
 def test_what_was_only_opened_is_read_at_once(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"picture.{kind}"
-    Pictures.effect_noise((900, 600), 80).save(
-        path
-    )  # more than is buffered when it is opened, and packed: else it is only mapped
+    # More than is buffered when it is opened, and packed: a file that is not would only be mapped.
+    Pictures.effect_noise((900, 600), 80).save(path)
     opened = Pictures.open(path)
     picture = Image(opened)
     path.write_bytes(b"")
