@@ -33,6 +33,7 @@ def steps(arguments: argparse.Namespace) -> list[list[str]]:
     words = [
         ["-m", "finetune.tiny.icons", "--cache", cache],
         ["-m", "finetune.tiny.fonts", "--cache", cache],
+        ["-m", "finetune.tiny.photographs", "--cache", cache],
         *plan.commands(sittings, cache, out),
         ["-m", "finetune.tiny.evaluate", *model, "--cache", cache, "--json", evaluation],
         ["-m", "finetune.tiny.card", *model, "--evaluation", evaluation, "--training", training],

@@ -26,6 +26,8 @@ IGNORED = -100
 STEPS = 24
 # Letters of a line that are told by their number.
 LETTERS = 12
+# Shapes that are told by how many there are.
+COUNTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class Labels:
         x0, y0, x1, y1: 1 + number of the step, of `STEPS`, in which an edge of the object's box lies.
         left_nth, right_nth: for the two halves of a patch, which letter of its line it shows, from 1; IGNORED behind
             `LETTERS`. Reading goes on by it where content says nothing: in the second of two equal letters.
+        of_name, of_colour, of_all: on a shape, how many shapes of its name, of its colour and in all the picture has;
+            IGNORED above `COUNTED`. All patches of a picture see each other; the words of an answer that counts would
+            have to add up what they find.
     """
 
     colour: np.ndarray
@@ -73,6 +78,9 @@ class Labels:
     y1: np.ndarray
     left_nth: np.ndarray
     right_nth: np.ndarray
+    of_name: np.ndarray
+    of_colour: np.ndarray
+    of_all: np.ndarray
 
     @classmethod
     def empty(cls, grid: tuple[int, int]) -> Labels:
@@ -130,6 +138,7 @@ class Canvas:
         self.draw = ImageDraw.Draw(self.image)
         self.objects: list[Thing] = []
         self.labels = Labels.empty(grid)
+        self._on_top = np.full(grid, -1)
 
     def choose_colour(self, names: tuple[str, ...] | None = None, apart: float = 150.0) -> tuple[str, RGB] | None:
         """A colour, and a shade of it that stands out from the ground; None if none does.
@@ -264,8 +273,23 @@ class Canvas:
         tables = (self.labels.x0, self.labels.y0, self.labels.x1, self.labels.y1)
         for table, edge in zip(tables, thing.box, strict=True):
             table[covered] = 1 + min(STEPS - 1, int(edge * STEPS))
+        self._on_top[covered] = len(self.objects)
         self.objects.append(thing)
+        self._count()
         return thing
+
+    def _count(self) -> None:
+        """Tell the patches of shapes how many there are now."""
+        names = [thing.name if thing.kind == "shape" else "" for thing in self.objects]
+        colours = [thing.colour if thing.kind == "shape" else "" for thing in self.objects]
+        counts = (
+            (self.labels.of_name, [names.count(name) if name else 0 for name in names]),
+            (self.labels.of_colour, [colours.count(colour) if colour else 0 for colour in colours]),
+            (self.labels.of_all, [sum(map(bool, names)) if name else 0 for name in names]),
+        )
+        for table, numbers in counts:
+            # The last is for patches with nothing on them.
+            table[:] = np.array([*(number if number <= COUNTED else IGNORED for number in numbers), 0])[self._on_top]
 
     def finish(self) -> np.ndarray:
         """The picture as a camera or a file would have it: uint8 (H, W, 3)."""

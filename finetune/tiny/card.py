@@ -29,6 +29,7 @@ from app.flags import report
 from finetune.tiny import plan
 from finetune.tiny.fonts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, FontFamily
 from finetune.tiny.icons import HELD_OUT_SETS, TRAINING_SETS, IconSet, things
+from finetune.tiny.photographs import ALBUMS
 from finetune.tiny.record import Sitting
 
 NAMES = {"seen": "training generator, new seeds", "drawer2": "second drawer"}
@@ -43,10 +44,12 @@ AGAIN = (
     "pip install -r requirements-finetune.txt",
     "python -m finetune.tiny --cache CACHE --out OUT --plan training.json",
 )
+UNKNOWN = "training: what is not known"
 LIMITS = """\
-It was taught by drawings alone. Of photographs, screenshots with more than text, handwriting and drawing styles far
-from those it saw (outlines, sketches) it knows little, and what it says of them is not to be trusted. It says that it
-is a small model when asked for what it was not taught; the row `honesty` tells how often.
+It was taught by drawings. Of photographs it knows nothing; shown two dozen of them, it learned to say so. Of
+screenshots with more than text, handwriting and drawing styles far from those it saw (outlines, sketches) it knows
+little, and what it says of them is not to be trusted. It says that it is a small model when asked for what it was not
+taught; the row `honesty` tells how often.
 """
 
 
@@ -125,15 +128,23 @@ def _families(families: Sequence[FontFamily], use: str) -> list[str]:
 
 
 def attribution() -> str:
-    """Icon sets and fonts with their licences, as a table."""
+    """Icon sets, fonts and photographs with their licences, as a table."""
     rows = [
         *_icon_sets(TRAINING_SETS, "training"),
         *_icon_sets(HELD_OUT_SETS[:1], "evaluation only"),
         *_families(TRAINING_FAMILIES, "training"),
         *_families(HELD_OUT_FAMILIES, "evaluation only"),
+        *(
+            _row(f"photographs ({len(a.files)})", f"{a.package} {a.version} ({a.kind})", a.authors, a.license, UNKNOWN)
+            for a in ALBUMS
+        ),
     ]
     return "\n".join(
-        [_row("drawings and fonts", "npm package", "by", "license", "used for"), "|---|---|---|---|---|", *rows]
+        [
+            _row("drawings, fonts, photographs", "package (of npm)", "by", "license", "used for"),
+            "|---|---|---|---|---|",
+            *rows,
+        ]
     )
 
 
@@ -190,7 +201,7 @@ def card(folder: Path, evaluation: Mapping[str, Any], training: Mapping[str, Any
         "What it can do": f"{asked}\n\n{measured(evaluation)}",
         "What it cannot do": LIMITS.strip(),
         "How it was trained": recipe(training),
-        "Drawings and fonts": (
+        "Drawings, fonts and photographs": (
             "Pictures for training and evaluation were drawn with these; none of them is part of this "
             f"repository.\n\n{attribution()}"
         ),

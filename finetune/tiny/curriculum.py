@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from PIL import Image, ImageDraw
 
-from finetune.tiny import language, scenes
+from finetune.tiny import language, scenes, unknown
 from finetune.tiny.canvas import Canvas
 from finetune.tiny.dense import LABELS
 from finetune.tiny.embedded import MOST_CELLS
@@ -81,7 +81,7 @@ class Curriculum(Generic[Sample]):
         asked: list[Lesson] = []
         while not asked:
             canvas = canvas_for(grid, rng, self.supplies)
-            asked = self._photo(canvas, rng) if draw < 0.12 else self._asked(canvas, rng, easy, few)
+            asked = self._photo(canvas, rng) if draw < 0.13 else self._asked(canvas, rng, easy, few)
         picture = whole(canvas.finish(), _dense(canvas))
         return self.writer.write(_about([picture], asked))
 
@@ -101,7 +101,7 @@ class Curriculum(Generic[Sample]):
 
     def _photo(self, canvas: Canvas, rng: Random) -> list[Lesson]:
         """Draw what the model does not know."""
-        scenes.photo_like(canvas, rng)
+        unknown.fill(canvas, rng, self.supplies)
         question = choose(rng, language.UNKNOWN_PICTURE)
         asked = [Lesson("honesty", question, language.HONEST)]
         if rng.random() < 0.3:
@@ -123,7 +123,7 @@ class Curriculum(Generic[Sample]):
                 text = scenes.printed_page(canvas, rng, self.supplies, rng.choice((20, 30, 60, 150)))
                 asked = [page(canvas.objects, rng)] if text else []
             else:
-                asked = self._photo(canvas, rng) if rng.random() < 0.05 else self._asked(canvas, rng, easy)
+                asked = self._photo(canvas, rng) if rng.random() < 0.09 else self._asked(canvas, rng, easy)
             if not asked:
                 continue
             picture = _cut(canvas, MOST_CELLS)

@@ -10,20 +10,20 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from finetune.tiny.canvas import CHARACTERS, IGNORED, LETTERS, STEPS
+from finetune.tiny.canvas import CHARACTERS, COUNTED, IGNORED, LETTERS, STEPS
 from finetune.tiny.palette import COLOURS, SHAPES
 
 # What a head tells, in the order of `Labels`, and what a patch without it counts: most have no letter, and many have
 # nothing at all.
 LABELS = {"colour": 0.3, "what": 0.3, "left": 0.1, "right": 0.1, "centre": 0.3, "x0": 0.1, "y0": 0.1, "x1": 0.1,
-          "y1": 0.1, "left_nth": 0.1, "right_nth": 0.1}  # fmt: skip
+          "y1": 0.1, "left_nth": 0.1, "right_nth": 0.1, "of_name": 0.1, "of_colour": 0.1, "of_all": 0.1}  # fmt: skip
 # What some count against what is there. The edges are many, and taught for boxes only; the middles are few, and how
 # many things there are is the sum of what looks like one: a few that are taken for none make most counts wrong.
-SHARES = {"centre": 3.0, "x0": 0.25, "y0": 0.25, "x1": 0.25, "y1": 0.25}
+SHARES = {"centre": 3.0, "x0": 0.25, "y0": 0.25, "x1": 0.25, "y1": 0.25, "of_name": 3.0}
 
 
 class Heads(nn.Module):
-    """What covers a patch, from its feature: colour, shape or thing, letters and their numbers, and where it lies."""
+    """What covers a patch, from its feature: what it is, where that lies, its letters, and how many there are of it."""
 
     def __init__(self, width: int, things: int) -> None:
         super().__init__()
@@ -34,6 +34,7 @@ class Heads(nn.Module):
         self.centre = nn.Linear(width, 3)
         self.x0, self.y0, self.x1, self.y1 = (nn.Linear(width, 1 + STEPS) for _ in range(4))
         self.left_nth, self.right_nth = nn.Linear(width, 1 + LETTERS), nn.Linear(width, 1 + LETTERS)
+        self.of_name, self.of_colour, self.of_all = (nn.Linear(width, 1 + COUNTED) for _ in range(3))
 
     def forward(self, features: Tensor) -> list[Tensor]:
         """What each head says of (B, N, width), in the order of `LABELS`: one product for all of them."""

@@ -31,6 +31,7 @@ from finetune.tiny.clock import Clock
 from finetune.tiny.curriculum import SLICES, Curriculum
 from finetune.tiny.dense import Heads, Readers, Words
 from finetune.tiny.embedded import new_model, write
+from finetune.tiny.numbering import Numbered, Numbers
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
 from finetune.tiny.pointing import Pointing, missed, read
@@ -46,6 +47,7 @@ RESAMPLER_SHARE = 0.5
 DENSE_SHARE = 0.2
 WORD_SHARE = 0.1
 POINTING_SHARE = 0.3
+NUMBER_SHARE = 0.1
 # Pictures until the rate is full.
 WARMUP = 6000
 # What the answers of a batch count from which on it counts in full.
@@ -62,6 +64,7 @@ class Batch:
         groups: slices of equal size, uint8 (n, H, W, 3), with their places, int64 (n * queries,), in the flat batch.
         dense: int64 (n, labels, N), what covers the patches of the only group; None if not known of all its slices.
         pointing: where its tokens should look; None if none is told.
+        numbered: its tokens that read out lines; None if there are none.
     """
 
     def __init__(self, samples: list[Sample], pad: int) -> None:
@@ -81,6 +84,8 @@ class Batch:
         self.groups = [(torch.stack(pieces[shape]), torch.cat(places[shape])) for shape in pieces]
         asked = [(row, one) for row, sample in enumerate(samples) for one in sample.pointed]
         self.pointing = Pointing(asked) if asked else None
+        said = [(row, at, number) for row, sample in enumerate(samples) for at, number in sample.numbered]
+        self.numbered = Numbered(said) if said else None
         known = [sample for sample in samples if sample.pieces]
         whole = known and all(sample.dense is not None for sample in known) and len(self.groups) == 1
         self.dense = torch.stack([torch.from_numpy(s.dense) for s in known if s.dense is not None]) if whole else None
@@ -127,25 +132,31 @@ def answer_weights(labels: Sequence[int]) -> list[float]:
 
 
 def answer_loss(
-    model: MiniCPMV26, embeds: Tensor, batch: Batch, block: Block = language_block
-) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of the answers, from (B, L, width), and how far the questions miss what they ask for."""
+    model: MiniCPMV26, embeds: Tensor, batch: Batch, block: Block = language_block, numbers: Numbers | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean cross-entropy of the answers, from (B, L, width), how far the questions miss what they ask for, and the
+    cross-entropy of `numbers`."""
     labels, weights = batch.labels, batch.weights
-    missing = embeds.new_zeros((), dtype=torch.float32)
+    missing, counting = (embeds.new_zeros((), dtype=torch.float32) for _ in range(2))
+    if numbers:
+        # All processes need its gradients, also those whose batch reads out nothing.
+        counting = counting + 0 * sum(parameter.sum() for parameter in numbers.parameters())
     ends = (labels != -100).int().cumsum(1).argmax(1) + 1  # nothing is learned behind them
     total, answers = embeds.new_zeros((), dtype=torch.float32), float(weights.sum())
     # Rows of about one length together: a third of a batch would be padding else.
     for rows in ends.argsort().chunk(PARTS):
         length = int(ends[rows].max())
-        hidden, attentions = read(model.llm.model, embeds[rows, :length], block)
+        seen = read(model.llm.model, embeds[rows, :length], block)
         if batch.pointing:
-            missing = missing + missed(attentions, batch.pointing, rows) / batch.pointing.total
+            missing = missing + missed(seen.attentions, batch.pointing, rows) / batch.pointing.total
+        if batch.numbered and numbers:
+            counting = counting + numbers.loss(seen.between, batch.numbered, rows)
         wanted, shares = labels[rows, 1:length], weights[rows, 1:length]
         asked = wanted != -100
-        logits = model.llm.lm_head(hidden[:, :-1][asked]).float()
+        logits = model.llm.lm_head(seen.hidden[:, :-1][asked]).float()
         total = total + (F.cross_entropy(logits, wanted[asked], reduction="none") * shares[asked]).sum()
     # A batch with few answers says little; alone it should not move the model as far as one with many.
-    return total / answers * min(1.0, (answers / FULL) ** 0.5), missing
+    return total / answers * min(1.0, (answers / FULL) ** 0.5), missing, counting
 
 
 class Stage:
@@ -176,7 +187,10 @@ class Stage:
         self.readers = Readers(self.model.resampler.embed_dim, len(things))
         self.words = Words(tokenizer, things)
         self.block: Block = language_block
-        self.parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "readers": self.readers})
+        self.numbers = Numbers(self.model.config.hidden_size)
+        self.parts = nn.ModuleDict(
+            {"model": self.model, "heads": self.heads, "readers": self.readers, "numbers": self.numbers}
+        )
         named = [(name.removeprefix("model."), parameter) for name, parameter in self.parts.named_parameters()]
         self.optimizers = Optimizers(
             named, slow={"vpm.": tower_share, "heads.": tower_share, "resampler.": RESAMPLER_SHARE}
@@ -233,20 +247,20 @@ class Stage:
         named = self.words.loss(outputs, labels, size, self.model.llm.model.embed_tokens.weight)
         return self.readers.loss(outputs, labels, size) + WORD_SHARE / DENSE_SHARE * named
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What is minimised, the answers' part in it, and how far the questions miss what they ask for."""
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is minimised, and of that the parts of `answer_loss`."""
         # The tower learns in every second step only: its backward pass is the dearest.
         learn = self.step % 2 == 0 and batch.dense is not None
         with torch.autocast("cpu", torch.bfloat16):
             embeds, seen = encode(self.model, batch, learn)
-            answers, missing = answer_loss(self.model, embeds, batch, self.block)
-            total = answers + POINTING_SHARE * missing
+            answers, missing, counting = answer_loss(self.model, embeds, batch, self.block, self.numbers)
+            total = answers + POINTING_SHARE * missing + NUMBER_SHARE * counting
             if seen is None or batch.dense is None:
-                return total, answers, missing
+                return total, answers, missing, counting
             dense = self.read_loss(seen.outputs, batch.dense, seen.size)
             if learn:
                 dense = dense + self.heads.loss(seen.features, batch.dense)
-            return total + DENSE_SHARE * dense, answers, missing
+            return total + DENSE_SHARE * dense, answers, missing, counting
 
     def save(self, sittings: Sequence[record.Sitting]) -> None:
         """Write this stage's checkpoint, the embedded one, and the record of both stages."""
@@ -303,7 +317,7 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     curriculum, pad = Curriculum(supplies, TokenWriter(tokenizer)), tokens.id_of(tokenizer, "<|endoftext|>")
     packed_pictures = PackedPictures(supplies, seed, SLICES)
     clock = Clock(stage.seconds)
-    answers, denses, missings = [], [], []
+    answers, denses, missings, countings = [], [], [], []
     while stage.done < goal:
         if Random(f"packed {seed} {stage.step}").random() < arguments.packed:
             total = stage.packed_loss(*packed_pictures.batch(stage.step * team.size + team.rank))
@@ -315,8 +329,10 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
             early = float(stage.done < arguments.early)
             few = 0.8 * float(stage.done < arguments.few)
             batch = Batch(curriculum.batch(rng, kind, easy, early, few), pad)
-            total, answer, missing = stage.losses(batch)
+            total, answer, missing, counting = stage.losses(batch)
             answers.append(answer.item())
+            if batch.numbered:
+                countings.append(counting.item())
             if batch.pointing:
                 missings.append(missing.item())
         total.backward()
@@ -326,18 +342,19 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
         stage.step += 1
         if team.first and (clock.due or stage.done >= goal):
             stage.seconds = clock.report()
-            print(json.dumps(_report(stage, answers, denses, missings)), flush=True)
+            print(
+                json.dumps(_report(stage, loss=answers, dense=denses, missed=missings, numbers=countings)), flush=True
+            )
             seconds, flags = stage.seconds - spent, record.flags_of(arguments)
             now = record.Sitting("learn", began, stage.done, seconds, team.size, flags, published)
             stage.save(record.extended(stage.sittings, now))
-            answers, denses, missings = [], [], []
+            answers, denses, missings, countings = [], [], [], []
 
 
-def _report(stage: Stage, answers: list[float], denses: list[float], missings: list[float]) -> dict[str, float]:
+def _report(stage: Stage, **losses: list[float]) -> dict[str, float]:
     """How far the stage is, and the mean losses since the last report."""
-    loss, dense, missing = (round(sum(values) / max(1, len(values)), 3) for values in (answers, denses, missings))
     counts = {"pictures": stage.done, "seconds": round(stage.seconds), "step": stage.step}
-    return {**counts, "loss": loss, "dense": dense, "missed": missing}
+    return counts | {name: round(sum(values) / max(1, len(values)), 3) for name, values in losses.items()}
 
 
 def main() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
 
 from finetune.tiny.canvas import CHARACTERS, Canvas, Labels, advance, font_of
-from finetune.tiny.palette import SHAPE_NAMES
+from finetune.tiny.palette import NAMES, SHAPE_NAMES
 
 # (rows, cols) of patches, as the processor gives them to pictures of these proportions; squares most often.
 GRIDS = ((12, 12), (12, 12), (12, 12), (11, 13), (13, 11), (10, 14), (14, 10), (9, 16), (16, 9), (8, 18), (18, 8))
@@ -23,13 +24,14 @@ class Supplies:
 
     Attributes:
         fonts: font files. sprites: style, word, RGBA picture. words: names of things in label order.
-        lines: printed text to take words from.
+        lines: printed text to take words from. photographs: uint8 (H, W, 3) each, of what the model does not know.
     """
 
     fonts: list[str]
     sprites: dict[str, dict[str, np.ndarray]]
     words: list[str]
     lines: list[str]
+    photographs: list[np.ndarray] = field(default_factory=list)
 
 
 def canvas_for(grid: tuple[int, int], rng: Random, supplies: Supplies, scale: float | None = None) -> Canvas:
@@ -72,16 +74,21 @@ def cells(canvas: Canvas, rng: Random, supplies: Supplies, things: bool) -> None
     step = min(canvas.width, canvas.height) / across
     cols, rows = max(1, int(canvas.width / step)), max(1, int(canvas.height / step))
     wide, high = canvas.width / cols, canvas.height / rows
+    # Few of a kind are counted in most; in some, nearly all are of one or two kinds.
+    few = not things and rng.random() < 0.7
+    names = rng.sample(SHAPE_NAMES, rng.choice((1, 1, 2, 3))) if few else SHAPE_NAMES
+    colours = tuple(rng.sample(NAMES, rng.choice((1, 2, 3)))) if few and rng.random() < 0.5 else None
+    empty = rng.uniform(0, 0.7) if few else 0.06
     for row in range(rows):
         for col in range(cols):
-            if rng.random() < 0.06:
+            if rng.random() < empty:
                 continue
             place = (col * wide, row * high, wide, high)
             draw = rng.random()
             if things and draw < 0.85:
                 put_thing(canvas, rng, supplies, place)
-            elif draw < 0.5:
-                put_shape(canvas, rng, place)
+            elif draw < (0.85 if few else 0.5):
+                put_shape(canvas, rng, place, names, colours)
             else:
                 put_text(canvas, rng, supplies, place)
 
@@ -101,15 +108,21 @@ def put_thing(canvas: Canvas, rng: Random, supplies: Supplies, place: tuple[floa
     )
 
 
-def put_shape(canvas: Canvas, rng: Random, place: tuple[float, float, float, float]) -> None:
-    """A shape somewhere in a cell (x, y, width, height)."""
+def put_shape(
+    canvas: Canvas,
+    rng: Random,
+    place: tuple[float, float, float, float],
+    names: Sequence[str] = SHAPE_NAMES,
+    colours: tuple[str, ...] | None = None,
+) -> None:
+    """A shape of one of these names and colours somewhere in a cell (x, y, width, height)."""
     x, y, wide, high = place
     most = min(wide, high) / 2 - 1
     radius = rng.uniform(min(10, most), min(most, 80))
-    chosen = canvas.choose_colour()
+    chosen = canvas.choose_colour(colours)
     if chosen:
         at = x + rng.uniform(radius, wide - radius), y + rng.uniform(radius, high - radius)
-        canvas.shape(rng.choice(SHAPE_NAMES), *chosen, *at, radius)
+        canvas.shape(rng.choice(names), *chosen, *at, radius)
 
 
 def put_text(canvas: Canvas, rng: Random, supplies: Supplies, place: tuple[float, float, float, float]) -> None:

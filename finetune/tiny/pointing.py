@@ -13,6 +13,7 @@ pictures, which one that is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -33,6 +34,22 @@ HEADS: dict[Way, tuple[bool, tuple[int, ...]]] = {
 # By layer: queries (B, heads, L, size) and keys (B, groups, L, size).
 Attentions = dict[int, tuple[Tensor, Tensor]]
 LAYERS = {layer for _, layers in HEADS.values() for layer in layers}
+# Behind these is told how many letters were read out: before one is looked for.
+EARLY = (0, 1)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the language model makes of a conversation.
+
+    Attributes:
+        hidden: its last hidden state, (B, L, width). attentions: of each of `LAYERS`.
+        between: what each layer of `EARLY` gives, (B, L, width).
+    """
+
+    hidden: Tensor
+    attentions: Attentions
+    between: dict[int, Tensor]
 
 
 class Pointing:
@@ -61,8 +78,8 @@ class Pointing:
         return found[:, 0], found[:, 1]
 
 
-def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tuple[Tensor, Attentions]:
-    """Last hidden state (B, L, width), and queries and keys of each of `LAYERS`.
+def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> Reading:
+    """Run the language model's layers on (B, L, width).
 
     Padding stands on the right, where no earlier token sees it.
 
@@ -72,12 +89,14 @@ def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> tu
     length = embeds.shape[1]
     cosines, sines = (code[0].to(LOW) for code in model.rotary_emb(embeds, torch.arange(length)[None]))
     mask = torch.full((length, length), -torch.inf).triu(1)
-    hidden, attentions = embeds.float(), {}
+    hidden, attentions, between = embeds.float(), {}, {}
     for index, layer in enumerate(model.layers):
         hidden, queries, keys = block(hidden, layer, cosines, sines, mask)
         if index in LAYERS:
             attentions[index] = queries, keys
-    return model.norm(hidden), attentions
+        if index in EARLY:
+            between[index] = hidden
+    return Reading(model.norm(hidden), attentions, between)
 
 
 def missed(attentions: Attentions, pointing: Pointing, rows: Tensor) -> Tensor:

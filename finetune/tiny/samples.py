@@ -16,7 +16,7 @@ from app.families.minicpm_v_2_6 import LAYOUT, image_text
 from app.media.patches import cut_slices
 from app.media.slicing import SlicePlan, plan_slices
 from finetune.tiny import tokens
-from finetune.tiny.canvas import Box
+from finetune.tiny.canvas import LETTERS, Box
 from finetune.tiny.looks import Look, Pointed, own, pointed, recalled, regions
 from finetune.tiny.shape import QUERIES, SLICE_SIDE
 
@@ -72,6 +72,7 @@ class Sample:
         pieces: the slices, uint8 (H, W, 3) each.
         dense: int64 (labels, N), what covers the only picture's patches; None if there are several or it is not known.
         pointed: the tokens that are told where to look.
+        numbered: tokens of a line that is read out, as (token, letters of it that are said with it); 0 before it.
     """
 
     ids: list[int]
@@ -80,6 +81,7 @@ class Sample:
     pieces: list[np.ndarray]
     dense: np.ndarray | None
     pointed: list[Pointed] = field(default_factory=list)
+    numbered: list[tuple[int, int]] = field(default_factory=list)
 
 
 def cut(image: Image.Image, most: int) -> Picture:
@@ -142,7 +144,7 @@ class TokenWriter:
             told += recalled(answers[: number + 1]) if exchange.as_before else []
         if numbered and len(slices) > 1:
             told += self._whose(ids, slices, told)
-        return Sample(ids, labels, places, pieces, dense, told)
+        return Sample(ids, labels, places, pieces, dense, told, _numbered(offsets, spelled))
 
     def _encode(self, text: str, spelled: Sequence[tuple[int, int]]) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids, and the characters that each stands for; those within `spelled` are tokens of their own."""
@@ -181,3 +183,15 @@ class TokenWriter:
                 labels[at : stop + 1] = ids[at : stop + 1]
             at = stop
         return labels, answers
+
+
+def _numbered(offsets: Sequence[tuple[int, int]], lines: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The tokens of lines that are a token a letter, and the one before each; letters behind `LETTERS` are left out.
+
+    Args:
+        offsets: characters that each token stands for. lines: characters of each, [first, last).
+    """
+    at = {start: token for token, (start, _) in enumerate(offsets)}
+    return [
+        (at[first] - 1 + number, number) for first, last in lines for number in range(min(LETTERS, last - first) + 1)
+    ]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from random import Random
 
-import numpy as np
-from PIL import Image
-
 from finetune.tiny.canvas import Box, Canvas, font_of
 from finetune.tiny.packed import Supplies, random_text
 from finetune.tiny.palette import COMMON, NAMES, RGB, SHAPE_NAMES
@@ -177,36 +174,3 @@ def printed_page(canvas: Canvas, rng: Random, supplies: Supplies, most: int = 30
         lines.append(line)
         y += leading
     return "\n".join(lines)
-
-
-def photo_like(canvas: Canvas, rng: Random) -> None:
-    """Something that is none of what the model knows: noise, clouds of many scales, or a mosaic."""
-    pixels: np.ndarray
-    noise = np.random.default_rng(rng.getrandbits(32))
-    height, width = canvas.image.height, canvas.image.width
-    kind = rng.random()
-    if kind < 0.2:
-        pixels = noise.integers(0, 256, (height, width, 3 if rng.random() < 0.6 else 1))
-    elif kind < 0.8:
-        slope = rng.uniform(0.8, 2.2)
-        pixels = _clouds(noise, height, width, slope)
-        mixing = np.eye(3) * 0.6 + noise.random((3, 3)) * 0.7
-        pixels = (pixels @ mixing) * rng.uniform(30, 75) + noise.integers(60, 190, 3)
-    else:
-        cells = noise.integers(0, 256, (rng.randint(6, 16), rng.randint(6, 16), 3)).astype(np.uint8)
-        way = rng.choice((Image.Resampling.BICUBIC, Image.Resampling.NEAREST))
-        pixels = np.asarray(Image.fromarray(cells).resize((width, height), way)) + noise.normal(
-            0, 6, (height, width, 3)
-        )
-    filled = np.broadcast_to(pixels.clip(0, 255).astype(np.uint8), (height, width, 3))
-    canvas.image.paste(Image.fromarray(np.ascontiguousarray(filled)))
-
-
-def _clouds(noise: np.random.Generator, height: int, width: int, slope: float) -> np.ndarray:
-    """Noise whose amplitude falls with frequency as in photographs: (height, width, 3), deviation about 1."""
-    down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    amplitude = 1 / np.maximum(np.hypot(down, across), 1 / max(height, width)) ** slope
-    spectrum = amplitude[..., None] * np.exp(2j * np.pi * noise.random((*amplitude.shape, 3)))
-    spectrum[0, 0] = 0
-    waves = np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
-    return waves / max(waves.std(), 1e-9)

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from finetune.tiny import lessons, scenes, scoring
+from finetune.tiny import lessons, scenes, scoring, unknown
 from finetune.tiny.canvas import Canvas
 from finetune.tiny.case import VIDEO_OPTIONS, Case
 from finetune.tiny.curriculum import Curriculum, Scene
@@ -142,7 +142,7 @@ class Seen:
         question, answer = outside(rng)
         canvas = self._canvas(rng)
         if rng.random() < 0.5:
-            scenes.photo_like(canvas, rng)
+            unknown.fill(canvas, rng, self._supplies)
             question, answer = "What is in this photo?", HONEST
         else:
             scenes.one_shape(canvas, rng, self._supplies)

@@ -6,17 +6,18 @@ import ast
 import sysconfig
 from pathlib import Path
 
-from finetune.tiny import fonts, icons
+from finetune.tiny import fonts, icons, photographs
 from finetune.tiny.packed import Supplies
 
 HELD_OUT = ("twemoji", "openmoji")
 
 
 def gather(cache: Path) -> Supplies:
-    """Fonts, drawings and printed text; the styles kept for measuring are left out."""
+    """Fonts, drawings, printed text and photographs; the styles kept for measuring are left out."""
     sprites = {style: drawn for style, drawn in icons.load(cache).items() if style not in HELD_OUT}
     words = [thing.word for thing in icons.things()]
-    return Supplies([str(path) for path in fonts.training_fonts(cache)], sprites, words, printed())
+    faces = [str(path) for path in fonts.training_fonts(cache)]
+    return Supplies(faces, sprites, words, printed(), photographs.load(cache))
 
 
 def printed(limit: int = 4000) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from finetune.tiny import canvas as module
-from finetune.tiny.canvas import CHARACTERS, IGNORED, LETTERS, PATCH, STEPS, Canvas, Thing, background, vary
+from finetune.tiny.canvas import CHARACTERS, COUNTED, IGNORED, LETTERS, PATCH, STEPS, Canvas, Thing, background, vary
 from finetune.tiny.packed import Supplies, canvas_for
 from finetune.tiny.palette import NAMES, SHAPE_NAMES, distance
 
@@ -82,7 +82,7 @@ def test_patches_know_where_the_middle_and_the_edges_of_their_object_are(canvas:
         assert (step - 1) / STEPS <= edge <= step / STEPS
     canvas.text("hello", canvas.fonts[0], 24, "blue", (0, 0, 255), 9, 120)
     assert (labels.x0[labels.left > 0] == 1 + int(9.5 / 168 * STEPS)).all(), "all letters know where the text begins"
-    assert labels.table().shape == (11, 12, 12) and (labels.table()[4] == labels.centre).all()
+    assert labels.table().shape == (14, 12, 12) and (labels.table()[4] == labels.centre).all()
 
 
 @pytest.mark.parametrize(("size", "text"), [(40, "B4g"), (24, "Hello"), (15, "a line, with marks!")])
@@ -110,6 +110,23 @@ def test_labels_of_letters_spell_the_text(canvas: Canvas, size: int, text: str) 
     covered = (canvas.labels.left > 0) | (canvas.labels.right > 0)
     assert (canvas.labels.colour[covered] == NAMES.index("blue") + 1).all()
     assert not canvas.labels.left[: top // PATCH].any() and not canvas.labels.left[bottom // PATCH + 1 :].any()
+
+
+def test_shapes_know_how_many_there_are(canvas: Canvas) -> None:
+    for x, name, colour in ((30, "star", "red"), (80, "star", "blue"), (130, "circle", "red")):
+        canvas.shape(name, colour, RED, x, 40, 20)
+    word, style = next((word, style) for style, words in canvas.sprites.items() for word in words)
+    canvas.thing(word, style, 84, 130, 40)
+    labels = canvas.labels
+    star, circle = (labels.what == SHAPE_NAMES.index(name) + 1 for name in ("star", "circle"))
+    red, blue = (labels.colour == NAMES.index(name) + 1 for name in ("red", "blue"))
+    assert set(labels.of_name[star]) == {2} and set(labels.of_name[circle]) == {1}
+    assert set(labels.of_colour[red]) == {2} and set(labels.of_colour[blue]) == {1}
+    assert set(labels.of_all[star | circle]) == {3}, "things are no shapes"
+    assert not any(table[~(star | circle)].any() for table in (labels.of_name, labels.of_colour, labels.of_all))
+    for _ in range(COUNTED - 1):
+        canvas.shape("circle", "green", RED, 130, 120, 15)
+    assert set(labels.of_name[circle]) == {COUNTED} and set(labels.of_all[star]) == {IGNORED}
 
 
 def test_boxes_end_at_the_edge(canvas: Canvas) -> None:

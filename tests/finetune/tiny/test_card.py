@@ -16,6 +16,7 @@ from finetune.tiny import __main__ as command
 from finetune.tiny.card import AGAIN, attribution, card, main, measured, weights
 from finetune.tiny.fonts import HELD_OUT_FAMILIES, TRAINING_FAMILIES
 from finetune.tiny.icons import TRAINING_SETS
+from finetune.tiny.photographs import ALBUMS
 
 EVALUATION: dict[str, Any] = {
     "decode": "greedy",
@@ -81,6 +82,9 @@ def test_every_set_and_font_is_attributed() -> None:
         assert f"{icon_set.package} {icon_set.version}" in text and icon_set.license in text
     for family in (*TRAINING_FAMILIES, *HELD_OUT_FAMILIES):
         assert f"{family.package} {family.version}" in text
+    for album in ALBUMS:
+        (line,) = [line for line in text.splitlines() if f"{album.package} {album.version}" in line]
+        assert album.license in line and album.authors in line
     (line,) = [line for line in text.splitlines() if "twemoji" in line]
     assert "CC-BY-4.0" in line and "evaluation only" in line
 

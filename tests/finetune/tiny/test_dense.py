@@ -46,8 +46,8 @@ def test_each_head_says_what_its_own_layer_says_and_places_count_less() -> None:
     labels = torch.zeros(1, len(LABELS), 3, dtype=torch.int64)
     sizes = [getattr(heads, name).out_features for name in LABELS]
     shares = [SHARES.get(name, 1.0) for name in LABELS]
-    assert shares == [1.0] * 4 + [SHARES["centre"]] + [SHARES["x0"]] * 4 + [1.0] * 2
-    assert SHARES["x0"] < 1 < SHARES["centre"]
+    assert shares == [1.0] * 4 + [SHARES["centre"]] + [SHARES["x0"]] * 4 + [1.0] * 2 + [SHARES["of_name"], 1.0, 1.0]
+    assert SHARES["x0"] < 1 < SHARES["centre"] and SHARES["of_name"] > 1
     expected = torch.tensor(sizes).log() * torch.tensor(shares)
     assert heads.loss(features, labels).item() == pytest.approx(float(expected.sum()), rel=1e-5)
 

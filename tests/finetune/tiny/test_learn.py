@@ -85,7 +85,7 @@ def test_the_loss_is_that_of_the_answer(model: Any, tokenizer: Tokenizer, suppli
     batch = learn.Batch([sample], 0)
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        loss, _ = learn.answer_loss(model, embeds, batch)
+        loss, _, _ = learn.answer_loss(model, embeds, batch)
         logits = model.llm(inputs_embeds=embeds).logits[0]
     answer = [at for at, label in enumerate(sample.labels) if label != -100]
     expected = -torch.stack([logits[at - 1].log_softmax(-1)[sample.ids[at]] for at in answer]).mean()

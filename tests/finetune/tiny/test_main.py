@@ -25,23 +25,23 @@ def module_of(step: list[str]) -> str:
 
 def test_steps_are_in_order() -> None:
     names = [module_of(step).rpartition(".")[2] for step in steps()]
-    assert names == ["icons", "fonts", "towers", "learn", "evaluate", "card"]
+    assert names == ["icons", "fonts", "photographs", "towers", "learn", "evaluate", "card"]
 
 
 def test_several_processes_train_and_one_does_the_rest() -> None:
     joined = [module_of(step) for step in steps("--processes", "3") if "torch.distributed.run" in step]
     assert joined == ["finetune.tiny.towers", "finetune.tiny.learn"]
-    towers = steps("--processes", "3")[2]
+    towers = steps("--processes", "3")[3]
     assert towers[towers.index("--nproc-per-node") + 1] == "3"
     assert not any("torch.distributed.run" in step for step in steps("--processes", "1"))
     assert all(step[:2] == [sys.executable, "-m"] for step in steps())
 
 
 def test_options_reach_the_steps() -> None:
-    _, _, towers, learn, evaluate, card = steps("--pictures", "7", "--tower-pictures", "5", "--compile")
+    *_, towers, learn, evaluate, card = steps("--pictures", "7", "--tower-pictures", "5", "--compile")
     assert towers[towers.index("--pictures") + 1] == "5" and learn[learn.index("--pictures") + 1] == "7"
     assert "--compile" in learn and not any("--compile" in step for step in (*steps(), towers, evaluate))
-    assert all("icons and fonts" in step for step in steps()[:5])
+    assert all("icons and fonts" in step for step in steps()[:6])
     checkpoint, evaluation = str(Path("run") / "checkpoint"), str(Path("run") / "evaluation.json")
     assert checkpoint in evaluate and checkpoint in card and evaluation in evaluate and evaluation in card
     assert str(Path("run") / "checkpoint" / "training.json") in card
@@ -55,8 +55,8 @@ def test_a_plan_takes_the_place_of_both_stages(tmp_path: Path) -> None:
     ]
     record.write(tmp_path / record.NAME, [], sittings)
     found = steps("--plan", str(tmp_path / record.NAME))
-    assert [module_of(step).rpartition(".")[2] for step in found[2:-2]] == ["towers", "learn", "learn"]
-    assert [step[step.index("--seed") + 1] for step in found[3:-2]] == ["3", "4"]
+    assert [module_of(step).rpartition(".")[2] for step in found[3:-2]] == ["towers", "learn", "learn"]
+    assert [step[step.index("--seed") + 1] for step in found[4:-2]] == ["3", "4"]
 
 
 def test_a_record_without_sittings_is_no_plan(
@@ -69,7 +69,7 @@ def test_a_record_without_sittings_is_no_plan(
     assert "old.json cannot be done again: it lacks how it began" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("at", range(7))
 def test_a_step_knows_its_flags(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step's own parser takes what it is given."""
     step = steps("--compile")[at]
@@ -102,4 +102,5 @@ def test_the_first_failure_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(sys, "argv", ["tiny", "--cache", "c", "--out", "o"])
     assert command.main() == 3
-    assert ran == ["finetune.tiny.icons", "finetune.tiny.fonts", "finetune.tiny.towers"] and set(threads) == {"1"}
+    assert ran == [f"finetune.tiny.{name}" for name in ("icons", "fonts", "photographs", "towers")]
+    assert set(threads) == {"1"}

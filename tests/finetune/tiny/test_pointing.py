@@ -15,7 +15,7 @@ from finetune.tiny import embedded, learn, lessons
 from finetune.tiny.canvas import Thing
 from finetune.tiny.looks import RESTING, Look, covered
 from finetune.tiny.packed import Supplies, canvas_for
-from finetune.tiny.pointing import HEADS, LAYERS, missed, read
+from finetune.tiny.pointing import EARLY, HEADS, LAYERS, missed, read
 from finetune.tiny.samples import Exchange, Sample, TokenWriter, whole
 from finetune.tiny.wording import box_text
 
@@ -45,7 +45,7 @@ def taught(model: Any, batch: learn.Batch, rate: float, steps: int) -> list[floa
     losses = []
     for _ in range(steps):
         embeds, _ = learn.encode(model, batch, False)
-        _, loss = learn.answer_loss(model, embeds, batch)
+        _, loss, _ = learn.answer_loss(model, embeds, batch)
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -70,13 +70,15 @@ def test_reading_layer_by_layer_changes_nothing(model: Any, tokenizer: Tokenizer
     batch = learn.Batch([sample_of(tokenizer, supplies, (CORNER,)), sample_of(tokenizer, supplies, ())], 0)
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        hidden, attentions = read(model.llm.model, embeds)
+        seen = read(model.llm.model, embeds)
         expected = model.llm.model(inputs_embeds=embeds, output_hidden_states=True)
     # It computes in bfloat16, with a precision of 1 in 256.
-    assert (hidden - expected.last_hidden_state).norm() < 0.02 * expected.last_hidden_state.norm()
-    assert set(attentions) == LAYERS
+    assert (seen.hidden - expected.last_hidden_state).norm() < 0.02 * expected.last_hidden_state.norm()
+    assert set(seen.attentions) == LAYERS and set(seen.between) == set(EARLY)
+    for index, hidden in seen.between.items():
+        assert (hidden - expected.hidden_states[index + 1]).norm() < 0.02 * hidden.norm()
     codes = model.llm.model.rotary_emb(embeds, torch.arange(embeds.shape[1])[None])
-    for index, (queries, keys) in attentions.items():
+    for index, (queries, keys) in seen.attentions.items():
         layer = model.llm.model.layers[index]
         normed, size = layer.input_layernorm(expected.hidden_states[index]), layer.self_attn.head_dim
         made = [
@@ -95,7 +97,7 @@ def test_it_measures_the_attention_that_the_model_really_has(
     assert batch.pointing is not None
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        _, attentions = read(model.llm.model, embeds[1:])
+        attentions = read(model.llm.model, embeds[1:]).attentions
         measured = missed(attentions, batch.pointing, torch.tensor([1]))
         nothing = missed(attentions, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
@@ -131,7 +133,7 @@ def test_another_head_learns_to_look_back(model: Any, tokenizer: Tokenizer, supp
     assert batch.pointing is not None and set(batch.pointing.ways) == {"back"}
     with torch.no_grad():
         embeds, _ = learn.encode(model, batch, False)
-        _, attentions = read(model.llm.model, embeds)
+        attentions = read(model.llm.model, embeds).attentions
         measured = missed(attentions, batch.pointing, torch.tensor([0]))
         model.llm.set_attn_implementation("eager")
         real = model.llm.model(inputs_embeds=embeds, output_attentions=True).attentions

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-import numpy as np
 import pytest
 
 from finetune.tiny.canvas import Canvas
@@ -16,7 +15,6 @@ from finetune.tiny.scenes import (
     few,
     one_shape,
     one_thing,
-    photo_like,
     printed_page,
     radius_range,
     several,
@@ -93,14 +91,6 @@ def test_a_printed_page_gives_its_lines(supplies: Supplies) -> None:
     assert {set(text.split()) <= known for text in texts if text} == {True, False}
     assert all(len(word) <= 7 for text in texts for word in set(text.split()) - known)
     assert max(text.count("\n") for text in texts) >= 2 and sum(map(bool, texts)) >= 8
-
-
-def test_what_is_like_a_photograph_covers_all_and_has_no_objects(supplies: Supplies) -> None:
-    for seed in range(12):
-        canvas = canvas_for((12, 12), Random(seed), supplies, 1.0)
-        photo_like(canvas, canvas.rng)
-        assert canvas.objects == [] and np.asarray(canvas.image).std() > 5
-        assert not canvas.labels.what.any()
 
 
 def test_more_objects_are_smaller(supplies: Supplies) -> None:

@@ -18,9 +18,11 @@ def test_styles_for_measuring_are_left_out(tmp_path: Path, monkeypatch: pytest.M
     np.savez(tmp_path / "icons.npz", **drawings)
     monkeypatch.setattr(supplies.fonts, "training_fonts", lambda cache: [cache / "one.ttf"])
     monkeypatch.setattr(supplies, "printed", lambda: ["a line"])
+    monkeypatch.setattr(supplies.photographs, "load", lambda cache: [drawing])
     gathered = supplies.gather(tmp_path)
     assert set(gathered.sprites) == {"noto", "fxemoji"} and list(gathered.sprites["noto"]) == ["fox"]
     assert gathered.fonts == [str(tmp_path / "one.ttf")] and gathered.lines == ["a line"]
+    assert gathered.photographs == [drawing]
     assert gathered.words == [thing.word for thing in things()]
     assert set(supplies.HELD_OUT) == {style.name for style in HELD_OUT_SETS}
 
