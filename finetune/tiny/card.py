@@ -113,6 +113,18 @@ def measured(evaluation: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", reached])
 
 
+def timed(evaluation: Mapping[str, Any]) -> list[str]:
+    """How fast it is, as a sentence; nothing if that was not measured."""
+    if "speed" not in evaluation:
+        return []
+    speed, cores = evaluation["speed"], evaluation["machine"]["cores"]
+    return [
+        f"On {cores} cores it is loaded in {speed['load']:.2f} s, gives its first token {speed['first_token']:.2f} s "
+        f"after a question about a picture and the whole answer after {speed['answer']:.2f} s (medians of "
+        f"{speed['pictures']} questions about colours, through `model.chat`, in float32)."
+    ]
+
+
 def _score(result: Mapping[str, Any] | None, aim: float) -> str:
     if result is None:
         return ""
@@ -198,7 +210,7 @@ def card(folder: Path, evaluation: Mapping[str, Any], training: Mapping[str, Any
         "second drawer shares neither code nor fonts nor backgrounds with training; its pictures measure 160 to 900 px."
     )
     sections = {
-        "What it can do": f"{asked}\n\n{measured(evaluation)}",
+        "What it can do": "\n\n".join([asked, measured(evaluation), *timed(evaluation)]),
         "What it cannot do": LIMITS.strip(),
         "How it was trained": recipe(training),
         "Drawings, fonts and photographs": (

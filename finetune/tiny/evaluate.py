@@ -17,7 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -27,6 +27,7 @@ from typing import Any
 
 from app.errors import AppError, OptionError
 from app.flags import report
+from finetune.tiny import speed
 from finetune.tiny.case import SKILLS, Case, CaseSource, Skill
 from finetune.tiny.kept import Kept, Row, fingerprint, replace_text
 
@@ -37,6 +38,10 @@ DECODING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "beam": {"sampling": False},  # as `chat` does: 3 beams, repetition_penalty 1.2
     }
 )
+
+
+# Questions whose answers are timed.
+TIMED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,11 @@ class Examinee:
                 answers = self._chat(some)
                 yield from (Asked(c, a, c.score(a)) for c, a in zip(some, answers, strict=True))
 
+    def answer(self, case: Case, most: int | None = None) -> str:
+        """The answer to a single question, of `most` tokens at most; of as many as the case allows if None."""
+        (text,) = self._chat([replace(case, max_new_tokens=most) if most else case])
+        return text
+
     def _chat(self, cases: Sequence[Case]) -> list[str]:
         messages = [[dict(message) for message in case.messages] for case in cases]
         options = {**cases[0].options, **self._decoding, "max_new_tokens": cases[0].max_new_tokens}
@@ -164,6 +174,12 @@ def as_json(
     machine = {"cores": os.cpu_count(), "processor": platform.machine()}
     about = {"decode": flags.decode, "per_skill": flags.per_skill, "seed": flags.seed, "seconds": round(seconds)}
     return {**about, "machine": machine, "skills": results}
+
+
+def speed_of(flags: argparse.Namespace, source: CaseSource) -> dict[str, Any]:
+    """Times of questions about the colour of something, as `finetune.tiny.speed` measures them."""
+    cases = cases_of(source, "colour", 1 + TIMED, flags.seed)
+    return speed.measure(lambda folder: Examinee(folder, flags.decode, 1, flags.device), flags.model, cases)
 
 
 def wanted(given: Iterable[str], skills: Sequence[Skill]) -> Iterator[tuple[Skill, str]]:
@@ -234,6 +250,7 @@ def run(flags: argparse.Namespace) -> None:
     print(table(measured, skills))
     if flags.json:
         results = as_json(measured, skills, flags, kept.seconds)
+        results["speed"] = speed_of(flags, next(iter(given.values())))
         replace_text(flags.json, json.dumps(results, ensure_ascii=False, indent=2) + "\n")
     kept.forget()
 

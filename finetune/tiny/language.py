@@ -75,7 +75,10 @@ WHAT = (
     "What object is this?", "What is in the image?", "Name this.", "What can you see in the picture?",
     "What's this?", "What is shown in the picture?",
 )  # fmt: skip
-WHAT_ZH = ("这是什么？", "图中是什么？", "图里有什么？", "你看到了什么？", "这个东西是什么？", "图片里是什么？")
+WHAT_ZH = (
+    "这是什么？", "图中是什么？", "图里有什么？", "你看到了什么？", "这个东西是什么？", "图片里是什么？",
+    "图中有什么？", "图上是什么？", "这张图里是什么？", "这是什么东西？", "图里画的是什么？",
+)  # fmt: skip
 READ = (
     "Read the text.", "Read the text.", "What does it say?", "What is written here?", "What is written in the picture?",
     "Read it.", "What text is in the picture?", "Which text is shown?", "What does the text say?",
@@ -90,6 +93,11 @@ DESCRIBE = (
     "Describe the picture.", "Describe the picture.", "Describe the image.", "Describe this picture.",
     "What is in this picture? Describe it.", "Describe what you see.", "describe the picture",
     "Please describe the picture.", "Tell me what is in the picture.", "List the objects in the picture.",
+)  # fmt: skip
+# Of a single object these ask for its name.
+DESCRIBE_SEVERAL = (
+    *DESCRIBE, "What can you see in the picture?", "What do you see in the picture?",
+    "What is in the picture?", "What do you see?", "What objects are in the picture?", "What is in the image?",
 )  # fmt: skip
 BOX = (
     "Where is the {thing}? Give a box.", "Where is the {thing}? Give a box.", "Give the box of the {thing}.",

@@ -47,7 +47,7 @@ RESAMPLER_SHARE = 0.5
 DENSE_SHARE = 0.2
 WORD_SHARE = 0.1
 POINTING_SHARE = 0.3
-NUMBER_SHARE = 0.1
+NUMBER_SHARE = 0.3
 # Pictures until the rate is full.
 WARMUP = 6000
 # What the answers of a batch count from which on it counts in full.

@@ -249,8 +249,8 @@ def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 def describe_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
     """Everything there is."""
-    answer = describe(objects)
-    return Lesson("describe", choose(rng, language.DESCRIBE), answer, said=named(answer, objects))
+    answer, ways = describe(objects), language.DESCRIBE_SEVERAL if len(objects) > 1 else language.DESCRIBE
+    return Lesson("describe", choose(rng, ways), answer, said=named(answer, objects))
 
 
 def box_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:

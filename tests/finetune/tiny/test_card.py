@@ -66,6 +66,14 @@ def test_skills_that_were_asked_less_often_are_named(folder: Path) -> None:
     assert "for each skill and generator, asked" in card(folder, EVALUATION, TRAINING)
 
 
+def test_times_are_told_where_they_were_measured(folder: Path) -> None:
+    assert "loaded in" not in card(folder, EVALUATION, TRAINING)
+    speed = {"load": 0.456, "first_token": 0.051, "answer": 0.104, "pictures": 12}
+    text = card(folder, EVALUATION | {"speed": speed, "machine": {"cores": 2}}, TRAINING)
+    assert "On 2 cores it is loaded in 0.46 s, gives its first token 0.05 s after" in text
+    assert "the whole answer after 0.10 s (medians of 12 questions" in text
+
+
 def test_it_says_so_when_all_is_reached() -> None:
     skills = {"colour": EVALUATION["skills"]["colour"]}
     assert measured({"skills": skills}).endswith("All aims are reached.")

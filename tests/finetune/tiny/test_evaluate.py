@@ -106,6 +106,8 @@ def test_the_command_prints_the_table_and_writes_json_and_answers(
     assert measure["score"] == pytest.approx(sum(line["score"] for line in lines[4:]) / 4)
     assert measure["groups"] == {"turns": [4, measure["score"]]}
     assert "seen" not in written["skills"]["turns"]
+    times = written["speed"]
+    assert times["pictures"] == evaluate.TIMED and times["load"] > 0 and times["answer"] > times["first_token"] > 0
     assert f"{measure['score']:.3f}" in capsys.readouterr().out
 
 
@@ -139,6 +141,7 @@ def test_an_evaluation_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pyt
     results, answers = tmp_path / "results.json", tmp_path / "answers.jsonl"
     flags = f"--model {CHECKPOINT} --cache {tmp_path} --per-skill 3 --skills colour turns".split()
     flags += ["--json", str(results), "--answers", str(answers)]
+    monkeypatch.setattr(evaluate, "speed_of", lambda flags, source: {})  # these draw too, and are no two times the same
 
     def evaluated(stopping: Stopping, *more: str) -> list[str]:
         monkeypatch.setattr(evaluate, "sources", lambda cache: {"drawer2": stopping})
