@@ -35,19 +35,19 @@ BOUNDS = {
     "colour": (24, 0.8),
     "colour_zh": (16, 0.8),
     "shape": (24, 0.85),
-    "count": (16, 0.35),
+    "count": (16, 0.55),
     "position": (24, 0.75),
     "yes_no": (16, 0.8),
     "reading": (16, 0.45),
     "images": (16, 0.7),
-    "describe": (16, 0.55),
-    "boxes": (16, 0.6),
+    "describe": (16, 0.7),
+    "boxes": (16, 0.7),
     "few_shot": (16, 0.7),
     "turns": (16, 0.8),
     "video": (12, 0.65),
     "small_talk": (8, 0.7),
     "small_talk_zh": (8, 0.7),
-    "honesty": (16, 0.5),
+    "honesty": (16, 0.65),
 }
 Change = Callable[[list[Any], list[Any]], tuple[list[Any], list[Any]]]
 
@@ -164,9 +164,10 @@ def swapped(pixels: list[Any], sizes: list[Any]) -> tuple[list[Any], list[Any]]:
     return [pixels[-1], *pixels[1:-1], pixels[0]], [sizes[-1], *sizes[1:-1], sizes[0]]
 
 
-def test_a_swapped_slice_is_noticed() -> None:
-    count, bound = BOUNDS["boxes"]
-    asked = [case for case in cases("boxes", 3 * count) if min(case.messages[-1]["content"][0].size) > 240][:count]
+@pytest.mark.parametrize("skill", ["count", "describe"])
+def test_a_swapped_slice_is_noticed(skill: str) -> None:
+    count, bound = BOUNDS[skill]
+    asked = [case for case in cases(skill, 3 * count) if min(case.messages[-1]["content"][0].size) > 240][:count]
     right = fmean(one.score for one in examinee().ask(asked))
     with changed(swapped):
         wrong = fmean(one.score for one in examinee().ask(asked))

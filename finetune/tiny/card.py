@@ -153,7 +153,7 @@ def attribution() -> str:
     ]
     return "\n".join(
         [
-            _row("drawings, fonts, photographs", "package (of npm)", "by", "license", "used for"),
+            _row("drawings, fonts, photographs", "package (of npm, if not said)", "by", "license", "used for"),
             "|---|---|---|---|---|",
             *rows,
         ]
