@@ -28,7 +28,7 @@ from tests.browser.test_camera import FAKE
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "guide"
 WIDE, TALL = {"width": 1200, "height": 780}, {"width": 390, "height": 760}
-LARGE, LONG = 4, 360  # pictures of as many slices as there may be, and questions: too much for the embedded model
+LARGE, LONG = 4, 420  # pictures of as many slices as there may be, and questions: too much for the embedded model
 WRITTEN = """A <ref>red circle</ref><box>110 135 355 450</box>, a <ref>blue star</ref><box>605 90 860 415</box>:
 
 | shape | colour | corners |
