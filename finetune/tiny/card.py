@@ -29,7 +29,7 @@ from app.flags import report
 from finetune.tiny import plan
 from finetune.tiny.fonts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, FontFamily
 from finetune.tiny.icons import HELD_OUT_SETS, TRAINING_SETS, IconSet, things
-from finetune.tiny.photographs import ALBUMS
+from finetune.tiny.photographs import ALBUMS, Album
 from finetune.tiny.record import Sitting
 
 NAMES = {"seen": "training generator, new seeds", "drawer2": "second drawer"}
@@ -44,7 +44,6 @@ AGAIN = (
     "pip install -r requirements-finetune.txt",
     "python -m finetune.tiny --cache CACHE --out OUT --plan training.json",
 )
-UNKNOWN = "training: what is not known"
 LIMITS = """\
 It was taught by drawings. Of photographs it knows nothing; shown two dozen of them, it learned to say so. Of
 screenshots with more than text, handwriting and drawing styles far from those it saw (outlines, sketches) it knows
@@ -139,6 +138,13 @@ def _families(families: Sequence[FontFamily], use: str) -> list[str]:
     return [_row(family.name, f"{family.package} {family.version}", "", family.license, use) for family in families]
 
 
+def _albums(albums: Sequence[Album], use: str) -> list[str]:
+    return [
+        _row(f"photographs ({len(a.files)})", f"{a.package} {a.version} ({a.kind})", a.authors, a.license, use)
+        for a in albums
+    ]
+
+
 def attribution() -> str:
     """Icon sets, fonts and photographs with their licences, as a table."""
     rows = [
@@ -146,10 +152,7 @@ def attribution() -> str:
         *_icon_sets(HELD_OUT_SETS[:1], "evaluation only"),
         *_families(TRAINING_FAMILIES, "training"),
         *_families(HELD_OUT_FAMILIES, "evaluation only"),
-        *(
-            _row(f"photographs ({len(a.files)})", f"{a.package} {a.version} ({a.kind})", a.authors, a.license, UNKNOWN)
-            for a in ALBUMS
-        ),
+        *_albums(ALBUMS, "training: what is not known"),
     ]
     return "\n".join(
         [

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +148,7 @@ def _found(place: Path, pattern: str) -> list[str]:
     return [path.name for path in place.glob(pattern)]
 
 
-def main(argv: list[str] | None = None, load: Callable[[Path], list[np.ndarray]] = load) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Command line: fetch the photographs and say how many there are."""
     parser = argparse.ArgumentParser(
         prog="python -m finetune.tiny.photographs", description=(__doc__ or "").split("\n")[0]
