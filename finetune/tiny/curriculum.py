@@ -1,9 +1,11 @@
-"""Which conversations are drawn, and how often: single pictures, sliced ones, pairs, examples, clips, small talk."""
+"""Which conversations are drawn, and how often: single pictures, sliced ones, pairs, examples, clips, small talk, and
+those that go on with another picture."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Generic, TypeVar
 
@@ -30,8 +32,8 @@ FRAME_CELLS = 2
 Scene = Callable[[Canvas, Random, Supplies], None]
 Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
-    (scenes.one_shape, 1.0),
-    (scenes.one_thing, 3.5),
+    (scenes.one_shape, 1.5),
+    (scenes.one_thing, 4.5),
     (scenes.several, 4.5),
     (scenes.alike, 3.2),
     (scenes.written, 4.0),
@@ -59,7 +61,8 @@ class Curriculum(Generic[Sample]):
             early: how much rarer all but single whole pictures are, 1 at first.
             few: share of the other single pictures with two or three large shapes only.
         """
-        kinds = ((self.singles, 0.38), (self.sliced, 0.36), (self.pairs, 0.12), (self.shots, 0.1), (self.clips, 0.04))
+        kinds = ((self.singles, 0.35), (self.sliced, 0.33), (self.pairs, 0.1), (self.shots, 0.08), (self.sequels, 0.1),
+                 (self.clips, 0.04))  # fmt: skip
         # Beginners see single pictures: for the same time these have four times the answers of cut ones.
         left = kind * (1 - max(0.8 * easy, 0.5 * early, 0.7 * few))
         for make, share in kinds:
@@ -204,6 +207,34 @@ class Curriculum(Generic[Sample]):
             exchanges.append(Exchange(question, answers[form], [picture], index > 0, seen, index > 0))
         return self.writer.write(exchanges)
 
+    def sequels(self, rng: Random, easy: float) -> list[Sample]:
+        """Conversations that go on with another picture, sometimes behind a clip; each is asked about when it comes.
+
+        Only so are things counted and read in a picture that is not the first one.
+        """
+        grid = rng.choice(GRIDS)
+        scale = math.sqrt(rng.choice((1.5, 2, 3, 4))) if rng.random() < 0.3 else None
+        samples: list[Sample] = []
+        spent = 0
+        while spent < SLICES:
+            talk: list[Exchange] = []
+            shown: list[Picture] = []
+            clip = rng.random() < 0.12
+            if clip:
+                frames, asked = self._clip(rng, grid, cells=False)
+                talk, shown = _about(frames, asked), [*frames]
+            for _ in range(1 if clip else rng.choice((2, 2, 3))):
+                asked = []
+                while not asked:
+                    canvas = canvas_for(grid, rng, self.supplies, scale)
+                    asked = self._asked(canvas, rng, easy)
+                picture = _cut(canvas, MOST_CELLS) if scale else whole(canvas.finish())
+                talk += _about([picture], asked[: rng.randint(1, 4)], len(shown))
+                shown.append(picture)
+            spent += sum(len(picture.pieces) for picture in shown)
+            samples.append(self.writer.write(talk, numbered=not clip))
+        return samples
+
     def clips(self, rng: Random, easy: float) -> list[Sample]:
         """Frames of something that moves."""
         grid = rng.choice(GRIDS)
@@ -257,8 +288,9 @@ def _said(pair: tuple[str, str]) -> Exchange:
     return Exchange(*pair)
 
 
-def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
-    """A conversation that begins with the pictures."""
+def _about(pictures: list[Picture], asked: list[Lesson], before: int = 0) -> list[Exchange]:
+    """A conversation that begins, or goes on behind `before` pictures, with these."""
+    lessons = [replace(lesson, picture=before + lesson.picture) for lesson in asked]
     return [
         Exchange(
             lesson.question,
@@ -267,7 +299,7 @@ def _about(pictures: list[Picture], asked: list[Lesson]) -> list[Exchange]:
             looks=looks_of(lesson),
             spelled=letters_of(lesson),
         )
-        for index, lesson in enumerate(asked)
+        for index, lesson in enumerate(lessons)
     ]
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from finetune.tiny.canvas import CHARACTERS, COUNTED, IGNORED, LETTERS, STEPS
 from finetune.tiny.palette import COLOURS, SHAPES
+from finetune.tiny.wording import thing_names
 
 # What a head tells, in the order of `Labels`, and what a patch without it counts: most have no letter, and many have
 # nothing at all.
@@ -93,7 +94,8 @@ class Readers(nn.Module):
 
 
 class Words:
-    """Draws the resampler's outputs towards the word embeddings of what they show, of its colour and of its name.
+    """Draws the resampler's outputs towards the word embeddings of what they show, of its colour and of its name, in
+    both languages.
 
     Else the language model has to learn for each word apart by which direction of an image feature it is found; an
     output that resembles the word is found by the word itself.
@@ -103,9 +105,19 @@ class Words:
     """
 
     def __init__(self, tokenizer: Tokenizer, things: Sequence[str]) -> None:
-        colours, names = [colour.name for colour in COLOURS], [*(shape.name for shape in SHAPES), *things]
-        # As they stand in a question: behind a blank.
-        self._ids = [[tokenizer.encode(f" {word}").ids for word in words] for words in (colours, names)]
+        chinese = thing_names()
+        # As they stand in a sentence: in English behind a blank.
+        colours = [f" {colour.name}" for colour in COLOURS], [colour.chinese for colour in COLOURS]
+        names = (
+            [f" {name}" for name in (*(shape.name for shape in SHAPES), *things)],
+            [*(shape.chinese for shape in SHAPES), *(chinese[thing].chinese for thing in things)],
+        )
+        # Number of the label, and the tokens of each word that it may stand for.
+        self._ids = [
+            (index, [tokenizer.encode(word).ids for word in words])
+            for index, told in enumerate((colours, names))
+            for words in told
+        ]
 
     def loss(self, outputs: Tensor, labels: Tensor, size: tuple[int, int], embeddings: Tensor) -> Tensor:
         """Mean cross-entropy of (B, queries, width) against int64 (B, labels, rows * cols), on covered patches.
@@ -116,7 +128,7 @@ class Words:
         total = outputs.new_zeros((), dtype=torch.float32)
         table = embeddings.detach().float()
         parts = quarters(labels, size, math.isqrt(outputs.shape[1]))
-        for index, ids in enumerate(self._ids):
+        for index, ids in self._ids:
             words = torch.stack([table[word].mean(0) for word in ids])
             words = F.normalize(words - words.mean(0), dim=-1)
             logits = (outputs.float() @ words.T).flatten(0, 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from finetune.tiny.case import VIDEO_OPTIONS, Case
 from finetune.tiny.drawer2 import COLOURS, Item, sample_size
+from finetune.tiny.drawer2_questions import colour, count, shape
 from finetune.tiny.drawer2_scenes import Scene, clip, draw, noise, photo, spread
 from finetune.tiny.drawer2_supplies import COMMON_COLOURS, RARELY, Supplies, ask, either
 from finetune.tiny.scoring import (
@@ -145,7 +147,9 @@ def video(rng: Random, supplies: Supplies) -> Case:
 
 
 def turns(rng: Random, supplies: Supplies) -> Case:
-    """A second question that leans on the first."""
+    """A second question that leans on the first, or one about another picture."""
+    if rng.random() < 0.2:
+        return _next_picture(rng, supplies)
     item = supplies.item(rng)
     asked = item if rng.random() < 0.5 else supplies.item(rng, [item])
     truth = "yes" if asked is item else "no"
@@ -168,6 +172,13 @@ def turns(rng: Random, supplies: Supplies) -> Case:
     first, answer, usual, own, score, expected = kinds[kind]
     messages = [user(_scene(rng, [item]).image, first), assistant(answer), user(either(rng, usual, own))]
     return Case("turns", messages, score, expected, kind)
+
+
+def _next_picture(rng: Random, supplies: Supplies) -> Case:
+    item = supplies.item(rng)
+    before = [user(_scene(rng, [item]).image, "What colour is it?"), assistant(item.colour)]
+    case = rng.choice([colour, count, shape])(rng, supplies)
+    return replace(case, skill="turns", messages=[*before, *case.messages], group="next picture")
 
 
 def _talk(rng: Random, skill: str, table: dict[str, Any]) -> Case:

@@ -58,6 +58,10 @@ TRAINING_SETS = (
     IconSet("fluent-emoji", "1.2.7", "MIT", _MICROSOFT, "https://github.com/microsoft/fluentui-emoji"),
     IconSet("fluent-emoji-flat", "1.2.6", "MIT", _MICROSOFT, "https://github.com/microsoft/fluentui-emoji"),
     IconSet("fxemoji", "1.2.2", "Apache-2.0", "Mozilla (FxEmojis)", "https://github.com/mozilla/fxemoji"),
+    IconSet("emojione", "1.2.3", "CC-BY-4.0", "EmojiOne", "https://github.com/EmojiTwo/emojitwo"),
+    IconSet(
+        "streamline-emojis", "1.2.4", "CC-BY-4.0", "Streamline", "https://github.com/webalys-hq/streamline-vectors"
+    ),
 )
 HELD_OUT_SETS = (
     IconSet("twemoji", "1.2.5", "CC-BY-4.0", "Twitter, Inc. and contributors", "https://github.com/twitter/twemoji"),

@@ -31,6 +31,7 @@ from finetune.tiny.clock import Clock
 from finetune.tiny.curriculum import SLICES, Curriculum
 from finetune.tiny.dense import Heads, Readers, Words
 from finetune.tiny.embedded import new_model, write
+from finetune.tiny.growing import grown
 from finetune.tiny.numbering import Numbered, Numbers
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
@@ -39,7 +40,7 @@ from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.shape import QUERIES
 from finetune.tiny.supplies import gather
 from finetune.tiny.towers import PackedPictures, features_of, plain_attention, save, size_of, to_slices
-from finetune.tiny.vocabulary import tokenizer_for
+from finetune.tiny.vocabulary import names, tokenizer_for
 
 TOWER_SHARE = 0.25
 # Its dense lessons keep its queries at their places.
@@ -100,6 +101,20 @@ class Seen:
     size: tuple[int, int]
 
 
+@dataclass(slots=True)
+class Losses:
+    """Parts of what is minimised, each a scalar.
+
+    Attributes:
+        answers: mean cross-entropy of the answers. missed: how far the questions miss what they ask for.
+        numbers: cross-entropy of how many letters are said.
+    """
+
+    answers: Tensor
+    missed: Tensor
+    numbers: Tensor
+
+
 def encode(model: MiniCPMV26, batch: Batch, learn: bool) -> tuple[Tensor, Seen | None]:
     """Embeddings (B, L, width) with the slices' features in their places, and what was seen in the only group.
 
@@ -133,9 +148,8 @@ def answer_weights(labels: Sequence[int]) -> list[float]:
 
 def answer_loss(
     model: MiniCPMV26, embeds: Tensor, batch: Batch, block: Block = language_block, numbers: Numbers | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean cross-entropy of the answers, from (B, L, width), how far the questions miss what they ask for, and the
-    cross-entropy of `numbers`."""
+) -> Losses:
+    """What reading (B, L, width) gives."""
     labels, weights = batch.labels, batch.weights
     missing, counting = (embeds.new_zeros((), dtype=torch.float32) for _ in range(2))
     if numbers:
@@ -156,7 +170,7 @@ def answer_loss(
         logits = model.llm.lm_head(seen.hidden[:, :-1][asked]).float()
         total = total + (F.cross_entropy(logits, wanted[asked], reduction="none") * shares[asked]).sum()
     # A batch with few answers says little; alone it should not move the model as far as one with many.
-    return total / answers * min(1.0, (answers / FULL) ** 0.5), missing, counting
+    return Losses(total / answers * min(1.0, (answers / FULL) ** 0.5), missing, counting)
 
 
 class Stage:
@@ -180,7 +194,7 @@ class Stage:
         start: Path | None = None,
         tower_share: float = TOWER_SHARE,
     ) -> None:
-        self.tokenizer, self.out, self.path = tokenizer, out, out / "model.pt"
+        self.tokenizer, self.things, self.out, self.path = tokenizer, things, out, out / "model.pt"
         self.done, self.seconds, self.step, self.began = 0, 0.0, 0, 0
         self.model = new_model(tokenizer)
         self.heads = Heads(self.model.config.vision_config.hidden_size, len(things))
@@ -215,6 +229,9 @@ class Stage:
         *self.earlier, last = record.read(start / record.NAME)
         self.sittings += record.read_sittings(start / record.NAME)
         weights = load_file(start / "model.safetensors")
+        old = Tokenizer.from_file(str(start / "tokenizer.json"))
+        if old.get_vocab() != self.tokenizer.get_vocab():
+            weights = grown(weights, old, self.tokenizer, names(self.things))
         if len(weights["resampler.query"]) != QUERIES:
             # Another number of queries reads the picture in other parts: the first stage has taught a new resampler.
             weights |= {f"resampler.{name}": value for name, value in self.model.resampler.state_dict().items()}
@@ -247,20 +264,20 @@ class Stage:
         named = self.words.loss(outputs, labels, size, self.model.llm.model.embed_tokens.weight)
         return self.readers.loss(outputs, labels, size) + WORD_SHARE / DENSE_SHARE * named
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def losses(self, batch: Batch) -> tuple[Tensor, Losses]:
         """What is minimised, and of that the parts of `answer_loss`."""
         # The tower learns in every second step only: its backward pass is the dearest.
         learn = self.step % 2 == 0 and batch.dense is not None
         with torch.autocast("cpu", torch.bfloat16):
             embeds, seen = encode(self.model, batch, learn)
-            answers, missing, counting = answer_loss(self.model, embeds, batch, self.block, self.numbers)
-            total = answers + POINTING_SHARE * missing + NUMBER_SHARE * counting
+            parts = answer_loss(self.model, embeds, batch, self.block, self.numbers)
+            total = parts.answers + POINTING_SHARE * parts.missed + NUMBER_SHARE * parts.numbers
             if seen is None or batch.dense is None:
-                return total, answers, missing, counting
+                return total, parts
             dense = self.read_loss(seen.outputs, batch.dense, seen.size)
             if learn:
                 dense = dense + self.heads.loss(seen.features, batch.dense)
-            return total + DENSE_SHARE * dense, answers, missing, counting
+            return total + DENSE_SHARE * dense, parts
 
     def save(self, sittings: Sequence[record.Sitting]) -> None:
         """Write this stage's checkpoint, the embedded one, and the record of both stages."""
@@ -306,7 +323,10 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
     own = arguments.out / "tokenizer.json"
     published = arguments.published is not None and not (arguments.out / "model.pt").exists()
     if published:
-        own.write_bytes((arguments.published / own.name).read_bytes())  # so that the run goes on without naming it
+        # Written, so that the run goes on without naming it.
+        tokens.with_words(Tokenizer.from_file(str(arguments.published / own.name)), names(supplies.words)).save(
+            str(own)
+        )
     tokenizer = tokenizer_for(supplies, own)
     stage = Stage(tokenizer, supplies.words, arguments.out, arguments.published, arguments.tower)
     began, spent = stage.done, stage.seconds
@@ -329,12 +349,12 @@ def train(arguments: argparse.Namespace, team: Team) -> None:
             early = float(stage.done < arguments.early)
             few = 0.8 * float(stage.done < arguments.few)
             batch = Batch(curriculum.batch(rng, kind, easy, early, few), pad)
-            total, answer, missing, counting = stage.losses(batch)
-            answers.append(answer.item())
+            total, parts = stage.losses(batch)
+            answers.append(parts.answers.item())
             if batch.numbered:
-                countings.append(counting.item())
+                countings.append(parts.numbers.item())
             if batch.pointing:
-                missings.append(missing.item())
+                missings.append(parts.missed.item())
         total.backward()
         team.average(stage.optimizers.parameters)
         stage.optimizers.step(schedule(stage.done, WARMUP, arguments.pictures, arguments.cooling, stage.began))

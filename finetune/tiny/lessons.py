@@ -215,7 +215,7 @@ def what_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
         return None
     one = objects[0]
     skill = "things" if one.kind == "thing" else "describe"
-    if rng.random() < 0.4:
+    if rng.random() < 0.5:
         return Lesson(f"{skill} zh", choose(rng, language.WHAT_ZH), zh(one), (one,))
     return Lesson(skill, choose(rng, language.WHAT), phrase(one), (one,))
 
@@ -248,7 +248,9 @@ def text_colour_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
 
 
 def describe_lesson(objects: Sequence[Thing], rng: Random) -> Lesson | None:
-    """Everything there is."""
+    """Everything there is; seldom where a name would come twice, or the model takes to saying names twice."""
+    if len({(thing.name, thing.colour) for thing in objects}) < len(objects) and rng.random() < 0.8:
+        return None
     answer, ways = describe(objects), language.DESCRIBE_SEVERAL if len(objects) > 1 else language.DESCRIBE
     return Lesson("describe", choose(rng, ways), answer, said=named(answer, objects))
 

@@ -61,10 +61,10 @@ def packed(grid: tuple[int, int], rng: Random, supplies: Supplies) -> tuple[np.n
     """A picture full of objects, uint8 (H, W, 3), and what covers its patches."""
     canvas = canvas_for(grid, rng, supplies)
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.27:
         page(canvas, rng, supplies)
     else:
-        cells(canvas, rng, supplies, things=kind < 0.66)
+        cells(canvas, rng, supplies, things=kind < 0.7)
     return canvas.finish(), canvas.labels
 
 
@@ -93,10 +93,15 @@ def cells(canvas: Canvas, rng: Random, supplies: Supplies, things: bool) -> None
                 put_text(canvas, rng, supplies, place)
 
 
+def some_style(rng: Random, supplies: Supplies) -> str:
+    """A style of drawing; each as often as it has drawings, so that all of them are seen equally often."""
+    return rng.choices(*zip(*((style, len(drawn)) for style, drawn in supplies.sprites.items()), strict=True))[0]
+
+
 def put_thing(canvas: Canvas, rng: Random, supplies: Supplies, place: tuple[float, float, float, float]) -> None:
     """A thing somewhere in a cell (x, y, width, height), or a bit over its edge."""
     x, y, wide, high = place
-    style = rng.choice(list(supplies.sprites))
+    style = some_style(rng, supplies)
     size = rng.uniform(0.6, 1.05) * min(wide, high)
     free = (wide - size, high - size)
     canvas.thing(

@@ -34,8 +34,8 @@ HEADS: dict[Way, tuple[bool, tuple[int, ...]]] = {
 # By layer: queries (B, heads, L, size) and keys (B, groups, L, size).
 Attentions = dict[int, tuple[Tensor, Tensor]]
 LAYERS = {layer for _, layers in HEADS.values() for layer in layers}
-# Behind these is told how many letters were read out: before one is looked for.
-EARLY = (0, 1)
+# Behind these is told how many letters were read out: before one is looked for, in the next ones.
+EARLY = (1, 2)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 from finetune.tiny.canvas import Box, Canvas, font_of
-from finetune.tiny.packed import Supplies, random_text
+from finetune.tiny.packed import Supplies, random_text, some_style
 from finetune.tiny.palette import COMMON, NAMES, RGB, SHAPE_NAMES
 
 # Words that are also shapes, or that two icons share, make questions ambiguous.
@@ -61,7 +61,7 @@ def add_shape(canvas: Canvas, rng: Random, count: int, name: str | None = None, 
 
 def add_thing(canvas: Canvas, rng: Random, supplies: Supplies, count: int) -> bool:
     """One more thing, of `count` in all."""
-    style = rng.choice(list(supplies.sprites))
+    style = some_style(rng, supplies)
     words = [word for word in supplies.sprites[style] if count == 1 or word not in AMBIGUOUS]
     radius = rng.uniform(*radius_range(canvas, count)) * 1.1
     place = free_place(canvas, rng, radius)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -118,6 +119,8 @@ class Seen:
         return _conversation("video", exchanges[:1], VIDEO_OPTIONS)
 
     def _turns(self, rng: Random) -> Case:
+        if rng.random() < 0.2:
+            return self._next_picture(rng)
         while True:
             canvas = self._canvas(rng)
             rng.choice((scenes.one_shape, scenes.several))(canvas, rng, self._supplies)
@@ -131,6 +134,15 @@ class Seen:
                     {"role": "user", "content": [after.question]},
                 ]
                 return Case("turns", messages, _same(after.answer), after.answer)
+
+    def _next_picture(self, rng: Random) -> Case:
+        """A question about another picture than the first; descriptions and boxes have scores of their own."""
+        while True:
+            talk = rng.choice(self._curriculum.sequels(rng, 0.0))
+            last = max(index for index, exchange in enumerate(talk) if exchange.pictures)
+            if not talk[last].answer.startswith(("There is", "<box>")):
+                options = VIDEO_OPTIONS if len(talk[0].pictures) > 1 else None
+                return replace(_conversation("turns", talk[: last + 1], options), group="next picture")
 
     def _small_talk(self, rng: Random, chinese: bool) -> Case:
         reply = rng.choice([reply for reply in HELLO if reply.isascii() != chinese])

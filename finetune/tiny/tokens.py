@@ -47,6 +47,39 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
     return _with_specials(tokenizer)
 
 
+def with_words(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
+    """The same tokenizer with merges behind its own, so that each of these words is a single token.
+
+    Args:
+        words: none that the tokenizer splits before it merges.
+
+    Raises:
+        ValueError: it splits one.
+    """
+    plain = _without_specials(tokenizer)
+    for word in words:
+        while len(parts := plain.encode(word).tokens) > 1:
+            if len(plain.pre_tokenizer.pre_tokenize_str(word)) > 1:
+                raise ValueError(f"{word!r} is split before anything is merged.")
+            data = json.loads(plain.to_str())
+            vocab, merges, left = data["model"]["vocab"], data["model"]["merges"], parts[0]
+            for right in parts[1:]:
+                merges.append([left, right])
+                left += right
+                vocab.setdefault(left, len(vocab))
+            plain = Tokenizer.from_str(json.dumps(data))
+    return _with_specials(plain)
+
+
+def _without_specials(tokenizer: Tokenizer) -> Tokenizer:
+    data = json.loads(tokenizer.to_str())
+    data["added_tokens"] = []
+    vocab: dict[str, int] = data["model"]["vocab"]
+    kept = sorted((token for token in vocab if token != "<unk>"), key=vocab.__getitem__)
+    data["model"]["vocab"] = {token: index for index, token in enumerate(kept)}
+    return Tokenizer.from_str(json.dumps(data))
+
+
 def _with_specials(tokenizer: Tokenizer) -> Tokenizer:
     """`<unk>` takes an id among the merges, as in the published vocabulary; the rest of the special ones follow."""
     data = json.loads(tokenizer.to_str())

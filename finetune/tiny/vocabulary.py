@@ -1,7 +1,12 @@
-"""The tokenizer of a run, learned from what is asked and answered."""
+"""The tokenizer of a run, learned from what is asked and answered; the names of things are a token each.
+
+A Chinese name is else some five tokens, of parts of characters that many names share: spelled so, one in seven things
+that the model could name in English was another in Chinese.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
@@ -11,6 +16,7 @@ from finetune.tiny import language, tokens
 from finetune.tiny.curriculum import QUESTIONS, SCENES
 from finetune.tiny.lessons import lessons
 from finetune.tiny.packed import Supplies, canvas_for
+from finetune.tiny.wording import thing_names
 
 SIZE = 2000
 # Scenes that are asked about.
@@ -21,9 +27,20 @@ def tokenizer_for(supplies: Supplies, path: Path) -> Tokenizer:
     """The tokenizer of a run: read if it is there, else made and written."""
     if path.exists():
         return Tokenizer.from_file(str(path))
-    made = tokens.train(_texts(supplies), SIZE)
+    made = tokens.with_words(tokens.train(_texts(supplies), SIZE), names(supplies.words))
     made.save(str(path))
     return made
+
+
+def names(things: Iterable[str]) -> dict[str, str]:
+    """What is a token by itself: the name of each thing in Chinese, and in English, word by word, as in a sentence.
+
+    Each with the English words that it stands for.
+    """
+    known = thing_names()
+    english = {f" {word}": f" {word}" for thing in things for word in thing.split()}
+    characters = {one: f" {thing}" for thing in things for one in known[thing].chinese}
+    return english | characters | {known[thing].chinese: f" {thing}" for thing in things}
 
 
 def _texts(supplies: Supplies) -> list[str]:

@@ -22,7 +22,7 @@ from finetune.tiny.palette import NAMES
 from finetune.tiny.samples import Exchange, Picture, TokenWriter, whole
 
 PIXELS = np.zeros((168, 168, 3), np.uint8)
-KINDS = {"singles": 0.1, "sliced": 0.7, "pairs": 0.8, "shots": 0.9, "clips": 0.98}
+KINDS = {"singles": 0.1, "sliced": 0.66, "pairs": 0.72, "shots": 0.83, "sequels": 0.93, "clips": 0.98}
 
 
 class Kept:
@@ -140,6 +140,27 @@ def test_examples_have_one_form(curriculum: Curriculum[list[Exchange]]) -> None:
         (answer,) = {exchange.answer for exchange in talk}
         seen.add(answer)
     assert seen == forms
+
+
+def test_conversations_that_go_on_with_another_picture(curriculum: Curriculum[list[Exchange]]) -> None:
+    counts = set()
+    for seed in range(12):
+        talks = curriculum.batch(Random(seed), KINDS["sequels"], 0.0)
+        for talk in talks:
+            shown = [number for number, exchange in enumerate(talk) for _ in exchange.pictures]
+            clip = len(talk[0].pictures) > 1
+            assert shown[0] == 0 and len(set(shown)) == (2 if clip else len(shown)) >= 2
+            assert all(exchange.learn and exchange.answer for exchange in talk)
+            for number, exchange in enumerate(talk):
+                last = sum(at <= number for at in shown) - 1
+                looked = {look.picture for look in exchange.looks}
+                assert looked <= ({*range(last + 1)} if clip and last == len(talk[0].pictures) - 1 else {last})
+            counts.add(2 if clip else len(shown) + 10)
+            if clip:
+                assert 8 <= len(talk[0].pictures) <= 16
+    assert counts == {2, 12, 13}, "behind a clip, second pictures and third ones"
+    writer: Any = curriculum.writer
+    assert set(writer.numbered) == {True, False}
 
 
 def test_clips(curriculum: Curriculum[list[Exchange]]) -> None:

@@ -228,3 +228,12 @@ def test_a_case_can_be_changed_only_by_copy() -> None:
     assert replace(case, group="other").group == "other"
     with pytest.raises(AttributeError):
         case.group = "other"  # type: ignore[misc]
+
+
+def test_some_second_questions_are_about_another_picture() -> None:
+    another = [case for case in drawn("turns", 40) if case.group == "next picture"]
+    assert 2 < len(another) < 20
+    for case in another:
+        first, answer, second = (message["content"] for message in case.messages)
+        assert isinstance(first[0], Image.Image) and isinstance(second[0], Image.Image) and first[0] is not second[0]
+        assert answer[0] in COLOURS and case.score(case.expected) == 1 and case.score("a walrus") == 0

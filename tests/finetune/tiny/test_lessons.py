@@ -17,6 +17,7 @@ from finetune.tiny.lessons import (
     box_lesson,
     colour_lesson,
     count_lesson,
+    describe_lesson,
     follow_up,
     missing_shape,
     missing_thing,
@@ -131,6 +132,12 @@ def test_what_it_is() -> None:
     }
     assert {lesson.answer for lesson in asked(what_lesson, STAR)} == {"a red star", "红色的星形"}
     assert asked(what_lesson, STAR, OWL) == asked(what_lesson, WORD) == []
+
+
+def test_what_would_be_named_twice_is_seldom_described() -> None:
+    again = at("star", "red", 0.8, 0.8)
+    assert 15 < len(asked(describe_lesson, STAR, CIRCLE, again)) < 50
+    assert len(asked(describe_lesson, STAR, CIRCLE, OWL)) == 150
 
 
 def test_texts_are_read_and_have_a_colour() -> None:

@@ -65,7 +65,7 @@ def test_the_first_layers_learn_it(model: Any, tokenizer: Tokenizer, supplies: S
     losses = []
     for _ in range(40):
         embeds, _ = learn.encode(model, batch, False)
-        _, _, loss = learn.answer_loss(model, embeds, batch, numbers=numbers)
+        loss = learn.answer_loss(model, embeds, batch, numbers=numbers).numbers
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -79,7 +79,7 @@ def test_without_a_line_all_its_weights_have_gradients(model: Any, tokenizer: To
     assert batch.numbered is None
     numbers = Numbers(model.config.hidden_size)
     embeds, _ = learn.encode(model, batch, False)
-    total, _, loss = learn.answer_loss(model, embeds, batch, numbers=numbers)
-    (total + loss).backward()
-    assert loss.item() == 0
+    losses = learn.answer_loss(model, embeds, batch, numbers=numbers)
+    (losses.answers + losses.numbers).backward()
+    assert losses.numbers.item() == 0
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in numbers.parameters())

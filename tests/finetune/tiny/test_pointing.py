@@ -45,7 +45,7 @@ def taught(model: Any, batch: learn.Batch, rate: float, steps: int) -> list[floa
     losses = []
     for _ in range(steps):
         embeds, _ = learn.encode(model, batch, False)
-        _, loss, _ = learn.answer_loss(model, embeds, batch)
+        loss = learn.answer_loss(model, embeds, batch).missed
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

@@ -61,7 +61,12 @@ def test_forms_of_conversations(source: Seen) -> None:
     assert len(pictures(source("images", Random(0)))) in (2, 3)
     shots = source("few_shot", Random(0))
     assert len(pictures(shots)) == (len(shots.messages) + 1) // 2 >= 3
-    assert len(source("turns", Random(0)).messages) == 3 and len(pictures(source("turns", Random(0)))) == 1
+    turns = [source("turns", Random(seed)) for seed in range(24)]
+    assert {(len(case.messages), len(pictures(case))) for case in turns if not case.group} == {(3, 1)}
+    another = [case for case in turns if case.group == "next picture"]
+    assert 1 < len(another) < 12
+    for case in another:
+        assert case.messages[-1]["content"] == [*pictures(case)[-1:], case.question] and len(pictures(case)) >= 2
     assert (
         source("small_talk", Random(0)).question.isascii() and not source("small_talk_zh", Random(0)).question.isascii()
     )

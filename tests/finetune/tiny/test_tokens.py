@@ -74,3 +74,23 @@ def test_the_template_is_the_published_one(tokenizer: Tokenizer, tmp_path: Path)
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello!<|im_end|>\n"
     )
+
+
+def test_words_become_tokens_of_their_own(tokenizer: Tokenizer) -> None:
+    words = (" zebra", "猫头鹰", "猫")
+    made = tokens.with_words(tokenizer, words)
+    assert all(len(tokenizer.encode(word).ids) > 1 == len(made.encode(word).ids) for word in words)
+    assert made.decode(made.encode("Is it a zebra? 猫头鹰。").ids) == "Is it a zebra? 猫头鹰。"
+    for text in TEXTS:
+        assert made.encode(text).tokens == tokenizer.encode(text).tokens
+    size = made.get_vocab_size()
+    assert sorted(made.get_vocab().values()) == list(range(size)) and size > tokenizer.get_vocab_size()
+    specials = [made.token_to_id(token) for token in (*tokens.CONTROL, *tokens.MARKUP)]
+    assert specials == list(range(size - len(specials), size))
+    assert 256 < tokens.id_of(made, "<unk>") < specials[0] and made.encode("<unk>").ids == [made.token_to_id("<unk>")]
+    assert tokens.with_words(made, words).to_str() == made.to_str(), "nothing is left to do"
+
+
+def test_what_is_split_first_is_no_word(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="'a zebra' is split"):
+        tokens.with_words(tokenizer, ["a zebra"])
