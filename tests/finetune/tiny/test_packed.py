@@ -5,9 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import pytest
 
 from finetune.tiny.canvas import CHARACTERS
-from finetune.tiny.packed import GRIDS, Supplies, canvas_for, cells, packed, page, random_text
+from finetune.tiny.packed import GRIDS, Supplies, canvas_for, cells, packed, page, random_text, some_style
 from finetune.tiny.palette import NAMES, SHAPE_NAMES
 
 
@@ -65,3 +66,12 @@ def test_texts_to_read_are_short_and_of_all_kinds(supplies: Supplies) -> None:
     assert any(text.islower() for text in texts) and any(not text.isalnum() for text in texts)
     words = {word[:5].lower() for line in supplies.lines for word in line.split()}
     assert sum(text.lower() in words for text in texts) > 20
+
+
+def test_every_drawing_is_as_frequent_as_any_other(supplies: Supplies) -> None:
+    styles = {style: dict(list(drawn.items())[:count]) for (style, drawn), count in zip(
+        supplies.sprites.items(), (5, 1), strict=True)}  # fmt: skip
+    some = Supplies(supplies.fonts, styles, supplies.words, supplies.lines)
+    rng = Random(0)
+    drawn = [some_style(rng, some) for _ in range(600)]
+    assert drawn.count("flat") == pytest.approx(500, abs=40)
