@@ -117,7 +117,7 @@ def load_seconds(cache: Path) -> dict[str, dict[str, np.ndarray]]:
 
 def _by_word(cache: Path, reverse: bool) -> dict[str, dict[str, np.ndarray]]:
     path = cache / "icons.npz"
-    if not path.exists():
+    if not path.exists() or not _is_complete(path):
         build(cache)
     listed = things()
     sprites: dict[str, dict[str, np.ndarray]] = {}
@@ -127,6 +127,13 @@ def _by_word(cache: Path, reverse: bool) -> dict[str, dict[str, np.ndarray]]:
         ordered = listed[::-1] if reverse else listed
         sprites[style] = {t.word: drawn[f"{style}/{t.icon}"] for t in ordered if f"{style}/{t.icon}" in drawn}
     return sprites
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether every set is there: a cache of an earlier version may lack some."""
+    with np.load(path) as archive:
+        styles = {name.partition("/")[0] for name in archive.files}
+    return styles >= {icon_set.name for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
 
 
 def _find(icon: str, data: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,9 +68,8 @@ def test_sprites_are_rgba_with_what_is_not_drawn_transparent(cache: Path) -> Non
 
 def test_of_two_icons_of_a_word_the_first_is_loaded_and_the_second_apart(tmp_path: Path) -> None:
     first, second = np.full((96, 96, 4), 1, np.uint8), np.full((96, 96, 4), 2, np.uint8)
-    np.savez(
-        tmp_path / "icons.npz", **{"noto/umbrella": first, "noto/umbrella-with-rain-drops": second, "noto/fox": first}
-    )
+    drawn: dict[str, Any] = {f"{icon_set.name}/fox": first for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
+    np.savez(tmp_path / "icons.npz", **drawn | {"noto/umbrella": first, "noto/umbrella-with-rain-drops": second})
     assert load(tmp_path)["noto"]["umbrella"][0, 0, 0] == 1
     assert {word: int(sprite[0, 0, 0]) for word, sprite in load_seconds(tmp_path)["noto"].items()} == {"umbrella": 2}
 
@@ -77,6 +77,12 @@ def test_of_two_icons_of_a_word_the_first_is_loaded_and_the_second_apart(tmp_pat
 def test_what_the_cache_lacks_is_rendered(cache: Path) -> None:
     assert set(load(cache)) == {icon_set.name for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
     assert [path.name for path in cache.glob("*.npz")] == ["icons.npz"]
+
+
+def test_a_cache_of_an_earlier_version_gets_the_styles_that_it_lacks(cache: Path) -> None:
+    np.savez(cache / "icons.npz", **{"noto/fox": np.zeros((SIZE, SIZE, 4), np.uint8)})
+    assert set(load(cache)) == {icon_set.name for icon_set in (*TRAINING_SETS, *HELD_OUT_SETS)}
+    assert load(cache)["noto"]["fox"].any()
 
 
 def test_an_empty_cache_without_npm_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from finetune.tiny import supplies
-from finetune.tiny.icons import HELD_OUT_SETS, SIZE, things
+from finetune.tiny.icons import HELD_OUT_SETS, SIZE, TRAINING_STYLES, things
 
 
 def test_styles_for_measuring_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = np.zeros((SIZE, SIZE, 4), np.uint8)
-    drawings: dict[str, Any] = {f"{style}/fox": drawing for style in ("noto", "fxemoji", *supplies.HELD_OUT)}
+    drawings: dict[str, Any] = {f"{style}/fox": drawing for style in (*TRAINING_STYLES, *supplies.HELD_OUT)}
     np.savez(tmp_path / "icons.npz", **drawings)
     monkeypatch.setattr(supplies.fonts, "training_fonts", lambda cache: [cache / "one.ttf"])
     monkeypatch.setattr(supplies, "printed", lambda: ["a line"])
     monkeypatch.setattr(supplies.photographs, "load", lambda cache: [drawing])
     gathered = supplies.gather(tmp_path)
-    assert set(gathered.sprites) == {"noto", "fxemoji"} and list(gathered.sprites["noto"]) == ["fox"]
+    assert tuple(gathered.sprites) == TRAINING_STYLES and list(gathered.sprites["noto"]) == ["fox"]
     assert gathered.fonts == [str(tmp_path / "one.ttf")] and gathered.lines == ["a line"]
     assert gathered.photographs == [drawing]
     assert gathered.words == [thing.word for thing in things()]
