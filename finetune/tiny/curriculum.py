@@ -290,7 +290,7 @@ def _said(pair: tuple[str, str]) -> Exchange:
 
 def _about(pictures: list[Picture], asked: list[Lesson], before: int = 0) -> list[Exchange]:
     """A conversation that begins, or goes on behind `before` pictures, with these."""
-    lessons = [replace(lesson, picture=before + lesson.picture) for lesson in asked]
+    placed = [replace(lesson, picture=before + lesson.picture) for lesson in asked]
     return [
         Exchange(
             lesson.question,
@@ -299,7 +299,7 @@ def _about(pictures: list[Picture], asked: list[Lesson], before: int = 0) -> lis
             looks=looks_of(lesson),
             spelled=letters_of(lesson),
         )
-        for index, lesson in enumerate(lessons)
+        for index, lesson in enumerate(placed)
     ]
 
 

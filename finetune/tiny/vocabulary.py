@@ -1,7 +1,7 @@
 """The tokenizer of a run, learned from what is asked and answered; the names of things are a token each.
 
-A Chinese name is else some five tokens, of parts of characters that many names share: spelled so, one in seven things
-that the model could name in English was another in Chinese.
+A Chinese name is else some five tokens, of parts of characters that many names share: spelled so, 15 of 100 things were
+named wrong in Chinese, 6 in English.
 """
 
 from __future__ import annotations
