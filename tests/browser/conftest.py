@@ -8,8 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.error import URLError
@@ -43,6 +43,7 @@ SERVERS = {
     "short": ["tests/browser/short_server.py", "{port}", str(TINY)],
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
 }
+KEPT = ("echo", "verbatim")
 
 
 class ChatPage:
@@ -188,40 +189,42 @@ def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
             sleep(0.2)  # else asking takes half of the processor from what is to start
 
 
+class Urls(dict[str, str]):
+    """URLs of servers by name, each started when first asked for; they end together.
+
+    Args:
+        others: servers that somebody else starts and ends.
+    """
+
+    def __init__(self, logs: Path, others: Mapping[str, str] | None = None) -> None:
+        self._logs, self._others = logs, others
+        self._running = ExitStack()
+
+    def __missing__(self, name: str) -> str:
+        if self._others is not None and name in KEPT:
+            self[name] = self._others[name]
+        else:
+            self[name] = self._running.enter_context(serving(SERVERS[name], self._logs / f"{name}.log"))
+        return self[name]
+
+    def close(self) -> None:
+        self._running.close()
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """URLs of the servers by name, started when first asked for."""
+def kept_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
+    """Servers until the last test: small ones that most files ask."""
+    with closing(Urls(tmp_path_factory.mktemp("servers"))) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, kept_servers: Urls) -> Iterator[Urls]:
+    """All servers. One with a model ends with the file: it holds a gigabyte, and a suite starts twenty."""
     logs = tmp_path_factory.mktemp("servers")
     SERVERS["untrained"] = [*DEMO, "--model", str(untrained(logs)), "--device", "cpu", "--max-new-tokens", "24"]
-    running: dict[str, str] = {}
-    with _Started(logs) as start:
-
-        class Urls(dict):
-            def __missing__(self, name: str) -> str:
-                self[name] = start(name)
-                return self[name]
-
-        yield Urls(running)
-
-
-class _Started:
-    """Servers that end together."""
-
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self._contexts: list = []
-
-    def __enter__(self):
-        return self._start
-
-    def _start(self, name: str) -> str:
-        context = serving(SERVERS[name], self._logs / f"{name}.log")
-        self._contexts.append(context)
-        return context.__enter__()
-
-    def __exit__(self, *_: object) -> None:
-        for context in self._contexts:
-            context.__exit__(None, None, None)
+    with closing(Urls(logs, kept_servers)) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SERVERS
+from tests.browser.conftest import ChatPage, serving
 from tests.checkpoints import CHECKPOINTS
 
 pytestmark = pytest.mark.browser
@@ -17,19 +18,25 @@ SCRIPTS = {"minicpm-v-2_6": "web_demo_2.6.py", "minicpm-llama3-v-2_5": "web_demo
 ONE_IMAGE = ("minicpm-v-2", "minicpm-v-1", "omnilmm-12b")
 
 
-@pytest.fixture(params=CHECKPOINTS)
-def member(request: pytest.FixtureRequest, open_chat):
-    """A model's name and a page of a server that was started with its own script."""
-    name = request.param.name if isinstance(request.param, Path) else str(request.param)
-    checkpoint = Path(__file__).parents[1] / "golden" / name / "checkpoint"
-    SERVERS[name] = [
-        *(SCRIPTS.get(name, "web_demo.py"), "--port", "{port}", "--model", str(checkpoint)),
+@pytest.fixture(scope="module", params=CHECKPOINTS)
+def started(request: pytest.FixtureRequest, servers: dict[str, str], tmp_path_factory) -> Iterator[str]:
+    """The name of a model whose server was started with its own script, and ends before the next one starts."""
+    checkpoint = Path(__file__).parents[1] / "golden" / request.param / "checkpoint"
+    command = [
+        *(SCRIPTS.get(request.param, "web_demo.py"), "--port", "{port}", "--model", str(checkpoint)),
         *("--device", "cpu", "--dtype", "fp32", "--max-new-tokens", "24"),
     ]
-    return name, open_chat(name)
+    with serving(command, tmp_path_factory.mktemp("member") / "log") as servers[request.param]:
+        yield request.param
 
 
-def test_it_answers_and_shows_what_it_can(member, examples: Path) -> None:
+@pytest.fixture
+def member(started: str, open_chat) -> tuple[str, ChatPage]:
+    """A model's name and a page of its server."""
+    return started, open_chat(started)
+
+
+def test_it_answers_and_shows_what_it_can(member: tuple[str, ChatPage], examples: Path) -> None:
     name, chat = member
     answer = chat.ask("What is in the picture?", examples / "shapes.png")
     expect(answer).to_contain_text(re.compile(r"[1-9]\d* tokens .* [1-9]\d* vision tokens"))
@@ -43,7 +50,7 @@ def test_it_answers_and_shows_what_it_can(member, examples: Path) -> None:
     expect(chat.messages).to_have_count(4)
 
 
-def test_a_second_image_is_refused_by_models_of_one(member, examples: Path) -> None:
+def test_a_second_image_is_refused_by_models_of_one(member: tuple[str, ChatPage], examples: Path) -> None:
     name, chat = member
     if name not in ONE_IMAGE:
         chat.ask("Compare.", examples / "pair_1.png", examples / "pair_2.png")

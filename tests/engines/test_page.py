@@ -14,6 +14,7 @@ from tests.browser.conftest import (  # noqa: F401  (fixtures)
     SERVERS,
     browser,
     desktop,
+    kept_servers,
     open_chat,
     playwright,
     servers,
