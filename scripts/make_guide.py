@@ -1,6 +1,7 @@
 """Take the pictures of docs/guide.md, on the real page, into docs/guide/: python -m scripts.make_guide
 
 python -m scripts.make_guide meter seen            some of them
+python -m scripts.make_guide readme --out assets   the one of README.md
 python -m scripts.make_guide --language zh --dark --out out/zh
 
 The embedded model answers, and where an answer must hold what that model does not write, servers of the tests: one says
@@ -28,6 +29,7 @@ from tests.browser.test_camera import FAKE
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "guide"
 WIDE, TALL = {"width": 1200, "height": 780}, {"width": 390, "height": 760}
+WHOLE = {"width": 1300, "height": 1130}
 LARGE, LONG = 4, 420  # pictures of as many slices as there may be, and questions: too much for the embedded model
 WRITTEN = """A <ref>red circle</ref><box>110 135 355 450</box>, a <ref>blue star</ref><box>605 90 860 415</box>:
 
@@ -49,6 +51,7 @@ class Shot:
     scene: Callable[[Scene], Locator | None]
     server: str
     phone: bool = False
+    alone: bool = False  # a larger one, not of the guide: taken if it is named
 
 
 class Scene:
@@ -100,6 +103,15 @@ def chat(scene: Scene) -> None:
     """A question about a picture, and a second one."""
     scene.ask(scene.say("one_image_ask"), "shot_2.png")
     scene.ask(scene.say("examples_ask"))
+
+
+def readme(scene: Scene) -> None:
+    """A question about a picture, and the place that answers it."""
+    scene.ask("Where is the red circle? Give a box.", "shapes.png")
+    figure = scene.page.locator(".box-figure")
+    expect(figure).to_be_visible()
+    figure.scroll_into_view_if_needed()
+    scene.page.evaluate("document.activeElement.blur()")
 
 
 def conversations(scene: Scene) -> None:
@@ -286,13 +298,14 @@ SHOTS: dict[str, Shot] = {
     "presets": Shot(presets, "tiny"),
     "languages": Shot(languages, "tiny"),
     "phone": Shot(chat, "tiny", phone=True),
+    "readme": Shot(readme, "tiny", alone=True),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Take the pictures that are asked for."""
     parser = argparse.ArgumentParser(description="Take the pictures of docs/guide.md.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHOTS)}; all if none is given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHOTS)}; the guide's if none is given")
     parser.add_argument("--language", choices=("en", "zh"), default="en")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -301,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     expect.set_options(timeout=PATIENCE)
     given.out.mkdir(parents=True, exist_ok=True)
-    for name, picture in take(given.names or list(SHOTS), given.language, "dark" if given.dark else "light"):
+    for name, picture in take(given.names or [name for name, shot in SHOTS.items() if not shot.alone], given.language, "dark" if given.dark else "light"):
         path = given.out / f"{name}.png"
         path.write_bytes(small(picture))
         print(f"{path}  {path.stat().st_size // 1024} KB", flush=True)
@@ -326,7 +339,7 @@ def take(names: Sequence[str], locale: Locale, theme: str) -> Iterator[tuple[str
 def shoot(browser: Browser, shot: Shot, url: str, locale: Locale, theme: str) -> bytes:
     """One picture, in a browser that has never seen the page."""
     context = browser.new_context(
-        viewport=TALL if shot.phone else WIDE,
+        viewport=TALL if shot.phone else WHOLE if shot.alone else WIDE,
         is_mobile=shot.phone,
         has_touch=shot.phone,
         locale={"en": "en-US", "zh": "zh-CN"}[locale],
