@@ -35,7 +35,7 @@ UNUSED = """WebUIOmniboxPopup WebUIOmniboxAimPopup WebUIOmniboxFullPopup AimEnab
 FLAGS.append("--disable-features=" + ",".join(UNUSED))
 DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
 PATIENCE = 90_000  # ms, on a busy machine
-START = 300  # seconds a server may take to come up there
+START = 300  # seconds a server may take there to come up, or to end
 DEMO = ["web_demo_2.6.py", "--port", "{port}"]
 SERVERS = {
     "echo": [*DEMO, "--backend", "echo"],
@@ -174,7 +174,7 @@ def serving(command: list[str], log: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(START)  # on a busy machine its end takes long too
 
 
 def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
