@@ -314,11 +314,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     expect.set_options(timeout=PATIENCE)
     given.out.mkdir(parents=True, exist_ok=True)
-    for name, picture in take(
-        given.names or [name for name, shot in SHOTS.items() if not shot.alone],
-        given.language,
-        "dark" if given.dark else "light",
-    ):
+    names = given.names or [name for name, shot in SHOTS.items() if not shot.alone]
+    for name, picture in take(names, given.language, "dark" if given.dark else "light"):
         path = given.out / f"{name}.png"
         path.write_bytes(small(picture))
         print(f"{path}  {path.stat().st_size // 1024} KB", flush=True)

@@ -32,11 +32,11 @@ FRAME_CELLS = 2
 Scene = Callable[[Canvas, Random, Supplies], None]
 Draw = Callable[[Scene], tuple[Canvas, Picture]]
 SCENES: tuple[tuple[Scene, float], ...] = (
-    (scenes.one_shape, 1.2),
-    (scenes.one_thing, 6.0),
-    (scenes.several, 4.0),
+    (scenes.one_shape, 1.5),
+    (scenes.one_thing, 4.5),
+    (scenes.several, 4.5),
     (scenes.alike, 3.2),
-    (scenes.written, 5.0),
+    (scenes.written, 4.0),
 )
 
 

@@ -106,7 +106,7 @@ def screens(chat: ChatPage, locale: Locale, examples: Path) -> Iterator[str]:
     yield "how_to"
 
 
-LOOKS = [("en", "light"), ("zh", "dark")]  # contrast is the theme's, names are the language's, nothing is both's
+LOOKS = [("en", "light"), ("en", "dark"), ("zh", "light"), ("zh", "dark")]
 
 
 @pytest.mark.parametrize(("locale", "theme"), LOOKS)
