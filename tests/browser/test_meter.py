@@ -19,20 +19,28 @@ def meter(chat: ChatPage) -> Locator:
     return chat.page.get_by_role("group", name="Before sending")
 
 
+def count(chat: ChatPage) -> str:
+    """The tokens of the prompt that it tells, as it writes them."""
+    found = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
+    assert found
+    return found[1]
+
+
 def test_what_it_says_is_what_the_answer_took(open_chat, examples: Path) -> None:
     chat = open_chat("tiny")
     chat.attach(examples / "pair_1.png")
-    chat.write("What is it?")
     wanted = rf"Prompt [\d,]+ of [\d,]+ tokens.*attachments {5 * QUERIES}.*memory .* free"
     expect(meter(chat)).to_contain_text(re.compile(wanted))
-    told = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
-    assert told
+    pictures_alone = count(chat)
+    chat.write("What is it?")
+    expect(meter(chat)).not_to_contain_text(f"Prompt {pictures_alone} of")
+    told = count(chat)
     chat.shoot("meter")
     chat.send_button.click()
     expect(chat.footers).to_have_count(1)
     chat.idle()
     chat.messages.last.get_by_role("button", name="What the model saw").click()
-    expect(chat.page.get_by_role("dialog")).to_contain_text(f"{told[1]} of ")
+    expect(chat.page.get_by_role("dialog")).to_contain_text(f"{told} of ")
     chat.page.keyboard.press("Escape")
     chat.write("And now?")
     expect(meter(chat)).to_contain_text("first token in about")

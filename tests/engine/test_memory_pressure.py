@@ -223,6 +223,7 @@ def test_reliefs_are_tried_in_order_and_not_once_text_is_out() -> None:
 
 def test_a_request_that_comes_when_the_engine_has_just_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was prepared before, so the line no longer has it, and a scheduler that was never started takes it."""
+    monkeypatch.setattr("app.engine.batched.MOST_RESTARTS", 1)  # making one takes seconds where much else runs
     engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
     await_scheduler = engine._await_scheduler
 
@@ -240,6 +241,6 @@ def test_a_request_that_comes_when_the_engine_has_just_ended_is_told(monkeypatch
 
     monkeypatch.setattr(engine, "_await_scheduler", end_first)
     with pytest.raises(GenerationError, match="has ended"):
-        wait(engine.submit(QUESTION, GREEDY))
+        wait(engine.submit(QUESTION, GREEDY), 240)
     monkeypatch.undo()
     engine.close()
