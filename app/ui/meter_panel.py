@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -66,7 +66,7 @@ def connect_meters(context: Context, lines: Sequence[Measuring]) -> list[Any]:
     def measure(line: Measuring, page: Page, call: str, *values: Any) -> Any:
         fields, controls = values[: len(line.fields)], values[len(line.fields) :]
         try:
-            return _line(context, page, line.read(*fields), panel.params(controls))
+            return _line(context, page, _as_typed(line.read(*fields), call), panel.params(controls))
         except (MediaError, RequestError):
             return ""  # said when it is sent
         except AppError:
@@ -90,8 +90,15 @@ def connect_meters(context: Context, lines: Sequence[Measuring]) -> list[Any]:
     for line in lines:
         inputs, measured = [*line.fields, *panel.inputs], partial(measure, line)
         line.meter.measure.connect(page, measured, inputs, line.meter.line)
-        fixed.then(measured, [page, fixing.call, *inputs], line.meter.line, **PRIVATE)
+        typed = f"(page, call, ...rest) => [page, window.meterCalls[{line.meter.measure.name!r}](), ...rest]"
+        fixed.then(measured, [page, fixing.call, *inputs], line.meter.line, js=typed, **PRIVATE)
     return [fixed]
+
+
+def _as_typed(draft: payloads.Draft, call: str) -> payloads.Draft:
+    """With the text that the script reads where it is typed: the component tells of it late, or of an older one."""
+    text = read_call(call).get("text")
+    return replace(draft, text=text) if isinstance(text, str) else draft
 
 
 def _apply(page: Page, fix: Fix) -> dict[str, int]:

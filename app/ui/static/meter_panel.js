@@ -24,11 +24,13 @@
     // What was measured of a message that is gone; the answer may come after the one that there is nothing.
     const stale = () => !filled() && !!host()?.querySelector(".meter:not(.meter-left-out), .meter-over");
     const state = () => JSON.stringify([open(), text(fields), attached(), details(), count(TURNS), busy(), stale()]);
+    const call = () => ({ text: text(fields) }); // what the component knows of it may be older
+    (window.meterCalls ||= {})[`measure-${name}`] = () => JSON.stringify(call());
     let timer = 0, last = state();
     function ask() {
       clearTimeout(timer);
       timer = setTimeout(() => { // nothing is measured while an answer is written: its end is a change
-        if (open() && (filled() ? !busy() : shown())) window.callPage(`measure-${name}`, {});
+        if (open() && (filled() ? !busy() : shown())) window.callPage(`measure-${name}`, call());
       }, PAUSE);
     }
     function look() {
