@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
+
 from app.families import all_families
 from app.families.base import Family
 from app.modeling.auto import find_member
@@ -25,9 +27,19 @@ def config_of(name: str) -> dict[str, Any]:
 
 
 def untrained(path: Path) -> Path:
-    """A checkpoint whose config.json says that its weights are random, written into a folder below `path`."""
-    copy = Path(shutil.copytree(folder("minicpm-v-2_6"), path / "untrained"))
-    (copy / "config.json").write_text(json.dumps(config_of("minicpm-v-2_6") | {"random_weights": True}))
+    """A checkpoint whose config.json says that its weights are random, written into a folder below `path`.
+
+    Its answers end by their length alone: no token that ends one is ever likely, on whichever processor.
+    """
+    name = "minicpm-v-2_6"
+    copy = Path(shutil.copytree(folder(name), path / "untrained"))
+    (copy / "config.json").write_text(json.dumps(config_of(name) | {"random_weights": True}))
+    added = json.loads((copy / "tokenizer.json").read_text("utf-8"))["added_tokens"]
+    for shard in copy.glob("*.safetensors"):
+        weights = load_file(shard)
+        if (head := weights.get("llm.lm_head.weight")) is not None:
+            head[[token["id"] for token in added if token["content"] in family_of(name).terminators]] = 0
+            save_file(weights, shard, {"format": "pt"})
     return copy
 
 

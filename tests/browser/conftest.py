@@ -43,7 +43,7 @@ SERVERS = {
     "short": ["tests/browser/short_server.py", "{port}", str(TINY)],
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
 }
-KEPT = ("echo", "verbatim")
+KEPT = ("echo", "verbatim", "tiny")
 
 
 class ChatPage:
@@ -213,14 +213,14 @@ class Urls(dict[str, str]):
 
 @pytest.fixture(scope="session")
 def kept_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
-    """Servers until the last test: small ones that most files ask."""
+    """Servers until the last test: those that many files ask, of which one has a model."""
     with closing(Urls(tmp_path_factory.mktemp("servers"))) as urls:
         yield urls
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, kept_servers: Urls) -> Iterator[Urls]:
-    """All servers. One with a model ends with the file: it holds a gigabyte, and a suite starts twenty."""
+    """All servers. Others end with the file: with a model they hold a gigabyte, and a suite starts twenty."""
     logs = tmp_path_factory.mktemp("servers")
     SERVERS["untrained"] = [*DEMO, "--model", str(untrained(logs)), "--device", "cpu", "--max-new-tokens", "24"]
     with closing(Urls(logs, kept_servers)) as urls:

@@ -165,8 +165,15 @@ def test_what_happens_is_announced(open_chat, locale: Locale) -> None:
 
 def test_an_answer_that_came_between_two_drawings_is_announced(chat: ChatPage) -> None:
     chat.page.evaluate(HEAR)
-    chat.page.evaluate("() => { window.requestAnimationFrame = (draw) => setTimeout(draw, 2000); }")
+    chat.page.evaluate("""() => {
+        window.drawings = [];
+        window.draw = window.requestAnimationFrame;
+        window.requestAnimationFrame = (work) => drawings.push(work);
+        return new Promise(done => draw(() => draw(done)));  // those that were asked for before are through
+    }""")
     chat.send("hello")
+    expect(chat.footers).to_have_count(1)
+    chat.page.evaluate("() => { window.requestAnimationFrame = window.draw; drawings.forEach(draw); }")
     heard(chat, "status", say("hear_done", "en"))
     assert not chat.page.evaluate("window.heard.length")
 

@@ -307,13 +307,14 @@
       return until(() => false, PREVIEW);
     }
   }
-  function loseUpload() {
-    uploadsLost += 1;
+  async function loseUpload() {
     wanted = false;
+    window.pageToast(say("upload_failed"));
+    await until(isDrawn, PREVIEW); // on a slow machine the card comes after the refusal
+    uploadsLost += 1;
     box()?.querySelectorAll("[class*=status-uploading]").forEach((card) => {
       card.closest(".ms-gr-ant-file-card-list-item")?.querySelector(".ms-gr-ant-file-card-list-remove")?.click();
     });
-    window.pageToast(say("upload_failed"));
   }
   function mayAnswer(body) { // Send, Regenerate, Retry, an edit: what changes the conversation
     const { components, dependencies } = window.gradio_config;
