@@ -1,22 +1,22 @@
-"""The three entry scripts: any member of the family behind each of them."""
+"""The three entry scripts: any member of the family behind each of them.
+
+The real commands run in tests/browser/test_members.py.
+"""
 
 from __future__ import annotations
 
 import runpy
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from gradio_client import Client, handle_file
 
 from app.backends.local import LocalBackend
 from app.cli import parse_settings
 from app.engine.device import pick_dtype
 from app.sampling import SamplingParams
 from app.settings import Settings
-from tests.browser.conftest import serving
 from tests.checkpoints import CHECKPOINTS, family_of, folder
 
 SCRIPTS = {path.name: path for path in Path(__file__).parents[1].glob("web_demo*.py")}
@@ -69,20 +69,3 @@ def test_bf16_on_mps_is_said_and_fp16_used(monkeypatch: pytest.MonkeyPatch) -> N
     assert choice.torch_dtype is torch.float16
     assert len(choice.notes) == 1 and "bf16" in choice.notes[0] and "fp16 is used" in choice.notes[0]
     assert not pick_dtype("fp16", "mps", bf16=True, quantized_checkpoint=False).notes
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("script", "model"), [*zip(cycle(sorted(SCRIPTS)), CHECKPOINTS, strict=False)])
-def test_a_script_serves_a_member(script: str, model: str, tmp_path: Path) -> None:
-    """The real command, asked through the page's endpoint about a real picture: every script, and every member once.
-
-    That each script takes each of them is above; tests/browser/test_members.py uses the pages of their own scripts.
-    """
-    picture = Path(__file__).parents[1] / "assets" / "examples" / "shapes.png"
-    command = [script, "--port", "{port}", "--model", str(folder(model)), "--device", "cpu"]
-    with serving(command, tmp_path / "log") as url:
-        params = {"do_sample": False, "num_beams": 1, "max_new_tokens": 12}
-        files = [handle_file(str(picture))]
-        answer = Client(url, verbose=False).predict("What is in the picture?", files, [], params, api_name="/chat")
-        assert answer.strip()
-    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ChatPage, serving
@@ -19,21 +20,27 @@ ONE_IMAGE = ("minicpm-v-2", "minicpm-v-1", "omnilmm-12b")
 
 
 @pytest.fixture(scope="module", params=CHECKPOINTS)
-def started(request: pytest.FixtureRequest, servers: dict[str, str], tmp_path_factory) -> Iterator[str]:
-    """The name of a model whose server was started with its own script, and ends before the next one starts."""
+def started(
+    request: pytest.FixtureRequest, servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """The name of a model whose server was started with its own script, and what the server says.
+
+    It ends before the next one starts.
+    """
     checkpoint = Path(__file__).parents[1] / "golden" / request.param / "checkpoint"
     command = [
         *(SCRIPTS.get(request.param, "web_demo.py"), "--port", "{port}", "--model", str(checkpoint)),
         *("--device", "cpu", "--dtype", "fp32", "--max-new-tokens", "24"),
     ]
-    with serving(command, tmp_path_factory.mktemp("member") / "log") as servers[request.param]:
-        yield request.param
+    log = tmp_path_factory.mktemp("member") / "log"
+    with serving(command, log) as servers[request.param]:
+        yield request.param, log
 
 
 @pytest.fixture
-def member(started: str, open_chat) -> tuple[str, ChatPage]:
+def member(started: tuple[str, Path], open_chat) -> tuple[str, ChatPage]:
     """A model's name and a page of its server."""
-    return started, open_chat(started)
+    return started[0], open_chat(started[0])
 
 
 def test_it_answers_and_shows_what_it_can(member: tuple[str, ChatPage], examples: Path) -> None:
@@ -48,6 +55,16 @@ def test_it_answers_and_shows_what_it_can(member: tuple[str, ChatPage], examples
     expect(chat.page.get_by_text("Max Slices", exact=True)).to_have_count(0 if whole else 1)
     chat.ask("And what else?")
     expect(chat.messages).to_have_count(4)
+
+
+def test_its_endpoint_answers(started: tuple[str, Path], servers: dict[str, str], examples: Path) -> None:
+    """As scripts ask it; that each script takes each member is in tests/test_scripts.py."""
+    name, log = started
+    params = {"do_sample": False, "num_beams": 1, "max_new_tokens": 12}
+    files = [handle_file(str(examples / "shapes.png"))]
+    client = Client(servers[name], verbose=False)
+    assert client.predict("What is in the picture?", files, [], params, api_name="/chat").strip()
+    assert "Traceback" not in log.read_text("utf-8")
 
 
 def test_a_second_image_is_refused_by_models_of_one(member: tuple[str, ChatPage], examples: Path) -> None:
