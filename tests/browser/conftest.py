@@ -135,6 +135,10 @@ class ChatPage:
         expect(self.stop_button).to_have_count(0)
         expect(self.send_button).to_be_visible()
 
+    def slow_down(self, times: float) -> None:
+        """Go on as on a machine that much slower."""
+        self.page.context.new_cdp_session(self.page).send("Emulation.setCPUThrottlingRate", {"rate": times})
+
     def shoot(self, name: str) -> None:
         """Keep a picture for a developer to look at."""
         SCREENSHOTS.mkdir(exist_ok=True)

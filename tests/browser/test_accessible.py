@@ -188,6 +188,16 @@ def test_an_answer_that_came_between_two_drawings_is_announced(chat: ChatPage) -
     assert not chat.page.evaluate("window.heard.length")
 
 
+def test_the_focus_comes_back_to_the_box_on_a_slow_machine_too(chat: ChatPage) -> None:
+    chat.write("What has changed?")
+    expect(chat.send_button).to_be_enabled()
+    chat.send_button.focus()
+    chat.slow_down(3)
+    chat.page.keyboard.press("Enter")
+    expect(chat.footers).to_have_count(1)
+    expect(chat.box).to_be_focused()
+
+
 def test_no_motion_for_who_asks_for_none(open_chat) -> None:
     chat = open_chat("echo", reduced_motion="reduce")
     chat.send("/long 1")

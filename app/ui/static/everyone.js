@@ -37,6 +37,7 @@
     if (before === null || answering || !standing() || standing() === before) return;
     before = null;
     setTimeout(() => announce("status", text(outcome())), 300);
+    setTimeout(() => keepFocus(), 50);
   }
   function hearAnswers() {
     if (answering === busy()) return hearShort();
@@ -45,7 +46,7 @@
     document.querySelector(".conversation")?.setAttribute("aria-busy", String(answering));
     if (answering) announce("status", text("hear_answering"));
     else setTimeout(() => announce("status", text(outcome())), 300); // its last words are shown after the button
-    setTimeout(keepFocus, 50);
+    setTimeout(() => keepFocus(), 50);
   }
   function outcome() {
     const last = [...document.querySelectorAll(".conversation .ms-gr-pro-chatbot-message")].at(-1);
@@ -70,10 +71,16 @@
 
   // --- focus --------------------------------------------------------------------------------------------------------
   const shown = (element) => element?.offsetParent && !element.disabled;
-  function keepFocus() { // the button that was pressed has become another, or is gone
+  let deeds = 0; // of the user
+  ["keydown", "pointerdown"].forEach((kind) => document.addEventListener(kind, () => { deeds += 1; }, true));
+  // The button that was pressed has become another, or is gone. On a slow machine it goes later and the box comes later:
+  // looked for again until the user does something.
+  function keepFocus(again = 0, known = deeds) {
+    if (known !== deeds) return;
+    if (again < 20) setTimeout(() => keepFocus(again + 1, known), 100);
     const active = document.activeElement;
     const lost = active === document.body || !active?.isConnected || !active.offsetParent
-      || active.closest(".ms-gr-ant-sender-actions-list");
+      || (!again && active.closest(".ms-gr-ant-sender-actions-list"));
     if (!lost || document.querySelector("dialog[open]")) return;
     const next = [box(), ...document.querySelectorAll(".few-shot button.stop, .few-shot button.primary")].find(shown);
     if (next && (next.tagName !== "TEXTAREA" || matchMedia("(pointer: fine)").matches)) next.focus();
