@@ -44,10 +44,7 @@ ACTING = {
 
 def say(chat, text: str) -> None:
     """Let the model write a text."""
-    chat.write("marker\n\n" + text)
-    chat.send_button.click()
-    expect(chat.footers.last).to_be_visible()
-    chat.idle()
+    chat.ask("marker\n\n" + text)
 
 
 def edit_answer(chat, text: str) -> None:
@@ -75,10 +72,7 @@ def acting_elements(chat) -> int:
 
 def test_nothing_acts(verbatim) -> None:
     for number, (name, text) in enumerate(ACTING.items()):
-        verbatim.write("marker\n\n" + text)
-        verbatim.send_button.click()
-        expect(verbatim.footers).to_have_count(number + 1)
-        verbatim.idle()
+        say(verbatim, text)
         expect(verbatim.message(2 * number + 1)).to_contain_text("marker")
         assert acting_elements(verbatim) == 0, name
         assert verbatim.page.evaluate("getComputedStyle(document.body).visibility") == "visible", name
