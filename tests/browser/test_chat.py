@@ -229,6 +229,48 @@ def test_what_the_first_step_of_an_answer_says_is_heard_though_the_reply_to_the_
     chat.idle()
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+@pytest.mark.parametrize("by", ["Enter", "Send"])
+def test_what_the_component_did_not_hear_is_sent_all_the_same(chat: ChatPage, by: str, emptied: bool) -> None:
+    """As on a page that has just come up, in one of ten runs on a slow machine."""
+    chat.page.evaluate(
+        """(emptied) => {
+            const area = document.querySelector(".message-box textarea");
+            const empty = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
+            const deaf = (event) => {
+                if (event.type === "keydown" && event.key !== "Enter") return;
+                ["keydown", "click"].forEach((kind) => document.removeEventListener(kind, deaf, true));
+                event.preventDefault();
+                event.stopImmediatePropagation();
+                if (emptied) { empty.call(area, ""); area.dispatchEvent(new Event("input", { bubbles: true })); }
+            };
+            ["keydown", "click"].forEach((kind) => document.addEventListener(kind, deaf, true));
+        }""",
+        emptied,
+    )
+    chat.write("hello")
+    chat.send_button.click() if by == "Send" else chat.page.keyboard.press("Enter")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    expect(chat.message(0)).to_contain_text("hello")
+    expect(chat.box).to_have_value("")
+    expect(chat.messages).to_have_count(2)
+
+
+def test_what_was_not_sent_and_then_changed_waits_for_the_user(chat: ChatPage) -> None:
+    chat.page.evaluate(
+        """() => document.addEventListener("keydown", (event) => {
+            if (event.key === "Enter") event.stopImmediatePropagation(), event.preventDefault();
+        }, true)"""
+    )
+    chat.write("hello")
+    chat.page.keyboard.press("Enter")
+    chat.page.keyboard.insert_text(" you")
+    chat.page.wait_for_timeout(3000)  # twice as long as the page waits for the message to leave
+    expect(chat.box).to_have_value("hello you")
+    expect(chat.messages).to_have_count(0)
+
+
 def test_a_click_while_something_is_waited_for_is_no_click_lost(chat: ChatPage) -> None:
     chat.ask("hello")
     calls: list[Route] = []

@@ -341,6 +341,31 @@
     }, 500);
   }
 
+  // On a page that has just come up, Enter or a click on Send may do nothing at all, or no more than empty the box. What
+  // was written is put back then and sent, unless the user has done something since.
+  const LOST = 1500; // ms after which a message that has not left will not leave
+  let deeds = 0; // of the user
+  ["keydown", "pointerdown", "input"].forEach((kind) => document.addEventListener(kind, (event) => {
+    if (event.isTrusted) deeds += 1;
+  }, true));
+  function seeSent() {
+    const text = box()?.querySelector("textarea")?.value || "", known = deeds;
+    if (!text.trim() || isAnswering()) return;
+    outgoing = "";
+    setTimeout(() => {
+      const area = box()?.querySelector("textarea");
+      if (!area || deeds !== known || wanted || isAnswering() || outgoing.includes(quoted(text))) return;
+      if (!area.value) setText(area, text);
+      if (area.value === text) press(5);
+    }, LOST);
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.isTrusted && box()?.contains(event.target) && isSending(event)) seeSent();
+  }, true);
+  document.addEventListener("click", (event) => {
+    if (event.isTrusted && event.target.closest?.(SENDER)) seeSent();
+  }, true);
+
   // --- editing: the component keeps what was typed by place alone and mixes messages up, so it is told to cancel, and
   // the server gets what stands in the text areas -------------------------------------------------------------------
   document.addEventListener("click", (event) => {

@@ -107,7 +107,9 @@ def test_the_command_prints_the_table_and_writes_json_and_answers(
     assert measure["groups"] == {"turns": [4, measure["score"]]}
     assert "seen" not in written["skills"]["turns"]
     times = written["speed"]
-    assert times["pictures"] == evaluate.TIMED and times["load"] > 0 and times["answer"] > times["first_token"] > 0
+    assert times["pictures"] == evaluate.TIMED and times["load"] > 0
+    # Medians of single runs of which either may have been disturbed: neither need be the longer one.
+    assert times["answer"] > 0 and times["first_token"] > 0
     assert f"{measure['score']:.3f}" in capsys.readouterr().out
 
 
