@@ -1,10 +1,11 @@
 # make demo   install into .venv, then serve the page on the CPU with the small model in assets/, which knows drawings
 # make test   install, Chromium included, then run all tests
+# make test-thorough   the tests that make test leaves out, for each goes a way that a shorter one goes too
 # make test-engines   install llama-server, vLLM for CPUs and transformers serve, then test the page's backend in front of them
 # make lint   format, style and types
 # ARGS adds to what is run: make demo ARGS="--port 9000", make test ARGS="-k session"
 
-.PHONY: demo test test-engines lint
+.PHONY: demo test test-thorough test-engines lint
 SHELL := /bin/bash
 
 demo: .venv/.installed
@@ -12,6 +13,9 @@ demo: .venv/.installed
 
 test: .venv/.installed-dev
 	@scripts/test $(ARGS)
+
+test-thorough: .venv/.installed-dev
+	@scripts/test -m thorough -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/.installed-dev
 	@scripts/lint

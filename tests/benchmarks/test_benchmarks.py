@@ -100,6 +100,7 @@ def test_video(measure: Measure) -> None:
         assert ("ratio" in row) == ("decord_s" in row)
 
 
+@pytest.mark.thorough
 def test_load(measure: Measure) -> None:
     cases = measure("load", "--small")
     ways = ("engine", "wire", "endpoint", "page")
@@ -122,6 +123,7 @@ def test_an_answer_of_somebody_else_ends_the_load_benchmark() -> None:
             check([Asked(0.1, 0.2, 3, "the first"), Asked(0.1, 0.2, 3, wrong)], expected, "page")
 
 
+@pytest.mark.thorough
 def test_memory(measure: Measure) -> None:
     cases = measure("memory", "--small")
     assert list(cases) == ["load", "image10", "video64"]
@@ -193,6 +195,7 @@ def test_a_plot_of_what_draws_none_is_refused(capsys: pytest.CaptureFixture[str]
     assert "growth" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @pytest.mark.browser
 def test_smooth(measure: Measure) -> None:
     cases = measure("smooth", "--small")
@@ -217,6 +220,7 @@ def test_every_benchmark_is_tested_here() -> None:
         assert f'measure("{name}"' in text, name
 
 
+@pytest.mark.thorough
 def test_gpu(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Any] = []
     monkeypatch.setattr("app.engine.choose.compile_layers", compiled.append)  # tests/engine/test_compiling.py does it

@@ -208,8 +208,14 @@ class Urls(dict[str, str]):
         if self._others is not None and name in KEPT:
             self[name] = self._others[name]
         else:
-            self[name] = self._running.enter_context(serving(SERVERS[name], self._logs / f"{name}.log"))
+            self[name] = self._running.enter_context(serving(self._command(name), self._logs / f"{name}.log"))
         return self[name]
+
+    def _command(self, name: str) -> list[str]:
+        if name != "untrained":
+            return SERVERS[name]
+        # Made where a file asks for it, for most do not.
+        return [*DEMO, "--model", str(untrained(self._logs)), "--device", "cpu", "--max-new-tokens", "24"]
 
     def close(self) -> None:
         self._running.close()
@@ -225,9 +231,7 @@ def kept_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory, kept_servers: Urls) -> Iterator[Urls]:
     """All servers. Others end with the file: with a model they hold a gigabyte, and a suite starts twenty."""
-    logs = tmp_path_factory.mktemp("servers")
-    SERVERS["untrained"] = [*DEMO, "--model", str(untrained(logs)), "--device", "cpu", "--max-new-tokens", "24"]
-    with closing(Urls(logs, kept_servers)) as urls:
+    with closing(Urls(tmp_path_factory.mktemp("servers"), kept_servers)) as urls:
         yield urls
 
 
@@ -286,13 +290,13 @@ def chat(open_chat) -> ChatPage:
     return open_chat("echo")
 
 
-@pytest.fixture(params=["echo", "tiny"])
+@pytest.fixture(params=[pytest.param("echo", marks=pytest.mark.thorough), "tiny"])
 def any_chat(open_chat, request: pytest.FixtureRequest) -> ChatPage:
     """A page of the echo server, then one of the tiny model."""
     return open_chat(request.param)
 
 
-@pytest.fixture(params=["echo", "untrained"])
+@pytest.fixture(params=[pytest.param("echo", marks=pytest.mark.thorough), "untrained"])
 def endless_chat(open_chat, request: pytest.FixtureRequest) -> ChatPage:
     """A page of the echo server, then one of a model that never comes to an end."""
     return open_chat(request.param)

@@ -149,7 +149,7 @@ def heard(chat: ChatPage, role: str, text: str) -> None:
     chat.page.evaluate("text => { window.heard = window.heard.filter(([, said]) => !said.includes(text)); }", text)
 
 
-@pytest.mark.parametrize("locale", ["en", "zh"])
+@pytest.mark.parametrize("locale", ["en", pytest.param("zh", marks=pytest.mark.thorough)])
 def test_what_happens_is_announced(open_chat, locale: Locale) -> None:
     chat = open_chat("echo", locale={"en": "en-US", "zh": "zh-CN"}[locale])
     page, say_it = chat.page, lambda key: say(key, locale)

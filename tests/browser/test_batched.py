@@ -41,9 +41,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.png" for name in COLOURS}
 
 
-def test_eight_conversations_at_once_are_not_mixed_up(open_chat, pictures: dict[str, Path]) -> None:
+@pytest.mark.parametrize("count", [3, pytest.param(len(COLOURS), marks=pytest.mark.thorough)])
+def test_conversations_at_once_are_not_mixed_up(open_chat, pictures: dict[str, Path], count: int) -> None:
     # Users of their own: pages of one browser share six connections.
-    chats = {colour: open_chat("batched", color_scheme="light") for colour in COLOURS}
+    chats = {colour: open_chat("batched", color_scheme="light") for colour in list(COLOURS)[:count]}
     for colour, chat in chats.items():
         chat.attach(pictures[colour])
         chat.write("What colour is the circle?")

@@ -16,10 +16,14 @@ from tests.checkpoints import CHECKPOINTS
 pytestmark = pytest.mark.browser
 
 SCRIPTS = {"minicpm-v-2_6": "web_demo_2.6.py", "minicpm-llama3-v-2_5": "web_demo_2.5.py"}
+QUICK = (*SCRIPTS, "minicpm-v-2")  # one for each script
 ONE_IMAGE = ("minicpm-v-2", "minicpm-v-1", "omnilmm-12b")
 
 
-@pytest.fixture(scope="module", params=CHECKPOINTS)
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough) for name in CHECKPOINTS],
+)
 def started(
     request: pytest.FixtureRequest, servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:

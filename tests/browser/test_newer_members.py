@@ -15,7 +15,9 @@ from tests.families.tiny_native import NAMES, build
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(
+    scope="module", params=[NAMES[-1], *(pytest.param(name, marks=pytest.mark.thorough) for name in NAMES[:-1])]
+)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("model")
     model = str(build(folder / request.param, request.param))

@@ -27,6 +27,7 @@ SETTINGS = Settings(model="any", cache_size=2**24, compile=True)
 
 
 @pytest.mark.skipif(not compiling._finds_compiler(), reason="no C++ compiler here")
+@pytest.mark.thorough
 def test_both_engines_say_the_same_with_compiled_layers() -> None:
     loaded = replace(loaded_model(NAME))
     cases = golden(NAME)[:3]  # before anything is compiled
@@ -130,7 +131,10 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[Recording]:
     return made
 
 
-@pytest.mark.parametrize("name", [NAME, "minicpm-llama3-v-2_5", "minicpm-v-2"])
+@pytest.mark.parametrize(
+    "name",
+    [NAME, *(pytest.param(name, marks=pytest.mark.thorough) for name in ("minicpm-llama3-v-2_5", "minicpm-v-2"))],
+)
 def test_recorded_steps_say_the_same_for_pictures_samples_and_many(name: str, recordings: list[Recording]) -> None:
     plain: Callable[..., Any] = lambda record: BatchedEngine(  # noqa: E731
         replace(loaded_model(name)), cache_bytes=2**24, record=record

@@ -28,7 +28,10 @@ from tests.embedded import QUERIES
 from tests.replicas.cluster import PATIENCE, Cluster, Stream, error_of, running
 
 LONG = SamplingParams(do_sample=False, num_beams=1, max_new_tokens=4000, min_new_tokens=4000)
-pytestmark = pytest.mark.timeout(3 * PATIENCE)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.timeout(3 * PATIENCE),
+]  # everything else of replicas is tested without Ray
 
 
 @pytest.fixture(scope="module")
