@@ -257,6 +257,13 @@ def test_what_the_component_did_not_hear_is_sent_all_the_same(chat: ChatPage, by
     expect(chat.messages).to_have_count(2)
 
 
+def test_a_message_with_room_around_it_is_sent_once(chat: ChatPage) -> None:
+    chat.ask("  hello \n ")
+    chat.page.wait_for_timeout(3000)  # twice as long as the page waits for the message to leave
+    expect(chat.messages).to_have_count(2)
+    expect(chat.box).to_have_value("")
+
+
 def test_what_was_not_sent_and_then_changed_waits_for_the_user(chat: ChatPage) -> None:
     chat.page.evaluate(
         """() => document.addEventListener("keydown", (event) => {

@@ -341,8 +341,8 @@
     }, 500);
   }
 
-  // On a page that has just come up, Enter or a click on Send may do nothing at all, or no more than empty the box. What
-  // was written is put back then and sent, unless the user has done something since.
+  // On a page that has just come up, Enter or a click on Send may do nothing, or no more than empty the box. What was
+  // written is put back then and sent, unless the user has done something since.
   const LOST = 1500; // ms after which a message that has not left will not leave
   let deeds = 0; // of the user
   ["keydown", "pointerdown", "input"].forEach((kind) => document.addEventListener(kind, (event) => {
@@ -354,7 +354,7 @@
     outgoing = "";
     setTimeout(() => {
       const area = box()?.querySelector("textarea");
-      if (!area || deeds !== known || wanted || isAnswering() || outgoing.includes(quoted(text))) return;
+      if (!area || deeds !== known || wanted || isAnswering() || outgoing.includes(quoted(text.trim()))) return;
       if (!area.value) setText(area, text);
       if (area.value === text) press(5);
     }, LOST);
