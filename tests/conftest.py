@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that go a way once more, which a shorter test goes too: where -m asks for them, or one of them is named."""
+    """Long tests are run where -m asks for them (make test-thorough), or where a test is named."""
     if "thorough" in (config.option.markexpr or "") or any("::" in argument for argument in config.args):
         return
     left = [item for item in items if item.get_closest_marker("thorough")]
