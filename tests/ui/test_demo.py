@@ -64,7 +64,7 @@ def test_a_page_that_nobody_uses_lets_the_processor_rest(monkeypatch: pytest.Mon
     settings = Settings(model="none", backend="echo")
     launch(build_demo(EchoBackend(), settings), settings)
     # Seconds; Gradio's own are 0.001 and 0.01.
-    assert seen == [(0.005, 0.1)]
+    assert seen == [(0.05, 0.1)]
 
 
 def test_as_many_as_wait_in_the_backend_get_through_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
