@@ -59,7 +59,7 @@ def serve(settings: Settings, locale: Locale = "en") -> None:
     """Build the backend and the page, and serve until interrupted.
 
     Raises:
-        AppError: the port is taken or the backend cannot be built.
+        AppError: the port is taken, now or when the weights are there, or the backend cannot be built.
     """
     check_port(settings.host, settings.port)
     if settings.open_to_others:
@@ -73,6 +73,9 @@ def serve(settings: Settings, locale: Locale = "en") -> None:
         backend.start()
         with own_upload_folder(os.environ):
             _serve_started(backend, settings)
+    except (OSError, SystemExit):  # Gradio's, and uvicorn's, where they cannot listen
+        check_port(settings.host, settings.port)  # another program took it while the weights loaded: says so
+        raise
     finally:
         backend.close()
 

@@ -7,7 +7,6 @@ than `server_s` on a busy machine; `ratio` is against a Python that does nothing
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 import psutil
 
 from benchmarks.options import Cases, Options, median
+from benchmarks.ports import free_port
 from benchmarks.startup import PATIENCE, SCRIPT, wait_for
 from benchmarks.timing import ratio
 
@@ -50,10 +50,7 @@ def run(options: Options) -> Cases:
 @contextmanager
 def _page() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The page as a user starts it, in front of a port where nothing listens."""
-    with socket.socket() as page, socket.socket() as engine:
-        for probe in (page, engine):
-            probe.bind(("127.0.0.1", 0))
-        port, nobody = page.getsockname()[1], engine.getsockname()[1]
+    port, nobody = free_port(), free_port()
     command = [sys.executable, str(SCRIPT), "--backend", "openai", "--base-url", f"http://127.0.0.1:{nobody}"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -41,6 +40,7 @@ from app.sampling import SamplingParams
 from app.settings import Settings
 from app.spaces import EMBEDDED
 from benchmarks.options import Cases, Options
+from benchmarks.ports import free_port
 
 REPEATS = 2
 ROOT = Path(__file__).resolve().parents[1]
@@ -255,9 +255,7 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 @contextmanager
 def _endpoint(subject: Subject) -> Iterator[str]:
     """The engine behind the protocol, in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "web_demo_2.6.py", *subject.flags, "--api-only", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -11,7 +11,6 @@ import base64
 import io
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from PIL import Image
 from app.engine.device import choose_device
 from app.errors import ModelError
 from benchmarks.options import Cases, Options, median
+from benchmarks.ports import free_port
 
 REPEATS = 1
 REPLICAS = 2
@@ -127,9 +127,7 @@ def _picture(user: int) -> dict[str, Any]:
 @contextmanager
 def _replicas(options: Options, routing: str) -> Iterator[str]:
     """The URL of replicas that run."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "app.replicas", "--model", str(options.folder), "--dtype", options.dtype,
                "--device", choose_device(options.device).type, "--replicas", str(REPLICAS), "--routing", routing,
                "--port", str(port)]  # fmt: skip

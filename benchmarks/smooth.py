@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socket import socket
 from subprocess import DEVNULL, Popen
 from typing import Any
 
 from app.errors import SettingsError
 from benchmarks.browser import FLAGS, PLACEHOLDER, find_browser
 from benchmarks.options import Cases, Options, median
+from benchmarks.ports import free_port
 from benchmarks.startup import NO_BROWSER, wait_for
 
 REPEATS = 1
@@ -94,9 +94,7 @@ def _figures(ticks: list[list[float]]) -> dict[str, float]:
 @contextmanager
 def _server(seconds: float) -> Iterator[str]:
     """The page on a backend that is as fast as is wanted, in a process of its own."""
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     process = Popen([sys.executable, "-m", "benchmarks.fast_server", port, str(RATE), str(seconds)], stdout=DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/", process)

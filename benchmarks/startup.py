@@ -9,7 +9,6 @@ server answers. The model is the embedded one.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from benchmarks.browser import find_browser, open_first_page
 from benchmarks.checkpoint import TOKENIZER
 from benchmarks.options import Cases, Options, median
+from benchmarks.ports import free_port
 from benchmarks.timing import in_turn, ratio
 
 REPEATS = 3
@@ -78,9 +78,7 @@ def _start(options: Options, program: str | None) -> dict[str, float]:
 @contextmanager
 def _server(options: Options) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The page's server as a user starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     model = ["--model", options.model or str(TOKENIZER), "--device", options.device, "--dtype", options.dtype]
     command = [sys.executable, str(SCRIPT), *model, "--host", "127.0.0.1", "--port", port]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -16,6 +16,8 @@ from urllib.request import urlopen
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from gradio.http_server import start_server
 from gradio_client import Client
 from starlette.routing import BaseRoute, Route
 
@@ -25,6 +27,7 @@ from app.cli import check_port, main, parse_settings
 from app.errors import SettingsError
 from app.sampling import OPTIONS, SamplingParams
 from app.settings import Settings
+from benchmarks.ports import free_port
 from tests.browser.conftest import serving
 
 ROOT = Path(__file__).parents[1]
@@ -271,28 +274,56 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> Demo:
 
 
 @pytest.fixture
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def port() -> str:
+    return str(free_port())
 
 
-def test_ctrl_c_closes_the_backend_and_is_no_error(demo: Demo, free_port: str, capsys: pytest.CaptureFixture[str]):
-    assert main("m", 1, ["--backend", "echo", "--port", free_port]) == 0
-    assert demo.calls == ["start", f"build Echo {free_port}", f"launch page {free_port}", "close"]
+def test_ctrl_c_closes_the_backend_and_is_no_error(demo: Demo, port: str, capsys: pytest.CaptureFixture[str]):
+    assert main("m", 1, ["--backend", "echo", "--port", port]) == 0
+    assert demo.calls == ["start", f"build Echo {port}", f"launch page {port}", "close"]
     assert capsys.readouterr().err == "Stopped.\n"
 
 
-def test_the_api_is_served_beside_the_page_only_if_asked(demo: Demo, free_port: str):
-    main("m", 1, ["--backend", "echo", "--port", free_port])
+@pytest.mark.parametrize("flags", [[], ["--api-only"]])
+def test_a_port_taken_while_the_weights_load_is_said(
+    demo: Demo, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str]
+):
+    """By whom the address was, when it was looked at, still free."""
+    with socket.socket() as other:
+        monkeypatch.setattr(EchoBackend, "start", lambda self: (other.bind(("127.0.0.1", int(port))), other.listen()))
+        monkeypatch.setattr(demo, "launch", launch)
+        assert main("m", 1, ["--backend", "echo", "--port", port, *flags]) == 1
+    told = capsys.readouterr().err
+    assert f"Port {port} on 127.0.0.1 cannot be used" in told and "--port" in told
+    assert demo.calls[-1] == "close"
+
+
+def launch(page: str, settings: Settings, routes: Sequence[BaseRoute] = ()) -> None:
+    """As Gradio listens."""
+    start_server(FastAPI(), server_name=settings.host, server_port=settings.port)
+
+
+def test_another_error_while_it_serves_is_not_called_a_taken_port(
+    demo: Demo, port: str, monkeypatch: pytest.MonkeyPatch
+):
+    def launch(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(demo, "launch", launch)
+    with pytest.raises(OSError, match="the disk is full"):
+        main("m", 1, ["--backend", "echo", "--port", port])
+
+
+def test_the_api_is_served_beside_the_page_only_if_asked(demo: Demo, port: str):
+    main("m", 1, ["--backend", "echo", "--port", port])
     assert demo.paths == []
-    main("m", 1, ["--backend", "echo", "--port", free_port, "--api"])
+    main("m", 1, ["--backend", "echo", "--port", port, "--api"])
     assert "/v1/{path:path}" in demo.paths and "/health" in demo.paths
 
 
 @pytest.mark.parametrize(("login", "warned"), [([], True), (["--auth", "u:p"], False)])
-def test_an_open_page_is_warned_about(demo: Demo, free_port: str, capsys, login: list[str], warned: bool):
-    main("m", 1, ["--backend", "echo", "--host", "0.0.0.0", "--port", free_port, *login])
+def test_an_open_page_is_warned_about(demo: Demo, port: str, capsys, login: list[str], warned: bool):
+    main("m", 1, ["--backend", "echo", "--host", "0.0.0.0", "--port", port, *login])
     assert ("Warning" in capsys.readouterr().err) is warned
 
 
@@ -322,13 +353,13 @@ def test_choosing_echo_imports_no_other_backend():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_the_page_is_served_and_ctrl_c_ends_it_cleanly(free_port: str, tmp_path: Path, end: signal.Signals):
+def test_the_page_is_served_and_ctrl_c_ends_it_cleanly(port: str, tmp_path: Path, end: signal.Signals):
     """SIGTERM, which services and containers get, does as Ctrl+C does. No upload stays behind."""
-    command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", free_port]
+    command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", port]
     environ = os.environ | {"TMPDIR": str(tmp_path)}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environ)
     try:
-        url = f"http://127.0.0.1:{free_port}"
+        url = f"http://127.0.0.1:{port}"
         assert page_of(url, server).status == 200
         uploaded = Path(upload(url))
         assert uploaded.is_relative_to(tmp_path) and uploaded.read_bytes() == PICTURE.read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from PIL import Image
 
 from app.cli import parse_settings
 from app.replicas.flags import parse_plan
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -111,9 +111,7 @@ def test_the_model_from_a_program(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("photo")
 def test_the_page_from_a_program(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from huggingface_hub.utils import filter_repo_objects
 
 from app.cli import parse_settings
 from app.spaces import EMBEDDED, is_too_small, prepare
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 SPACE = {"SPACE_ID": "user/name", "SPACE_HOST": "user-name.hf.space", "SYSTEM": "spaces"}
@@ -140,9 +140,7 @@ def test_the_command_of_the_guide_uploads_what_a_space_needs(monkeypatch: pytest
 
 
 def test_the_page_on_a_space() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     space = SPACE | {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port), "GRADIO_ROOT_PATH": "/under"}
     command = [sys.executable, "web_demo_2.6.py", "--backend", "echo"]
     server = subprocess.Popen(command, cwd=ROOT, env=os.environ | space, stdout=subprocess.DEVNULL)

@@ -34,6 +34,6 @@ def rest(demo: gr.Blocks) -> None:
         falling.append(asyncio.get_running_loop().call_later(TIRED, sleep))
         return await push(*args, **named)
 
-    queue.push = push_awake  # type: ignore[method-assign]
+    queue.push = push_awake
     queue.progress_update_sleep_when_free = max(PROGRESS, queue.progress_update_sleep_when_free)
     sleep()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,14 @@ import openai
 import pytest
 from gradio_client import Client
 
+from benchmarks.ports import free_port
 from tests.api.conftest import ROOT, asked
 
 
 @contextmanager
 def started(*flags: str, **environment: str) -> Iterator[str]:
     """The URL of a server started by the command."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--port", str(port), *flags]
     server = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL, text=True)
     url = f"http://127.0.0.1:{port}"
@@ -87,9 +85,7 @@ def test_the_page_is_what_it_was(both: str) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_answers_and_is_no_error() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "web_demo_2.6.py", "--backend", "echo", "--api-only", "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

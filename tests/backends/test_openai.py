@@ -25,6 +25,7 @@ from app.remote.profiles import PROFILES
 from app.sampling import SamplingParams
 from app.session import Session
 from app.settings import Settings
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,11 +81,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def dead_url() -> str:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def options(backend: OpenAIBackend, **values: Any) -> SamplingParams:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 
+from benchmarks.ports import free_port
 from tests.browser.conftest import DEMO, SERVERS, TINY
 from tests.embedded import QUERIES
 from tests.remote.fake_engine import FakeEngine, Quirks, serve
@@ -97,9 +97,7 @@ def engine_that_tells(few_shot: bool, *adapters: str) -> FakeEngine:
 
 
 def test_a_page_started_before_its_engine_learns_what_it_takes(open_chat) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     name = f"early_{port}"  # a page that has known an engine remembers it: another try is another page
     SERVERS[name] = [*DEMO, "--backend", "openai", "--base-url", f"http://127.0.0.1:{port}"]
     chat = open_chat(name)

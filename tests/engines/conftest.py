@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from app.backends.table import make_backend
 from app.messages import Chunk, Image, Message
 from app.sampling import SamplingParams
 from app.settings import Settings
+from benchmarks.ports import free_port
 from tests.engines.checkpoint import for_vllm
 
 ROOT = Path(__file__).parents[2]
@@ -120,9 +120,7 @@ def command_of(name: str, checkpoint: Path, folder: Path, port: int) -> tuple[li
 @contextmanager
 def serving(name: str, checkpoint: Path, folder: Path, *flags: str) -> Iterator[Engine]:
     """An engine with a checkpoint, until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words, environment = command_of(name, checkpoint, folder / "files", port)
     command = [*words, *flags]
     log = folder / "engine.log"

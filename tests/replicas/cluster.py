@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,8 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import openai
+
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "assets" / "tiny-minicpm-v"
@@ -105,9 +106,7 @@ class Stream(threading.Thread):
 @contextmanager
 def running(folder: Path, *flags: str) -> Iterator[Cluster]:
     """A cluster whose files lie in a folder, a short one: sockets have names of few letters."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "app.replicas", "--model", str(TINY), "--device", "cpu", "--dtype", "fp32",
                "--port", str(port), *flags]  # fmt: skip
     environment = os.environ | {"HOME": str(folder), "RAY_TMPDIR": str(folder)}

@@ -30,7 +30,7 @@ def test_an_event_wakes_the_queue_for_a_while(demo: gr.Blocks, monkeypatch: pyte
         pushed.append((args, named, queue.sleep_when_free))
         return "its answer"
 
-    queue.push = push  # type: ignore[method-assign]
+    queue.push = push
     rest(demo)
     assert queue.sleep_when_free == 0.05
 

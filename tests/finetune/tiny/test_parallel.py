@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 from torch import distributed, multiprocessing
 
+from benchmarks.ports import free_port
 from finetune.tiny.parallel import Team, join
 
 
@@ -30,9 +30,7 @@ def work(rank: int, port: int, folder: str) -> None:
 
 
 def test_two_processes_start_alike_and_average(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     multiprocessing.spawn(work, (port, str(tmp_path)), nprocs=2)
     seen = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     assert [one["team"] for one in seen] == [(0, 2, True), (1, 2, False)]
