@@ -88,7 +88,10 @@ def test_an_example(open_chat, example: str) -> None:
     expect_answer(ask_example(open_chat("demo"), example), EXAMPLES[example])
 
 
-@pytest.mark.parametrize("example", EXAMPLES_ZH)
+@pytest.mark.parametrize(
+    "example",
+    [name if name == "one_image" else pytest.param(name, marks=pytest.mark.thorough) for name in EXAMPLES_ZH],
+)
 def test_an_example_in_chinese(open_chat, example: str) -> None:
     chat = open_chat("demo", locale="zh-CN")
     expect_answer(ask_example(chat, example, ("使用说明", "发送")), EXAMPLES_ZH[example])

@@ -72,8 +72,11 @@ def acting_elements(chat) -> int:
 
 def test_nothing_acts(verbatim) -> None:
     for number, (name, text) in enumerate(ACTING.items()):
+        if number and number % 4 == 0:  # a page is slow that holds all of them
+            verbatim.button("Clear history").click()
+            expect(verbatim.messages).to_have_count(0)
         say(verbatim, text)
-        expect(verbatim.message(2 * number + 1)).to_contain_text("marker")
+        expect(verbatim.messages.last).to_contain_text("marker")
         assert acting_elements(verbatim) == 0, name
         assert verbatim.page.evaluate("getComputedStyle(document.body).visibility") == "visible", name
         assert verbatim.foreign == [], name

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 SIZES = {"1440x900": (1440, 900), "1024x768": (1024, 768), "390x844": (390, 844)}
 ANSWER = "The <ref>red circle</ref><box>100 200 300 400</box> is at [00:01].\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+QUICK = [("1440x900", LOOKS[0]), ("390x844", LOOKS[1])]  # each width of layout and each look once
 
 
 class Screens:
@@ -32,8 +33,14 @@ class Screens:
         assert page.evaluate("document.documentElement.scrollWidth") <= self._width, screen
 
 
-@pytest.mark.parametrize(("locale", "theme"), LOOKS)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "locale", "theme"),
+    [
+        (size, *look) if (size, look) in QUICK else pytest.param(size, *look, marks=pytest.mark.thorough)
+        for size in SIZES
+        for look in LOOKS
+    ],
+)
 def test_every_screen(open_chat, size: str, locale: Locale, theme: str, examples: Path) -> None:
     width, height = SIZES[size]
     phone = width < 720
