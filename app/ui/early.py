@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradio.route_utils import API_PREFIX
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,7 +12,10 @@ PLACE = b"<head>"
 
 
 class EarlyScripts:
-    """Puts the scripts of static/early at the start of each HTML page's head. Raw ASGI middleware."""
+    """Puts the scripts of static/early at the start of each page's head; files that are asked for stay as they are.
+
+    Raw ASGI middleware.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -20,7 +24,7 @@ class EarlyScripts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the app does, a page with the scripts in it."""
-        if scope["type"] != "http" or scope["method"] == "HEAD":
+        if scope["type"] != "http" or scope["method"] == "HEAD" or scope["path"].startswith(API_PREFIX):
             await self._app(scope, receive, send)
             return
         held: Message | None = None  # the start of an HTML page, whose length is not known yet

@@ -26,7 +26,8 @@ def answer(request: Request) -> Response:
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(EarlyScripts(Starlette(routes=[Route("/{name}", answer)])))
+    paths = ("/{name}", "/gradio_api/file={name}")
+    return TestClient(EarlyScripts(Starlette(routes=[Route(path, answer) for path in paths])))
 
 
 @pytest.mark.parametrize("name", ["page", "pieces"])
@@ -46,6 +47,10 @@ def test_a_page_without_a_head_and_the_length_of_one_without_a_body_stay(client:
 @pytest.mark.parametrize(("name", "text"), [("data", '{"text":"<head>"}'), ("nothing/here", "Not Found")])
 def test_all_else_is_passed_on(client: TestClient, name: str, text: str) -> None:
     assert client.get(f"/{name}").text == text
+
+
+def test_a_file_of_the_users_is_as_it_was_written(client: TestClient) -> None:
+    assert client.get("/gradio_api/file=page").text == PAGE
 
 
 def test_what_is_compressed_is_passed_on(client: TestClient) -> None:
