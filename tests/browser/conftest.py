@@ -131,6 +131,13 @@ class ChatPage:
         self.idle()
         return self.messages.last
 
+    def until(self, holds: str, arg: object = None) -> None:
+        """Wait until what a JavaScript function returns holds; it may be async, which Playwright's own would not await."""
+        deadline = monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(holds, arg):
+            assert monotonic() < deadline, f"it never came to that: {holds} with {arg!r}"
+            self.page.wait_for_timeout(50)
+
     def idle(self) -> None:
         expect(self.stop_button).to_have_count(0)
         expect(self.send_button).to_be_visible()

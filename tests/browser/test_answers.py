@@ -90,7 +90,7 @@ def test_a_rating_stays_marked_and_is_taken_back(open_chat, tmp_path_factory: py
     marked = re.compile("ms-gr-ant-btn-color-primary")
     like.click()
     expect(chat.page.get_by_label("Why? (kept on this server)")).to_be_visible()
-    chat.page.wait_for_function("async () => (await talkStore.get(talks.current())).talk.turns[0].rating?.liked")
+    chat.until("async () => (await talkStore.get(talks.current())).talk.turns[0].rating?.liked")
     chat.reload()
     expect(like).to_have_class(marked)
     chat.ask("go on")

@@ -423,13 +423,13 @@ def media(chat) -> list[dict]:
 
 def holds(chat, *texts: str) -> None:
     """Wait until the browser keeps these questions, and no others, of the conversation that is open."""
-    chat.page.wait_for_function(
+    chat.until(
         """async (texts) => {
             const turns = (await talkStore.get(talks.current()))?.talk.turns || [];
             const kept = turns.map((turn) => turn.answer && turn.content.at(-1).text).sort();
             return String(kept) === texts;
         }""",
-        arg=",".join(sorted(texts)),
+        ",".join(sorted(texts)),
     )
 
 
@@ -474,6 +474,29 @@ def test_a_tab_left_behind_takes_nothing_from_the_other(own_chat) -> None:
     other.page.close()
 
 
+def test_a_draft_and_a_pin_of_a_tab_that_has_not_heard_of_the_other_take_nothing_from_it(own_chat) -> None:
+    chat = own_chat
+    chat.ask("first")
+    holds(chat, "first")
+    other = beside(chat)
+    entries(other).filter(has_text="first").click()
+    expect(other.messages).to_have_count(2)
+    chat.page.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
+    chat.ask("second")
+    holds(chat, "first", "second")
+    other.write("not sent yet")
+    other.until("async () => (await talkStore.get(talks.current())).draft?.text === 'not sent yet'")
+    holds(chat, "first", "second")
+    other.page.evaluate("talks.change(talks.current(), { pinned: true })")
+    kept(other)
+    holds(chat, "first", "second")
+    chat.ask("third")
+    holds(chat, "first", "second", "third")
+    record = chat.page.evaluate("() => talkStore.get(talks.current())")
+    assert record["pinned"] is True and record["talk"]["turns"][1]["parent"] == record["talk"]["turns"][0]["key"]
+    other.page.close()
+
+
 def test_a_tab_waits_while_another_reads_and_writes(own_chat) -> None:
     chat = own_chat
     chat.page.evaluate("""() => new Promise((held) => navigator.locks.request("minicpm-v-talks", () => {
@@ -498,10 +521,10 @@ def test_what_another_tab_changed_is_not_written_over_by_an_older_copy(own_chat)
     answer.get_by_role("button", name="Edit").click()
     answer.locator("textarea").fill("corrected")
     answer.get_by_role("button", name="Save").click()
-    chat.page.wait_for_function(KEPT_ANSWER, arg="corrected")
+    chat.until(KEPT_ANSWER, "corrected")
     other.ask("second")  # behind the answer as it was
     holds(chat, "first", "second")
-    chat.page.wait_for_function(KEPT_ANSWER, arg="corrected")
+    chat.until(KEPT_ANSWER, "corrected")
     chat.reload()
     expect(chat.messages).to_have_count(4)
     expect(chat.message(1)).to_contain_text("corrected")

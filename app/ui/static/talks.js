@@ -181,9 +181,14 @@
   // has locks, which is on this machine or by https.
   const alone = (work) => (navigator.locks ? navigator.locks.request("minicpm-v-talks", work) : work());
 
+  // As it is kept, by whichever tab; null if it is deleted, undefined if there is none.
+  async function latest(id) {
+    const record = await store().get(id);
+    return record?.deleted ? null : record;
+  }
+
   async function mergeIn(told, before) {
-    const stored = await store().get(told.id);
-    const old = records.get(told.id), kept = stored?.deleted ? null : stored?.talk;
+    const stored = await latest(told.id), old = stored || records.get(told.id), kept = stored?.talk;
     const talk = window.talkMerge(told.talk, kept, seen.get(told.id).keys, before && JSON.parse(before));
     if (!talk.turns.length) {
       if (!old?.talk.turns.length) return;
@@ -261,12 +266,14 @@
     if (!id || (!text && !paths.length && !known)) return;
     const files = paths.map((path) => ({ media: store().idOf(path), choice: choiceOf(path, known?.files) }));
     await keepMedia(Object.fromEntries(paths.map((path) => [store().idOf(path), path])));
-    if (dropped.has(id)) return;
-    const old = records.get(id);
-    const record = { talk: { turns: [] }, created: Date.now(), updated: Date.now(), pinned: false, ...old, id };
-    record.draft = text || files.length ? { text, files } : null;
-    if (!record.draft && !record.talk.turns.length) return erase(id);
-    await write(record);
+    await alone(async () => {
+      const old = await latest(id);
+      if (dropped.has(id) || old === null) return;
+      const record = { talk: { turns: [] }, created: Date.now(), updated: Date.now(), pinned: false, ...old, id };
+      record.draft = text || files.length ? { text, files } : null;
+      if (!record.draft && !record.talk.turns.length) return erase(id);
+      await write(record);
+    });
   }
 
   // --- what the list does ----------------------------------------------------------------------------------------
@@ -275,12 +282,12 @@
     if (!record) return;
     Object.assign(record, fields);
     changed();
-    return inTurn(async () => {
-      const now = records.get(id); // another one, if its talk was kept or all were read anew meanwhile
-      if (!now) return;
-      await store().put(Object.assign(now, fields));
+    return inTurn(() => alone(async () => {
+      const now = await latest(id); // its talk may have been kept meanwhile, by another tab too
+      if (!now || dropped.has(id)) return;
+      await write({ ...now, ...fields });
       announce();
-    });
+    }));
   }
 
   async function erase(id) {
