@@ -108,6 +108,16 @@ def test_no_remote_code_and_no_unsafe_loading() -> None:
         assert not unsafe.search(path.read_text("utf-8")), path.relative_to(ROOT)
 
 
+def test_no_test_waits_for_an_async_function_by_what_does_not_await_it() -> None:
+    """Playwright takes the promise for the answer and goes on at once; `ChatPage.until` awaits it."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text("utf-8")
+        named = re.findall(r"^(\w+) = \(?\s*f?[\"']+\s*async\b", text, re.MULTILINE)
+        first = "|".join([r"f?[\"']+\s*async\b", *(rf"{name}\b" for name in named)])
+        found = re.search(rf"wait_for_function\(\s*(?:{first})", text)
+        assert not found, f"{path.relative_to(ROOT)}: {found.group() if found else ''}"
+
+
 def test_nothing_is_fetched_by_the_page() -> None:
     for path in [*(APP / "ui").rglob("*.css"), *(APP / "ui").rglob("*.js"), *(APP / "ui").rglob("*.py")]:
         for url in re.findall(r"https?://[^\s\"')]+", path.read_text("utf-8")):

@@ -132,7 +132,7 @@ class ChatPage:
         return self.messages.last
 
     def until(self, holds: str, arg: object = None) -> None:
-        """Wait until what a JavaScript function returns holds; it may be async, which Playwright's own would not await."""
+        """Wait until what a JavaScript function gives holds; it may be async, which Playwright's own does not await."""
         deadline = monotonic() + PATIENCE / 1000
         while not self.page.evaluate(holds, arg):
             assert monotonic() < deadline, f"it never came to that: {holds} with {arg!r}"
