@@ -179,9 +179,9 @@ def test_a_few_shot_question_is_measured_with_its_examples(open_chat, examples: 
     picture, user = chat.page.locator(".few-shot input[type=file]"), chat.page.get_by_label("User")
 
     def write(file: Path) -> int:
+        user.fill("What is it?")  # first, for a measurement with the picture to be one with the text
         picture.set_input_files(file)
         expect(chat.page.locator(".few-shot img")).to_be_visible()
-        user.fill("What is it?")
         expect(meter(chat)).to_contain_text(f"attachments {5 * QUERIES}")
         told = re.search(r"Prompt ([\d,]+) of", meter(chat).inner_text())
         assert told
