@@ -12,10 +12,7 @@ pytestmark = pytest.mark.browser
 
 def reloaded(chat: ChatPage, state: str) -> None:
     """Load the page again once the browser has the second turn as it ended."""
-    kept = "(await talkStore.get(talks.current()))?.talk.turns[1]?.state"
-    chat.page.evaluate(
-        f"async (state) => {{ while ({kept} !== state) await new Promise(requestAnimationFrame); }}", state
-    )
+    chat.until("async (state) => (await talkStore.get(talks.current()))?.talk.turns[1]?.state === state", state)
     chat.reload()
 
 
