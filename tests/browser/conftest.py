@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
 from benchmarks.ports import free_port
+from tests.browser.contexts import Contexts
 from tests.checkpoints import untrained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,8 @@ UNUSED = """WebUIOmniboxPopup WebUIOmniboxAimPopup WebUIOmniboxFullPopup AimEnab
     PreconnectToSearch NetworkTimeServiceQuerying DestroyProfileOnBrowserClose
     AvoidUnnecessaryBeforeUnloadCheckSync""".split()
 FLAGS.append("--disable-features=" + ",".join(UNUSED))
+# A page of a site that is open already need not be compiled anew.
+FLAGS.append("--process-per-site")
 DESKTOP = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
 PATIENCE = 90_000  # ms, on a busy machine
 START = 300  # seconds a server may take there to come up, or to end
@@ -44,6 +47,7 @@ SERVERS = {
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
 }
 KEPT = ("echo", "verbatim", "tiny")
+FAILED = pytest.StashKey[bool]()
 
 
 class ChatPage:
@@ -142,9 +146,16 @@ class ChatPage:
         expect(self.stop_button).to_have_count(0)
         expect(self.send_button).to_be_visible()
 
-    def slow_down(self, times: float) -> None:
-        """Go on as on a machine that much slower."""
-        self.page.context.new_cdp_session(self.page).send("Emulation.setCPUThrottlingRate", {"rate": times})
+    @contextmanager
+    def slowed(self, times: float) -> Iterator[None]:
+        """As on a machine that much slower, and as before behind the block: other pages share the process."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": times})
+        try:
+            yield
+        finally:
+            session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+            session.detach()
 
     def shoot(self, name: str) -> None:
         """Keep a picture for a developer to look at."""
@@ -263,28 +274,46 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def desktop(browser: Browser) -> BrowserContext:
-    """Shared by all tests of a file that need nothing special: its cache opens a page in a third of the time."""
-    return browser.new_context(**DESKTOP)
+def contexts(browser: Browser, servers: Urls) -> Contexts:
+    return Contexts(browser, lambda: list(servers.values()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Remember for `open_chat` whether the test has failed so far, in the try that runs."""
+    report = yield
+    item.stash[FAILED] = report.failed or (call.when != "setup" and item.stash[FAILED])
+    return report
 
 
 @pytest.fixture
-def open_chat(browser: Browser, desktop: BrowserContext, servers: dict[str, str], request: pytest.FixtureRequest):
-    """Opens pages; afterwards keeps a screenshot and checks that nothing went wrong behind the scenes."""
+def open_chat(contexts: Contexts, servers: Urls, request: pytest.FixtureRequest):
+    """Opens pages; afterwards keeps a screenshot if the test failed, and checks that nothing went wrong unseen.
+
+    A page with options of its own has a store of its own; the others of a file share one.
+    """
     expect.set_options(timeout=PATIENCE)
-    opened: list[ChatPage] = []
+    opened: list[tuple[ChatPage, BrowserContext, dict]] = []
 
     def open_page(server: str = "echo", **options) -> ChatPage:
-        context = browser.new_context(**DESKTOP | options) if options else desktop
+        url = servers[server]
+        context = contexts.take(DESKTOP | options, url) if options else contexts.shared(DESKTOP, url)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        opened.append(ChatPage(page, servers[server]))
-        return opened[-1]
+        opened.append((ChatPage(page, url), context, options))
+        return opened[-1][0]
 
     yield open_page
-    for number, chat in enumerate(opened):
-        chat.shoot(re.sub(r"\W+", "_", request.node.name) + (f"_{number}" if number else ""))
-        chat.page.close() if chat.page.context is desktop else chat.page.context.close()
+    failed = request.node.stash[FAILED]
+    for number, (chat, context, options) in enumerate(opened):
+        if failed:
+            chat.shoot(re.sub(r"\W+", "_", request.node.name) + (f"_{number}" if number else ""))
+        chat.page.close()
+        if failed:
+            contexts.drop(context)
+        elif options:
+            contexts.give_back(DESKTOP | options, context)
+    for chat, _, _ in opened:
         assert chat.errors == []
         assert chat.foreign == []
 
@@ -293,6 +322,12 @@ def open_chat(browser: Browser, desktop: BrowserContext, servers: dict[str, str]
 def chat(open_chat) -> ChatPage:
     """A page of the echo server."""
     return open_chat("echo")
+
+
+@pytest.fixture
+def own_chat(open_chat) -> ChatPage:
+    """One with a store of its own."""
+    return open_chat("echo", viewport=DESKTOP["viewport"])
 
 
 @pytest.fixture(params=[pytest.param("echo", marks=pytest.mark.thorough), "tiny"])

@@ -192,10 +192,10 @@ def test_the_focus_comes_back_to_the_box_on_a_slow_machine_too(chat: ChatPage) -
     chat.write("What has changed?")
     expect(chat.send_button).to_be_enabled()
     chat.send_button.focus()
-    chat.slow_down(3)
-    chat.page.keyboard.press("Enter")
-    expect(chat.footers).to_have_count(1)
-    expect(chat.box).to_be_focused()
+    with chat.slowed(3):
+        chat.page.keyboard.press("Enter")
+        expect(chat.footers).to_have_count(1)
+        expect(chat.box).to_be_focused()
 
 
 def test_no_motion_for_who_asks_for_none(open_chat) -> None:

@@ -136,9 +136,9 @@ def test_a_photo_attached_while_an_answer_is_written_comes_after_it(chat, exampl
 
 def test_an_upload_that_fails_says_so_and_blocks_nothing(chat, examples: Path) -> None:
     chat.page.route("**/upload*", lambda route: route.fulfill(status=413, body="too large"))
-    chat.slow_down(3)  # the card comes after the refusal
-    chat.choose(examples / "pair_1.png")
-    expect(chat.page.locator(".page-toast", has_text="could not be uploaded")).to_be_visible()
+    with chat.slowed(3):  # the card comes after the refusal
+        chat.choose(examples / "pair_1.png")
+        expect(chat.page.locator(".page-toast", has_text="could not be uploaded")).to_be_visible()
     chat.page.unroute("**/upload*")
     expect(chat.ask("Still there?")).to_contain_text("Still there?")
     chat.errors.clear()  # the browser's own of the 413

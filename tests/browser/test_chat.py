@@ -257,6 +257,21 @@ def test_what_the_component_did_not_hear_is_sent_all_the_same(chat: ChatPage, by
     expect(chat.messages).to_have_count(2)
 
 
+@pytest.mark.parametrize("by", ["Enter", "Send"])
+def test_what_the_component_has_not_drawn_yet_is_sent_too(chat: ChatPage, by: str) -> None:
+    """As where the last keys and Enter come before a busy machine draws the box again: "/lon" for "/long 1"."""
+    chat.write("half")
+    expect(chat.send_button).to_be_enabled()
+    chat.box.evaluate("area => { area.value = 'half and half'; }")  # with no event that the component would hear
+    chat.send_button.click() if by == "Send" else chat.page.keyboard.press("Enter")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+    expect(chat.message(0)).to_have_text("half and half")
+    expect(chat.message(1)).to_contain_text('text "half and half"')
+    expect(chat.box).to_have_value("")
+    expect(chat.messages).to_have_count(2)
+
+
 def test_a_message_with_room_around_it_is_sent_once(chat: ChatPage) -> None:
     chat.ask("  hello \n ")
     chat.page.wait_for_timeout(3000)  # twice as long as the page waits for the message to leave

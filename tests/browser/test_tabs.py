@@ -58,8 +58,8 @@ def test_an_example_without_an_answer_stays_in_the_fields(chat) -> None:
 
 
 def test_the_first_page_is_light(open_chat) -> None:
-    # A context of its own, which has cached nothing; what comes from elsewhere and what fails `open_chat` notes.
-    page = open_chat("echo", locale="en-US").page
+    # A context that no other test has, which has cached nothing; what comes from elsewhere `open_chat` notes.
+    page = open_chat("echo", timezone_id="Asia/Shanghai").page
     sizes = page.evaluate("""() => ["navigation", "resource"].flatMap(
         (kind) => performance.getEntriesByType(kind).map((entry) => entry.transferSize))""")
     assert len(sizes) < 250, "the browser notes no more, so the sum would be too small"

@@ -238,10 +238,14 @@
   window.fetch = (resource, options) => {
     const address = String(resource?.url || resource);
     if (/\/upload(\?|$)/.test(address)) return upload(resource, options);
-    const body = String(options?.body || "");
+    let body = String(options?.body || "");
     if (address.includes("/queue/data")) return listen(resource, options);
     if (!address.includes("/queue/join")) return post(resource, options);
     if (!fromScript(body)) {
+      if (meant && mayAnswer(body)) {
+        body = inFull(body);
+        options = { ...options, body };
+      }
       outgoing += body;
       const text = box()?.querySelector("textarea")?.value || "";
       if (mayAnswer(body)) {
@@ -253,6 +257,21 @@
     }
     return join(resource, options);
   };
+
+  // The component sends the text that it has drawn, which on a busy machine lags behind what was typed.
+  const LEAVING = 5000; // ms in which a message leaves
+  let meant = null; // {text, time} of what stood in the box when it was sent
+  const mean = (text) => { meant = { text, time: performance.now() }; };
+  function inFull(body) {
+    const { text, time } = meant, call = JSON.parse(body), whole = text.trim();
+    meant = null;
+    const message = call.data?.find((part) => typeof part?.text === "string" && "files" in part);
+    const drawn = message?.text.trim();
+    if (!message || drawn === whole || performance.now() - time > LEAVING) return body;
+    if (!whole.startsWith(drawn) && !drawn.startsWith(whole)) return body;
+    message.text = text;
+    return JSON.stringify(call);
+  }
 
   // What Gradio hears of a call before the reply to it is put together, each step changing the one before in place: that
   // the box is empty and the button is Stop, which the first step alone says, would be lost. So it hears it afterwards.
@@ -334,6 +353,7 @@
     const text = box()?.querySelector("textarea")?.value;
     const message = text ? quoted(text) : '"files":[{';
     outgoing = "";
+    if (text) mean(text);
     box()?.querySelector(SENDER)?.click();
     setTimeout(() => {
       const waiting = !outgoing.includes(message) && box()?.querySelector("textarea")?.value === text;
@@ -352,6 +372,7 @@
     const text = box()?.querySelector("textarea")?.value || "", known = deeds;
     if (!text.trim() || isAnswering()) return;
     outgoing = "";
+    mean(text);
     setTimeout(() => {
       const area = box()?.querySelector("textarea");
       if (!area || deeds !== known || wanted || isAnswering() || outgoing.includes(quoted(text.trim()))) return;

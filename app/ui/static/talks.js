@@ -85,7 +85,7 @@
 
   async function purge(kept) { // deleted ones whose Undo went with the page
     for (const record of kept) {
-      if (record.deleted && Date.now() - record.deleted > UNDO) await store().remove(record.id);
+      if (record.deleted && Date.now() - record.deleted > UNDO) await forget(record.id);
     }
   }
 
@@ -298,33 +298,47 @@
     announce();
   }
 
-  // Deleted ones stay in the store until Undo is gone.
+  // Deleted ones stay in the store until Undo is gone. What is deleted, brought back and forgotten is what is kept then:
+  // another tab may have written more of it, and goes on with it where it is open there.
   const drop = (id) => inTurn(() => dropNow(id));
   async function dropNow(id, leave = true) {
-    const record = records.get(id);
-    if (!record) return;
+    const known = records.get(id);
+    if (!known) return;
     dropped.add(id);
     records.delete(id);
-    await store().put({ ...record, deleted: Date.now() });
+    const record = await alone(async () => {
+      const now = await latest(id);
+      if (now !== null) await store().put({ ...(now || known), deleted: Date.now() });
+      return now || known;
+    });
     announce();
     if (leave && id === current) await begin();
     window.pageToast(window.pageSay("talk_deleted"), {
       label: window.pageSay("undo"),
       undo: () => inTurn(async () => {
         dropped.delete(id);
-        records.set(id, record);
-        await store().put(record);
+        await alone(async () => {
+          const now = await latest(id);
+          records.set(id, now || record);
+          if (!now) await store().put(record);
+        });
         announce();
         if (!leave && !records.get(current)?.talk.turns.length) await open(id); // it was cleared from before the eyes
       }),
       gone: () => inTurn(async () => {
-        if (records.has(id)) return;
-        await store().remove(id);
+        if (!(await forget(id))) return;
         tellOver(await store().sweep());
         announce("room");
       }),
     });
   }
+
+  // Whether it was deleted still, and is gone now.
+  const forget = (id) => alone(async () => {
+    const gone = (await latest(id)) === null;
+    if (gone) await store().remove(id);
+    return gone;
+  });
 
   others?.addEventListener("message", ({ data }) => inTurn(async () => {
     await load();
