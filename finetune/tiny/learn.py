@@ -36,6 +36,7 @@ from finetune.tiny.numbering import Numbered, Numbers
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.parallel import Team, join
 from finetune.tiny.pointing import Pointing, missed, read
+from finetune.tiny.precision import lowered
 from finetune.tiny.samples import Sample, TokenWriter
 from finetune.tiny.shape import QUERIES
 from finetune.tiny.supplies import gather
@@ -254,7 +255,7 @@ class Stage:
 
     def packed_loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Of one batch of `PackedPictures`."""
-        with plain_attention(), torch.autocast("cpu", torch.bfloat16):
+        with plain_attention(), lowered():
             features, size = features_of(self.model.vpm, pixels), size_of(pixels)
             outputs = self.model.resampler(features, size)
             return self.heads.loss(features, labels) + self.read_loss(outputs, labels, size)
@@ -268,7 +269,7 @@ class Stage:
         """What is minimised, and of that the parts of `answer_loss`."""
         # The tower learns in every second step only: its backward pass is the dearest.
         learn = self.step % 2 == 0 and batch.dense is not None
-        with torch.autocast("cpu", torch.bfloat16):
+        with lowered():
             embeds, seen = encode(self.model, batch, learn)
             parts = answer_loss(self.model, embeds, batch, self.block, self.numbers)
             total = parts.answers + POINTING_SHARE * parts.missed + NUMBER_SHARE * parts.numbers

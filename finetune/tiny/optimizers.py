@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from finetune.tiny.muon import PlainMuon
+from finetune.tiny.precision import low
+
 RATE = 1e-3
 MUON_RATE = 20.0
 
@@ -54,10 +57,9 @@ class Optimizers:
         if rest:
             self.parts.append(torch.optim.AdamW(rest, rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True))
         if matrices:
+            muon = torch.optim.Muon if low() is torch.bfloat16 else PlainMuon
             self.parts.append(
-                torch.optim.Muon(
-                    matrices, lr=rate * MUON_RATE, momentum=0.95, weight_decay=0.02, adjust_lr_fn="original"
-                )
+                muon(matrices, lr=rate * MUON_RATE, momentum=0.95, weight_decay=0.02, adjust_lr_fn="original")
             )
         self._full = [group["lr"] for part in self.parts for group in part.param_groups]
         self.parameters = [p for part in groups.values() for p in part]

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
-from finetune.tiny.blocks import LOW, Block, language_block
+from finetune.tiny.blocks import Block, language_block
 from finetune.tiny.looks import Pointed, Way
+from finetune.tiny.precision import low
 
 # For each way of looking, whether it is the last head, which has other keys than the first, and in which layers. Ahead:
 # the question has been read by then, and there is a layer left to tell it. Here: before that. Back: the form of an
@@ -87,7 +88,7 @@ def read(model: Qwen2Model, embeds: Tensor, block: Block = language_block) -> Re
         block: `language_block`, or what the compiler made of it.
     """
     length = embeds.shape[1]
-    cosines, sines = (code[0].to(LOW) for code in model.rotary_emb(embeds, torch.arange(length)[None]))
+    cosines, sines = (code[0].to(low()) for code in model.rotary_emb(embeds, torch.arange(length)[None]))
     mask = torch.full((length, length), -torch.inf).triu(1)
     hidden, attentions, between = embeds.float(), {}, {}
     for index, layer in enumerate(model.layers):

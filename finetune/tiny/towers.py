@@ -30,6 +30,7 @@ from finetune.tiny.embedded import new_resampler
 from finetune.tiny.optimizers import Optimizers, schedule
 from finetune.tiny.packed import GRIDS, Supplies, packed
 from finetune.tiny.parallel import Team, join
+from finetune.tiny.precision import lowered
 from finetune.tiny.shape import new_tower, place_gain, start_resampler
 from finetune.tiny.supplies import gather
 
@@ -129,7 +130,7 @@ class Stage:
 
     def loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Of one batch of `PackedPictures`."""
-        with plain_attention(), torch.autocast("cpu", torch.bfloat16):
+        with plain_attention(), lowered():
             features = features_of(self.tower, pixels)
             total = self.heads.loss(features, labels)
             if self.reads:
