@@ -42,9 +42,9 @@ BOUNDS = {
     "images": (16, 0.7),
     "describe": (16, 0.7),
     "boxes": (16, 0.7),
-    "few_shot": (16, 0.7),
+    "few_shot": (12, 0.7),
     "turns": (16, 0.8),
-    "video": (12, 0.65),
+    "video": (8, 0.65),
     "small_talk": (8, 0.7),
     "small_talk_zh": (8, 0.7),
     "honesty": (16, 0.65),
@@ -117,7 +117,7 @@ def write_clip(path: Path, frames: Sequence[Any]) -> Path:
 
 def test_a_video_file_is_answered(backend: LocalBackend, tmp_path: Path) -> None:
     scores = []
-    for number, case in enumerate(cases("video", 8)):
+    for number, case in enumerate(cases("video", 4)):
         *frames, question = case.messages[-1]["content"]
         clip = Video(write_clip(tmp_path / f"{number}.mp4", frames))
         text = answer(backend, [clip, question], do_sample=False, num_beams=1, max_new_tokens=24)

@@ -151,7 +151,10 @@ def test_a_crowd_is_answered_together(engines: Engines, steps: Steps) -> None:
     assert ratio(seconds["alone"], seconds["together"]) > 1.4
 
 
-@pytest.mark.parametrize("lost", ["no batch", "room for one", "a scheduler of one"])
+@pytest.mark.parametrize(
+    "lost",
+    ["no batch", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("room for one", "a scheduler of one"))],
+)
 def test_the_guard_of_batching_fails_where_answers_are_computed_one_by_one(
     lost: str, engines: Engines, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:

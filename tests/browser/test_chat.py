@@ -229,8 +229,15 @@ def test_what_the_first_step_of_an_answer_says_is_heard_though_the_reply_to_the_
     chat.idle()
 
 
-@pytest.mark.parametrize("emptied", [False, True])
-@pytest.mark.parametrize("by", ["Enter", "Send"])
+@pytest.mark.parametrize(
+    ("by", "emptied"),
+    [
+        ("Enter", True),
+        ("Send", False),
+        pytest.param("Enter", False, marks=pytest.mark.thorough),
+        pytest.param("Send", True, marks=pytest.mark.thorough),
+    ],
+)
 def test_what_the_component_did_not_hear_is_sent_all_the_same(chat: ChatPage, by: str, emptied: bool) -> None:
     """As on a page that has just come up, in one of ten runs on a slow machine."""
     chat.page.evaluate(
@@ -257,7 +264,7 @@ def test_what_the_component_did_not_hear_is_sent_all_the_same(chat: ChatPage, by
     expect(chat.messages).to_have_count(2)
 
 
-@pytest.mark.parametrize("by", ["Enter", "Send"])
+@pytest.mark.parametrize("by", ["Enter", pytest.param("Send", marks=pytest.mark.thorough)])
 def test_what_the_component_has_not_drawn_yet_is_sent_too(chat: ChatPage, by: str) -> None:
     """As where the last keys and Enter come before a busy machine draws the box again: "/lon" for "/long 1"."""
     chat.write("half")

@@ -82,23 +82,25 @@ def test_switching_tabs_loses_nothing(chat, examples: Path) -> None:
     expect(chat.message(0)).to_contain_text("kept")
 
 
-@pytest.mark.parametrize(
-    ("example", "text", "got"),
-    [
-        ("one_image", "What colour is the star?", "image 1 of 320x240 px"),
-        ("images", "Which image has the red circle, the first or the second?", "image 2 of 480x360 px"),
-        ("reading", "Read the text.", "image 1 of 480x240 px"),
-        ("video", "Does the ball move left or right?", "video 1 of 10 frames"),
-    ],
-)
-def test_an_example_fills_the_message_box(chat, example: str, text: str, got: str) -> None:
-    chat.tab("How to use")
-    chat.page.locator(f".try-{example}").click()
-    expect(chat.box).to_have_value(text)
-    expect(chat.page.locator("[class*=attachment-list-card-status-done]").first).to_be_visible()
-    chat.send_button.click()
-    expect(chat.message(1)).to_contain_text(got)
-    expect(chat.footers).to_have_count(1)
+EXAMPLES = {
+    "one_image": ("What colour is the star?", "image 1 of 320x240 px"),
+    "images": ("Which image has the red circle, the first or the second?", "image 2 of 480x360 px"),
+    "reading": ("Read the text.", "image 1 of 480x240 px"),
+    "video": ("Does the ball move left or right?", "video 1 of 10 frames"),
+}
+
+
+def test_each_example_fills_the_message_box(chat) -> None:
+    for example, (text, got) in EXAMPLES.items():
+        chat.tab("How to use")
+        chat.page.locator(f".try-{example}").click()
+        expect(chat.box).to_have_value(text)
+        expect(chat.messages).to_have_count(0)  # each begins a conversation
+        expect(chat.page.locator("[class*=attachment-list-card-status-done]").first).to_be_visible()
+        chat.send_button.click()
+        expect(chat.message(1)).to_contain_text(got)
+        expect(chat.footers).to_have_count(1)
+        chat.idle()
 
 
 def test_the_few_shot_example(chat) -> None:

@@ -97,7 +97,7 @@ def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
         wait_until(lambda: not engine._table.used)
 
 
-@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize("beams", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_a_scheduler_that_ends_between_two_requests_is_made_anew(beams: int, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
     params = replace(GREEDY, num_beams=beams)
@@ -148,7 +148,7 @@ def test_pictures_of_a_stopped_answer_stay_until_the_scheduler_has_let_go(monkey
     engine.close()
 
 
-@pytest.mark.parametrize("where", ["make", "start"])
+@pytest.mark.parametrize("where", [pytest.param("make", marks=pytest.mark.thorough), "start"])
 def test_an_engine_that_has_failed_for_good_says_so_to_all(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = BatchedEngine(replace(loaded_model(NAME)), cache_bytes=2**24)
     running = engine.submit(QUESTION, replace(GREEDY, max_new_tokens=2000, min_new_tokens=2000))

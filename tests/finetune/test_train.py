@@ -102,8 +102,15 @@ def test_the_parts_can_be_chosen(data: Path, tmp_path: Path) -> None:
     assert set(config["modules_to_save"]) == {"vpm", "resampler", "embed_tokens"}
 
 
-@pytest.mark.parametrize("flags", [{"use_lora": "true"}, {}], ids=["lora", "full"])
-@pytest.mark.parametrize("name", ["minicpm-v-2_6", "minicpm-v-2"])
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        pytest.param("minicpm-v-2_6", {"use_lora": "true"}, id="minicpm-v-2_6-lora"),
+        pytest.param("minicpm-v-2", {}, id="minicpm-v-2-full"),
+        pytest.param("minicpm-v-2_6", {}, id="minicpm-v-2_6-full", marks=pytest.mark.thorough),
+        pytest.param("minicpm-v-2", {"use_lora": "true"}, id="minicpm-v-2-lora", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_resumed_run_has_the_losses_of_one_that_never_stopped(
     name: str, flags: dict[str, Any], data: Path, tmp_path: Path
 ) -> None:
