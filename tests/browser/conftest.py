@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwrig
 from benchmarks.ports import free_port
 from tests.browser.contexts import Contexts
 from tests.checkpoints import untrained
+from tests.conftest import FAILED
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -47,7 +48,6 @@ SERVERS = {
     "verbatim": ["tests/browser/verbatim_server.py", "{port}"],
 }
 KEPT = ("echo", "verbatim", "tiny")
-FAILED = pytest.StashKey[bool]()
 
 
 class ChatPage:
@@ -276,14 +276,6 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def contexts(browser: Browser, servers: Urls) -> Contexts:
     return Contexts(browser, lambda: list(servers.values()))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """Remember for `open_chat` whether the test has failed so far, in the try that runs."""
-    report = yield
-    item.stash[FAILED] = report.failed or (call.when != "setup" and item.stash[FAILED])
-    return report
 
 
 @pytest.fixture

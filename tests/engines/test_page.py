@@ -13,7 +13,7 @@ from tests.browser.conftest import (  # noqa: F401  (fixtures)
     EXAMPLES,
     SERVERS,
     browser,
-    desktop,
+    contexts,
     kept_servers,
     open_chat,
     playwright,
