@@ -29,7 +29,10 @@ class PlainMuon(torch.optim.Muon):
                 gradient = parameter.grad
                 if gradient is None:
                     continue
-                kept = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(gradient))
+                state = self.state[parameter]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(gradient)
+                kept = state["momentum_buffer"]
                 kept.lerp_(gradient, 1 - momentum)
                 moving = gradient.lerp(kept, momentum) if group["nesterov"] else kept
                 update = orthogonal(moving, group["ns_coefficients"], group["ns_steps"], group["eps"])

@@ -15,7 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 from benchmarks.ports import free_port
 from tests.browser.contexts import Contexts
@@ -285,27 +285,27 @@ def open_chat(contexts: Contexts, servers: Urls, request: pytest.FixtureRequest)
     A page with options of its own has a store of its own; the others of a file share one.
     """
     expect.set_options(timeout=PATIENCE)
-    opened: list[tuple[ChatPage, BrowserContext, dict]] = []
+    opened: list[ChatPage] = []
 
     def open_page(server: str = "echo", **options) -> ChatPage:
         url = servers[server]
         context = contexts.take(DESKTOP | options, url) if options else contexts.shared(DESKTOP, url)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        opened.append((ChatPage(page, url), context, options))
-        return opened[-1][0]
+        opened.append(ChatPage(page, url))
+        return opened[-1]
 
     yield open_page
     failed = request.node.stash[FAILED]
-    for number, (chat, context, options) in enumerate(opened):
+    for number, chat in enumerate(opened):
         if failed:
             chat.shoot(re.sub(r"\W+", "_", request.node.name) + (f"_{number}" if number else ""))
         chat.page.close()
         if failed:
-            contexts.drop(context)
-        elif options:
-            contexts.give_back(DESKTOP | options, context)
-    for chat, _, _ in opened:
+            contexts.drop(chat.page.context)
+        else:
+            contexts.give_back(chat.page.context)
+    for chat in opened:
         assert chat.errors == []
         assert chat.foreign == []
 

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page
 
 # What a page may have left behind for the next one; what was fetched stays.
-KEPT = "cookies,local_storage,indexeddb,cache_storage,service_workers"
+LEFT = "cookies,local_storage,indexeddb,cache_storage,service_workers"
 
 
 class Contexts:
@@ -23,7 +23,8 @@ class Contexts:
     def __init__(self, browser: Browser, urls: Callable[[], list[str]]) -> None:
         self._browser, self._urls = browser, urls
         self._free: dict[str, list[BrowserContext]] = {}
-        self._holding: dict[BrowserContext, Page] = {}
+        # Of each: its options, and the page that keeps its process alive for those of this site.
+        self._known: dict[BrowserContext, tuple[str, Page]] = {}
         self._shared: BrowserContext | None = None
 
     def shared(self, options: Mapping[str, Any], url: str) -> BrowserContext:
@@ -34,35 +35,39 @@ class Contexts:
 
     def take(self, options: Mapping[str, Any], url: str) -> BrowserContext:
         """One with these options that keeps nothing, until it is given back."""
-        free = self._free.setdefault(_key(options), [])
+        free = self._free.get(_key(options))
         return free.pop() if free else self._new(options, url)
 
     def _new(self, options: Mapping[str, Any], url: str) -> BrowserContext:
-        # One page that stays keeps the process alive for those of this site.
         context = self._browser.new_context(**options)
         page = context.new_page()
         page.route("**", lambda route: route.fulfill(body=""))
         page.goto(url)
-        self._holding[context] = page
+        self._known[context] = _key(options), page
         return context
 
-    def give_back(self, options: Mapping[str, Any], context: BrowserContext) -> None:
-        """Close the pages that were opened in it and empty its store, for whoever takes it next."""
-        held = self._holding[context]
+    def give_back(self, context: BrowserContext) -> None:
+        """Close the pages that were opened in it and empty its store, for whoever takes it next; not the shared one's.
+
+        One that was given back already stays as it is.
+        """
+        key, held = self._known[context]
+        if context is self._shared or context in self._free.get(key, []):
+            return
         for page in context.pages:
             if page is not held:
                 page.close()
         session = context.new_cdp_session(held)
         for url in self._urls():
-            session.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": KEPT})
+            session.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": LEFT})
         session.detach()
-        self._free[_key(options)].append(context)
+        self._free.setdefault(key, []).append(context)
 
     def drop(self, context: BrowserContext) -> None:
         """Close it: nobody knows what is left in it."""
         if context is self._shared:
             self._shared = None
-        if self._holding.pop(context, None):
+        if self._known.pop(context, None):
             context.close()
 
 

@@ -16,6 +16,24 @@ def beside(chat):
     return type(chat)(chat.page.context.new_page(), chat.url)
 
 
+def silent(chat) -> None:
+    """From now on other tabs hear nothing of what this one does."""
+    chat.page.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
+
+
+def unaware(chat):
+    """Another tab that has a conversation open as it was before its second question."""
+    chat.ask("first")
+    holds(chat, "first")
+    other = beside(chat)
+    entries(other).filter(has_text="first").click()
+    expect(other.messages).to_have_count(2)
+    silent(chat)
+    chat.ask("second")
+    holds(chat, "first", "second")
+    return other
+
+
 def test_a_tab_left_behind_takes_nothing_from_the_other(own_chat) -> None:
     chat = own_chat
     chat.ask("another")
@@ -54,19 +72,10 @@ def test_a_tab_left_behind_takes_nothing_from_the_other(own_chat) -> None:
     chat.page.locator(".ms-gr-ant-popover").get_by_role("button", name="Delete").click()
     expect(chat.message(4)).to_contain_text("third")
     holds(chat, "first", "second", "third")
-    other.page.close()
 
 
 def test_a_draft_and_a_pin_of_a_tab_that_has_not_heard_of_the_other_take_nothing_from_it(own_chat) -> None:
-    chat = own_chat
-    chat.ask("first")
-    holds(chat, "first")
-    other = beside(chat)
-    entries(other).filter(has_text="first").click()
-    expect(other.messages).to_have_count(2)
-    silent(chat)
-    chat.ask("second")
-    holds(chat, "first", "second")
+    chat, other = own_chat, unaware(own_chat)
     other.write("not sent yet")
     other.until("async () => (await talkStore.get(talks.current())).draft?.text === 'not sent yet'")
     holds(chat, "first", "second")
@@ -77,30 +86,15 @@ def test_a_draft_and_a_pin_of_a_tab_that_has_not_heard_of_the_other_take_nothing
     holds(chat, "first", "second", "third")
     record = chat.page.evaluate("() => talkStore.get(talks.current())")
     assert record["pinned"] is True and record["talk"]["turns"][1]["parent"] == record["talk"]["turns"][0]["key"]
-    other.page.close()
-
-
-def silent(chat) -> None:
-    """From now on other tabs hear nothing of what this one does."""
-    chat.page.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
 
 
 def test_undo_in_a_tab_that_has_not_heard_of_the_other_takes_nothing_from_it(own_chat) -> None:
-    chat = own_chat
-    chat.ask("first")
-    holds(chat, "first")
-    other = beside(chat)
-    entries(other).filter(has_text="first").click()
-    expect(other.messages).to_have_count(2)
-    silent(chat)
-    chat.ask("second")
-    holds(chat, "first", "second")
+    chat, other = own_chat, unaware(own_chat)
     menu(other, "first", "Delete")
     expect(other.messages).to_have_count(0)
     other.button("Undo").click()
     expect(entries(other)).to_have_text(["first"])
     holds(chat, "first", "second")
-    other.page.close()
 
 
 @pytest.mark.parametrize("end", ["undo", "gone"])
@@ -120,7 +114,6 @@ def test_what_goes_on_in_another_tab_outlives_its_deletion_here(own_chat, end: s
     other.page.evaluate("end => offered[end]()", end)
     kept(other)
     holds(chat, "first", "second")
-    other.page.close()
 
 
 def test_a_tab_waits_while_another_reads_and_writes(own_chat) -> None:
@@ -154,7 +147,6 @@ def test_what_another_tab_changed_is_not_written_over_by_an_older_copy(own_chat)
     chat.reload()
     expect(chat.messages).to_have_count(4)
     expect(chat.message(1)).to_contain_text("corrected")
-    other.page.close()
 
 
 def test_what_two_tabs_wrote_is_put_together(own_chat) -> None:

@@ -242,13 +242,14 @@
     if (address.includes("/queue/data")) return listen(resource, options);
     if (!address.includes("/queue/join")) return post(resource, options);
     if (!fromScript(body)) {
-      if (meant && mayAnswer(body)) {
+      const answering = mayAnswer(body);
+      if (answering && meant) {
         body = inFull(body);
         options = { ...options, body };
       }
       outgoing += body;
       const text = box()?.querySelector("textarea")?.value || "";
-      if (mayAnswer(body)) {
+      if (answering) {
         window.dispatchEvent(new Event("pageasked"));
         textSent = lastSent = body.includes(quoted(text)) ? text : "";
       }
