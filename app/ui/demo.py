@@ -22,9 +22,11 @@ from app.ui.answering import stopped
 from app.ui.api import add_api
 from app.ui.bench_panel import add_bench, connect_bench
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
-from app.ui.context import PRIVATE, Context
+from app.ui.component_files import PageBlocks, component_routes
+from app.ui.context import Context
 from app.ui.decoding_panel import DecodingPanel, adapter_choices, choices
 from app.ui.early import EarlyScripts
+from app.ui.events import PRIVATE
 from app.ui.feedback_row import add_feedback
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot, question
 from app.ui.head import head, styles
@@ -54,7 +56,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
     label = make_label()
     feedback = FeedbackFile(Path(settings.feedback)) if settings.feedback else None
     with (
-        gr.Blocks(
+        PageBlocks(
             title=backend.capabilities.model, analytics_enabled=False, delete_cache=PURGE, fill_width=True
         ) as demo,
         ms.Application(),
@@ -128,7 +130,6 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
     Args:
         routes: served beside it; they come first.
     """
-    _silence_component_log()
     demo.queue(max_size=MAX_WAITING, default_concurrency_limit=CONCURRENT)
     rest(demo)
     demo.launch(
@@ -148,7 +149,10 @@ def launch(demo: gr.Blocks, settings: Settings, routes: Sequence[Any] = ()) -> N
         run_history=False,
         footer_links=["api"],
         ssr_mode=False,
-        app_kwargs={"routes": [*routes, *app_routes()], "middleware": [Middleware(EarlyScripts)]},
+        app_kwargs={
+            "routes": [*routes, *app_routes(), *component_routes(demo)],
+            "middleware": [Middleware(EarlyScripts)],
+        },
     )
 
 
@@ -178,10 +182,3 @@ def _connect_stop(context: Context, chat: Chat, few_shot: FewShot, answers: list
         trigger(None, None, None, cancels=answers, queue=False, **PRIVATE).then(
             stopped, context.page, context.outputs, **PRIVATE
         )
-
-
-def _silence_component_log() -> None:
-    """Gradio prints a line for each file of a custom component that a browser fetches; the terminal is for us."""
-    import gradio.routes
-
-    gradio.routes.print = lambda *_, **__: None

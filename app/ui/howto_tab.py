@@ -14,7 +14,8 @@ from app.errors import AppError
 from app.ui import answering, payloads
 from app.ui.attachments import message_parts
 from app.ui.chat_tab import Chat
-from app.ui.context import PRIVATE, Context
+from app.ui.context import Context
+from app.ui.events import PRIVATE
 from app.ui.fewshot_tab import FewShot
 from app.ui.labels import Label
 from app.ui.page_state import Page
