@@ -61,7 +61,6 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         ) as demo,
         ms.Application(),
         antdx.XProvider(theme_config={"token": {"colorPrimary": PRIMARY}}),
-        ms.AutoLoading(show_timer=False),
     ):
         page = gr.State(Page())
         with gr.Row(elem_classes="top-row"):

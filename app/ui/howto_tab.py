@@ -25,7 +25,7 @@ from app.ui.transcript import transcript
 
 # An example asks about its own pictures alone: a model, a small one above all, mixes them up with those before.
 FRESH = "async (page) => { await window.talks.fresh(); return [page]; }"
-SHOW_FILES = "() => { window.openAttachments(); }"
+SHOW_FILES = "() => { window.attachments.open(); }"
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 

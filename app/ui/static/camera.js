@@ -108,7 +108,7 @@
     }
     function finish(taken) {
       dialog.close();
-      if (taken) window.attachFiles(photos);
+      if (taken) window.attachments.attach(photos);
       else opener.focus();
     }
     dialog.addEventListener("close", () => { live.close(); forget(); dialog.remove(); });
