@@ -1,6 +1,7 @@
 # make demo   install into .venv, then serve the page on the CPU with the small model in assets/, which knows drawings
 # make test   install, Chromium included, then run the tests, but for those of the next two
-# make test-thorough   long tests: most go a way that a shorter one goes too; the Ray cluster and four benchmarks here alone
+# make test-thorough   long tests: most go a way that a shorter one goes too; the Ray cluster, training in two
+#                      processes, four benchmarks and two guards of speed here alone
 # make test-engines   install llama-server, vLLM for CPUs and transformers serve, then test the page's backend in front of them
 # make lint   format, style and types
 # ARGS adds to what is run: make demo ARGS="--port 9000", make test ARGS="-k session"

@@ -54,12 +54,14 @@ def test_an_edited_and_a_regenerated_question_start_as_fast(turned: Cases, name:
     assert row["regenerate_s"] < row["ttft1_s"] / 2
 
 
+@pytest.mark.thorough
 def test_pictures_of_mixed_sizes_are_encoded_faster_than_in_one_padded_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision, "SIZES", {"mixed": [(28, 36), (12, 12), (15, 20), (8, 8)]})
     # 6 or more as it is, 1 if the application itself encoded them in a padded batch.
     assert vision.run(replace(EMBEDDED, repeats=5))["mixed"]["ratio"] > 1.5
 
 
+@pytest.mark.thorough
 def test_preprocessing_is_not_slower_than_in_floats() -> None:
     assert preprocess.run(replace(EMBEDDED, repeats=7))["1344x1344"]["ratio"] > 0.8
 

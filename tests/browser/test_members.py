@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import ChatPage, serving
 from tests.checkpoints import CHECKPOINTS
+from tests.variants import briefly
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +23,7 @@ ONE_IMAGE = ("minicpm-v-2", "minicpm-v-1", "omnilmm-12b")
 
 @pytest.fixture(
     scope="module",
-    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough) for name in CHECKPOINTS],
+    params=briefly(QUICK, CHECKPOINTS),
 )
 def started(
     request: pytest.FixtureRequest, servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory

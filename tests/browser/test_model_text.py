@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 BEACON = "http://203.0.113.1/beacon"
-ACTING = {
+PARTS = {
     "script": "<script>alert(1)</script>",
     "style": "<style>*{visibility:hidden!important}</style>",
     "overlay": '<div style="position:fixed;inset:0;z-index:9999;background:red">x</div>',
@@ -23,6 +23,9 @@ ACTING = {
     "base": f'<base href="{BEACON}">',
     "refresh": f'<meta http-equiv="refresh" content="0;url={BEACON}">',
     "video": f'<video src="{BEACON}.mp4" autoplay></video>',
+}
+ACTING = {
+    **{" and ".join(names): "\n\n".join(map(PARTS.get, names)) for names in zip(*[iter(PARTS)] * 4, strict=True)},
     "indented closing": "```\nx\n   ```\n<style>*{visibility:hidden!important}</style>",
     "closing with a tab": "```\nx\n```\t\n<style>*{visibility:hidden!important}</style>\n```\n",
     "fence inside": "```\n    ```\n```\n<style>*{visibility:hidden!important}</style>",
@@ -97,7 +100,7 @@ def test_what_is_typed_right_after_clear_history_stays_and_is_sent(verbatim) -> 
 def test_nothing_acts_in_an_answer_edited_by_hand(verbatim) -> None:
     say(verbatim, "hello")
     for name in ("style", "html image", "refresh", "image"):
-        edit_answer(verbatim, ACTING[name])
+        edit_answer(verbatim, PARTS[name])
         assert acting_elements(verbatim) == 0, name
     edit_answer(verbatim, "once more")
     expect(verbatim.message(1)).to_contain_text("once more")

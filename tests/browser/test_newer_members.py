@@ -11,13 +11,12 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import DEMO, DESKTOP, PATIENCE, ChatPage, serving
 from tests.families.tiny_native import NAMES, build
+from tests.variants import briefly
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(
-    scope="module", params=[NAMES[-1], *(pytest.param(name, marks=pytest.mark.thorough) for name in NAMES[:-1])]
-)
+@pytest.fixture(scope="module", params=briefly(NAMES[-1:], NAMES))
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("model")
     model = str(build(folder / request.param, request.param))

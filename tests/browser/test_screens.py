@@ -10,12 +10,13 @@ from playwright.sync_api import expect
 from app.ui.texts import Locale, say
 from tests.browser.conftest import ChatPage
 from tests.browser.test_accessible import LOOKS, SETTLED
+from tests.variants import briefly
 
 pytestmark = pytest.mark.browser
 
 SIZES = {"1440x900": (1440, 900), "1024x768": (1024, 768), "390x844": (390, 844)}
 ANSWER = "The <ref>red circle</ref><box>100 200 300 400</box> is at [00:01].\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
-QUICK = [("1440x900", LOOKS[0]), ("390x844", LOOKS[1])]  # each width of layout and each look once
+QUICK = [("1440x900", *LOOKS[0]), ("390x844", *LOOKS[1])]  # each width of layout and each look once
 
 
 class Screens:
@@ -35,11 +36,7 @@ class Screens:
 
 @pytest.mark.parametrize(
     ("size", "locale", "theme"),
-    [
-        (size, *look) if (size, look) in QUICK else pytest.param(size, *look, marks=pytest.mark.thorough)
-        for size in SIZES
-        for look in LOOKS
-    ],
+    briefly(QUICK, [(size, *look) for size in SIZES for look in LOOKS]),
 )
 def test_every_screen(open_chat, size: str, locale: Locale, theme: str, examples: Path) -> None:
     width, height = SIZES[size]

@@ -21,6 +21,7 @@ from app.settings import Settings
 from tests.engine.conftest import loaded_model
 from tests.engine.test_batched import golden
 from tests.engine.test_plain import GREEDY, text_of, wait
+from tests.variants import briefly
 
 NAME = "minicpm-v-2_6"
 SETTINGS = Settings(model="any", cache_size=2**24, compile=True)
@@ -133,7 +134,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[Recording]:
 
 @pytest.mark.parametrize(
     "name",
-    [NAME, *(pytest.param(name, marks=pytest.mark.thorough) for name in ("minicpm-llama3-v-2_5", "minicpm-v-2"))],
+    briefly([NAME], [NAME, "minicpm-llama3-v-2_5", "minicpm-v-2"]),
 )
 def test_recorded_steps_say_the_same_for_pictures_samples_and_many(name: str, recordings: list[Recording]) -> None:
     plain: Callable[..., Any] = lambda record: BatchedEngine(  # noqa: E731

@@ -25,6 +25,7 @@ from tests.engine.golden_requests import GoldenRequest, golden_requests
 from tests.engine.test_plain import usage_of, wait
 from tests.modeling.golden import MODELS
 from tests.modeling.legacy import LEGACY
+from tests.variants import briefly
 
 # Of an answer that is none of the golden ones.
 NEW_TOKENS = 8
@@ -85,7 +86,7 @@ QUICK = ("minicpm-v-2_6", "minicpm-v-1")  # the newest way to place pictures, an
 
 @pytest.mark.parametrize(
     "model",
-    [model if model in QUICK else pytest.param(model, marks=pytest.mark.thorough) for model in (*MODELS, *LEGACY)],
+    briefly(QUICK, [*MODELS, *LEGACY]),
 )
 def test_golden_conversations_again_gone_on_with_and_edited(model: str, made: Made, ask: Ask) -> None:
     fresh, plain = made(PlainEngine, model, 0), made(PlainEngine, model, 64 * 1024**2)

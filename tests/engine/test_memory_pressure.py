@@ -21,6 +21,7 @@ from app.messages import Image, Message
 from tests.engine.conftest import loaded_model
 from tests.engine.test_batched import golden
 from tests.engine.test_plain import GREEDY, QUESTION, text_of, wait, wait_until
+from tests.variants import briefly
 
 NAME = "minicpm-v-2_6"
 ENGINES = {"plain": PlainEngine, "batched": BatchedEngine}
@@ -70,7 +71,7 @@ def asked(name: str = "pub_single_large") -> tuple[list[Message], str]:
     return case[1], case[2]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", briefly(["vision", "decode"], STAGES))
 def test_one_failure_costs_what_is_kept_and_one_that_lasts_the_one_request(
     engine: Any, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

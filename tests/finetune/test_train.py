@@ -20,6 +20,7 @@ from tests.checkpoints import folder
 from tests.families.tiny_native import NAMES, build
 from tests.finetune.conftest import MUST
 from tests.finetune.runs import COLOURS, QUESTION, data, losses, run, state_of
+from tests.variants import briefly
 
 __all__ = ["data"]
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def test_full_training_changes_what_is_asked_and_keeps_the_official_layout(
     assert not changed(after, state_of(again))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", briefly(NAMES[-1:], NAMES))
 def test_models_of_the_librarys_own(name: str, data: Path, tmp_path: Path) -> None:
     base = build(tmp_path / "base", name)
     rows = run(base, data, tmp_path / "lora", use_lora="true", lora_r=4, eval_data_path=data)
@@ -190,6 +191,7 @@ def test_turns_that_do_not_fit_are_said(data: Path, tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_say_every_bad_sample_and_count_them_all(data: Path, tmp_path: Path) -> None:
     """Each picture is met by one of them; what is of no form is met by both, and said once."""
     good, *_ = entries = json.loads(data.read_text())
