@@ -7,16 +7,18 @@ so what was fetched under it never changes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import gradio as gr
 from gradio.route_utils import API_PREFIX
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 FOREVER = "public, max-age=31536000, immutable"  # a year is the longest that caches promise to take (RFC 9111)
@@ -35,19 +37,27 @@ class PageBlocks(gr.Blocks):
         return config
 
 
-def component_routes(demo: gr.Blocks) -> list[Mount]:
+def component_routes(demo: gr.Blocks) -> list[Route]:
     """Where the files lie that a page of these blocks asks for; they are no secret, and served without login."""
     return [
-        Mount(f"{API_PREFIX}/custom_component/{address}/client", _Lasting(directory=_folder(kind)))
+        Route(f"{API_PREFIX}/custom_component/{address}/client/{{path:path}}", _files(_folder(kind)))
         for kind, address in _custom(demo.blocks.values()).items()
     ]
 
 
-class _Lasting(StaticFiles):
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
+def _files(folder: Path) -> Callable[[Request], Response]:
+    """Gives the files of a folder. No `Mount`, which finds none behind a proxy that takes its path from the address."""
+    files = StaticFiles(directory=folder)
+
+    def give(request: Request) -> Response:
+        path, state = files.lookup_path(request.path_params["path"])
+        if state is None or not S_ISREG(state.st_mode):
+            return Response(status_code=404)
+        response = files.file_response(path, state, request.scope)
         response.headers["Cache-Control"] = FOREVER
         return response
+
+    return give
 
 
 def _custom(blocks: Iterable[Any]) -> dict[type[Any], str]:

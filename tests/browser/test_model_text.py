@@ -61,9 +61,9 @@ def edit_answer(chat, text: str) -> None:
 
 
 @pytest.fixture
-def verbatim(open_chat):
+def verbatim(one_page):
     """A page whose model repeats what it is told."""
-    chat = open_chat("verbatim")
+    chat = one_page("verbatim")
     chat.page.on("dialog", lambda dialog: chat.errors.append(f"dialog {dialog.message}"))
     return chat
 

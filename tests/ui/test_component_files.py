@@ -29,13 +29,16 @@ def address(blocks: gr.Blocks, kind: str) -> Any:
     return found["component_class_id"]
 
 
-def test_a_file_is_fetched_where_the_page_asks_for_it_and_kept() -> None:
+@pytest.mark.parametrize("root_path", ["", "/behind/a/proxy"])
+def test_a_file_is_fetched_where_the_page_asks_for_it_and_kept(root_path: str) -> None:
     blocks = made()
-    client = TestClient(Starlette(routes=component_routes(blocks)))
+    client = TestClient(Starlette(routes=component_routes(blocks)), root_path=root_path)
     folder = f"/gradio_api/custom_component/{address(blocks, 'modelscopeprochatbot')}/client/component"
     got = client.get(f"{folder}/index.js")
     assert got.status_code == 200 and "javascript" in got.headers["content-type"]
     assert got.headers["cache-control"] == FOREVER
+    again = client.get(f"{folder}/index.js", headers={"If-None-Match": got.headers["etag"]})
+    assert again.status_code == 304
     for path in ("no_such.js", "../../__init__.py", "%2e%2e/%2e%2e/__init__.py", ""):
         missing = client.get(f"{folder}/{path}")
         assert missing.status_code == 404 and "cache-control" not in missing.headers, path
