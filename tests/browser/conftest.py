@@ -67,17 +67,6 @@ class ChatPage:
         expect(self.page.get_by_placeholder(re.compile("Ask anything|就你的图片"))).to_be_visible()
         expect(self.page.get_by_role("button", name=re.compile("^(Send|发送)$"))).to_have_count(1)
 
-    def anew(self) -> None:
-        """As for a test that comes after another one: a new conversation, and no call that is held up."""
-        self.page.unroute_all(behavior="ignoreErrors")
-        self.tab("Chat")
-        self.button("New conversation").click()
-        self.until("() => talks.shown() === talks.current()")
-        expect(self.messages).to_have_count(0)
-        expect(self.box).to_have_value("")
-        expect(self.page.locator("[class*=attachment-list-card]:not([class*=motion-leave] *)")).to_have_count(0)
-        self.idle()
-
     def reload(self) -> None:
         before = list(self.errors)
         self.open()
@@ -321,44 +310,10 @@ def open_chat(contexts: Contexts, servers: Urls, request: pytest.FixtureRequest)
         assert chat.foreign == []
 
 
-@pytest.fixture(scope="module")
-def kept_pages() -> dict[str, ChatPage]:
-    """Those that tests of a file use one after another, by server."""
-    return {}
-
-
 @pytest.fixture
-def one_page(contexts: Contexts, servers: Urls, kept_pages: dict[str, ChatPage], request: pytest.FixtureRequest):
-    """Gives the page of a server that the file's tests share, each with a new conversation: opening takes longer."""
-    expect.set_options(timeout=PATIENCE)
-    used: list[str] = []
-
-    def page_of(server: str) -> ChatPage:
-        used.append(server)
-        if server in kept_pages:
-            kept_pages[server].anew()
-        else:
-            page = contexts.shared(DESKTOP, servers[server]).new_page()
-            page.set_default_timeout(PATIENCE)
-            kept_pages[server] = ChatPage(page, servers[server])
-        return kept_pages[server]
-
-    yield page_of
-    for server in used:
-        chat = kept_pages.get(server)
-        if chat and (request.node.stash[FAILED] or chat.errors or chat.foreign):
-            chat.shoot(re.sub(r"\W+", "_", request.node.name))
-            del kept_pages[server]
-            contexts.drop(chat.page.context)
-            assert (chat.errors, chat.foreign) == ([], [])
-
-
-@pytest.fixture
-def chat(request: pytest.FixtureRequest) -> ChatPage:
-    """A page of the echo server: the file's where that is marked with `one_page` and the test not with `own_page`."""
-    marked = request.node.get_closest_marker
-    shares = marked("one_page") and not marked("own_page")
-    return request.getfixturevalue("one_page" if shares else "open_chat")("echo")
+def chat(open_chat) -> ChatPage:
+    """A page of the echo server."""
+    return open_chat("echo")
 
 
 @pytest.fixture

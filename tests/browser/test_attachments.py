@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import ChatPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.one_page]
+pytestmark = pytest.mark.browser
 
 
 def test_marks_in_the_text_place_the_files(chat, examples: Path) -> None:
@@ -44,7 +44,6 @@ def test_a_message_sent_during_an_upload_waits_for_it(chat, examples: Path) -> N
     expect(chat.footers).to_have_count(1)
 
 
-@pytest.mark.own_page
 def test_a_message_that_waited_for_its_upload_goes_even_if_the_page_takes_no_click_yet(chat, examples: Path) -> None:
     upload = sent_during_an_upload(chat, examples / "pair_1.png")
     # A component that has not caught up yet swallows clicks; here the first two.
@@ -184,7 +183,6 @@ LATE_PREVIEW = """() => {
 }"""
 
 
-@pytest.mark.own_page
 def test_a_preview_that_comes_late_does_not_put_a_file_back_to_its_start(chat, examples: Path) -> None:
     chat.page.evaluate(LATE_PREVIEW)
     chat.attach(examples / "pair_1.png")

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import ChatPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.one_page]
+pytestmark = pytest.mark.browser
 
 
 def bench(chat: ChatPage) -> Locator:
@@ -103,7 +103,6 @@ def test_a_number_that_is_refused_does_not_stay(chat: ChatPage, examples: Path) 
         expect(rate).to_have_value("1")
 
 
-@pytest.mark.own_page
 def test_the_strip_follows_max_frames(chat: ChatPage, examples: Path) -> None:
     chat.attach(examples / "ball.mp4")
     expect(bench(chat)).to_contain_text("10 frames will be sent")

@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import ChatPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.one_page]
+pytestmark = pytest.mark.browser
 
 
 def test_two_images_and_text(any_chat, examples: Path) -> None:
@@ -35,7 +35,6 @@ def test_a_video(any_chat, examples: Path) -> None:
     expect(answer).to_contain_text(re.compile(r"[1-9]\d* vision tokens"))
 
 
-@pytest.mark.own_page
 def test_answer_streams(chat) -> None:
     lengths: list[int] = []
     chat.page.expose_function("noteLength", lambda length: lengths.append(length))
@@ -184,7 +183,6 @@ def test_beam_search(any_chat) -> None:
     expect(page.get_by_label("Seed")).to_have_value("")
 
 
-@pytest.mark.own_page
 def test_a_changed_penalty_is_kept(chat) -> None:
     chat.page.get_by_label("number input for Repetition Penalty").fill("1.5")
     chat.page.keyboard.press("Tab")
@@ -193,7 +191,6 @@ def test_a_changed_penalty_is_kept(chat) -> None:
     expect(chat.page.get_by_role("slider", name="Repetition Penalty")).to_have_value("1.5")
 
 
-@pytest.mark.own_page
 def test_options_reach_the_model(chat) -> None:
     page = chat.page
     page.get_by_label("Seed").fill("7")
@@ -273,7 +270,6 @@ def test_a_message_with_room_around_it_is_sent_once(chat: ChatPage) -> None:
     expect(chat.box).to_have_value("")
 
 
-@pytest.mark.own_page
 def test_what_was_not_sent_and_then_changed_waits_for_the_user(chat: ChatPage) -> None:
     chat.page.evaluate(
         """() => document.addEventListener("keydown", (event) => {

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.conftest import ChatPage
 from tests.embedded import QUERIES
 
-pytestmark = [pytest.mark.browser, pytest.mark.one_page]
+pytestmark = pytest.mark.browser
 
 
 def meter(chat: ChatPage) -> Locator:
@@ -46,7 +46,6 @@ def test_what_it_says_is_what_the_answer_took(open_chat, examples: Path) -> None
     expect(meter(chat)).to_contain_text("first token in about")
 
 
-@pytest.mark.own_page
 def test_a_turn_without_room_shows_what_to_try_and_retries(chat: ChatPage, examples: Path) -> None:
     chat.ask("before")
     chat.attach(examples / "pair_1.png")
@@ -163,7 +162,6 @@ def test_it_follows_the_frames_that_are_chosen(open_chat, examples: Path) -> Non
     expect(meter(chat)).to_contain_text(f"attachments {9 * QUERIES}")
 
 
-@pytest.mark.own_page
 def test_a_slider_asks_nothing_where_there_is_nothing_to_measure(chat: ChatPage) -> None:
     chat.page.evaluate("""() => {
         window.asked = [];

@@ -61,9 +61,9 @@ def edit_answer(chat, text: str) -> None:
 
 
 @pytest.fixture
-def verbatim(one_page):
+def verbatim(open_chat):
     """A page whose model repeats what it is told."""
-    chat = one_page("verbatim")
+    chat = open_chat("verbatim")
     chat.page.on("dialog", lambda dialog: chat.errors.append(f"dialog {dialog.message}"))
     return chat
 

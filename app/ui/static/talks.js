@@ -355,7 +355,6 @@
       .filter((record) => record.talk.turns.length || (record.draft && record.id !== current)),
     record: (id) => records.get(id),
     current: () => current,
-    shown: () => shown,
     openedAt: () => opened,
     listen: (listener) => listeners.add(listener),
     settled: () => last,
