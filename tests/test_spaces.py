@@ -134,7 +134,7 @@ def test_the_command_of_the_guide_uploads_what_a_space_needs(monkeypatch: pytest
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     there = [*tracked.stdout.split("\n"), ".venv/bin/python", "out/model.safetensors"]
     sent = set(filter_repo_objects(filter(None, there), ignore_patterns=asked["ignore_patterns"]))
-    assert {"README.md", "requirements.txt", "web_demo_2.6.py", "app/ui/static/base.js"} <= sent
+    assert {"README.md", "requirements.txt", "web_demo_2.6.py", "app/ui/static/page.js"} <= sent
     assert {name for name in tracked.stdout.split("\n") if name.startswith(("app/", "assets/", "docs/"))} <= sent
     assert not any(name.startswith((".venv", "tests/", "out/")) for name in sent)
 

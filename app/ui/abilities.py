@@ -7,8 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.backends.base import Backend, Capabilities
-from app.ui.context import Context
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
 
 

@@ -25,9 +25,8 @@ from app.ui import answering, payloads
 from app.ui.bench_html import bench_html
 from app.ui.bridge import Bridge, add_bridge, not_understood, read_call, whole_number
 from app.ui.chat_tab import Chat
-from app.ui.context import Context
+from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS
-from app.ui.events import PRIVATE
 from app.ui.page_state import Page
 from app.ui.transcript import turn_at
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from app.errors import RequestError
 from app.texts import Phrase
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ from app.ui import answering, payloads
 from app.ui.answering import View
 from app.ui.attachments import message_parts, with_choices
 from app.ui.bridge import add_bridge, not_understood, read_call, whole_number
-from app.ui.context import Context
+from app.ui.context import PRIVATE, Context
 from app.ui.escape import JOINER
-from app.ui.events import PRIVATE
 from app.ui.labels import Label
 from app.ui.page_state import Page, new_id
 from app.ui.texts import Locale, say

@@ -11,6 +11,9 @@ import gradio as gr
 from app.backends.base import Backend
 from app.ui.decoding_panel import DecodingPanel
 
+# Events of the page: not part of the API, and without a veil over what they update.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -12,7 +12,6 @@ import gradio as gr
 from app.backends.base import Capabilities
 from app.presets import shipped
 from app.sampling import BASE, OPTIONS, Mode, Option, SamplingParams, default_of
-from app.ui.events import PRIVATE
 from app.ui.labels import Label
 from app.ui.texts import Locale, say
 
@@ -58,8 +57,9 @@ class DecodingPanel:
             self._switch,
             [self._previous, *options],
             [self._previous, *self._controls],
+            api_visibility="private",
+            show_progress="hidden",
             queue=False,
-            **PRIVATE,
         )
 
     def params(self, values: Sequence[Any]) -> SamplingParams:

@@ -23,10 +23,9 @@ from app.ui.api import add_api
 from app.ui.bench_panel import add_bench, connect_bench
 from app.ui.chat_tab import Chat, add_box, add_chat_buttons, add_chatbot, connect_chat, localised
 from app.ui.component_files import PageBlocks, component_routes
-from app.ui.context import Context
+from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import DecodingPanel, adapter_choices, choices
 from app.ui.early import EarlyScripts
-from app.ui.events import PRIVATE
 from app.ui.feedback_row import add_feedback
 from app.ui.fewshot_tab import FewShot, add_fewshot, connect_fewshot, question
 from app.ui.head import head, styles
@@ -61,6 +60,7 @@ def build_demo(backend: Backend, settings: Settings) -> gr.Blocks:
         ) as demo,
         ms.Application(),
         antdx.XProvider(theme_config={"token": {"colorPrimary": PRIMARY}}),
+        ms.AutoLoading(show_timer=False),
     ):
         page = gr.State(Page())
         with gr.Row(elem_classes="top-row"):

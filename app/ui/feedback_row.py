@@ -14,7 +14,7 @@ from app.feedback import FeedbackFile, Rating
 from app.placement import marked_text
 from app.turn import Turn
 from app.ui import answering, payloads
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE
 from app.ui.labels import Label
 from app.ui.page_state import Page
 from app.ui.texts import say

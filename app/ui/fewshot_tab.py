@@ -14,8 +14,7 @@ from app.messages import Part
 from app.ui import answering
 from app.ui.answering import View
 from app.ui.attachments import message_parts
-from app.ui.context import Context
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE, Context
 from app.ui.labels import Label
 from app.ui.page_state import Page
 from app.ui.payloads import Draft

@@ -9,11 +9,11 @@ from app.texts.languages import AUTO, LANGUAGES
 from app.ui.texts import TEXTS
 
 STATIC = Path(__file__).parent / "static"
-FIRST = ("words.js", "base.js", "wire.js")  # which the others need
+FIRST = "words.js"
 
 
 def head(lang: str = AUTO) -> str:
-    """The texts, then every script, by name after those that the others need.
+    """The texts, then every script, by name after the one that the others need.
 
     Args:
         lang: in which the page opens for who has not chosen; "auto" takes the browser's.
@@ -27,8 +27,8 @@ def styles() -> list[Path]:
     return sorted(STATIC.glob("*.css"))
 
 
-def _order(path: Path) -> tuple[int, str]:
-    return FIRST.index(path.name) if path.name in FIRST else len(FIRST), path.name
+def _order(path: Path) -> tuple[bool, str]:
+    return path.name != FIRST, path.name
 
 
 def _texts(lang: str) -> str:

@@ -14,8 +14,7 @@ from app.errors import AppError
 from app.ui import answering, payloads
 from app.ui.attachments import message_parts
 from app.ui.chat_tab import Chat
-from app.ui.context import Context
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE, Context
 from app.ui.fewshot_tab import FewShot
 from app.ui.labels import Label
 from app.ui.page_state import Page
@@ -25,7 +24,7 @@ from app.ui.transcript import transcript
 
 # An example asks about its own pictures alone: a model, a small one above all, mixes them up with those before.
 FRESH = "async (page) => { await window.talks.fresh(); return [page]; }"
-SHOW_FILES = "() => { window.attachments.open(); }"
+SHOW_FILES = "() => { window.openAttachments(); }"
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 

@@ -17,7 +17,7 @@ from app.errors import AppError
 from app.texts.languages import LANGUAGES, known, locale_of
 from app.ui import answering
 from app.ui.bridge import Bridge, add_bridge, not_understood, read_call
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE
 from app.ui.labels import label_text
 from app.ui.page_state import Page
 from app.ui.texts import Locale

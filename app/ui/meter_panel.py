@@ -17,9 +17,8 @@ from app.sampling import SamplingParams
 from app.ui import answering, payloads
 from app.ui.attachments import message_parts, with_choices
 from app.ui.bridge import Bridge, add_bridge, read_call
-from app.ui.context import Context
+from app.ui.context import PRIVATE, Context
 from app.ui.decoding_panel import CONTROLS
-from app.ui.events import PRIVATE
 from app.ui.fixes import button, fix_buttons, read_fix
 from app.ui.page_state import Page
 from app.ui.texts import Locale, say

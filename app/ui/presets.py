@@ -13,8 +13,7 @@ from app.sampling import SamplingParams
 from app.talks.reading import read_params
 from app.ui import answering
 from app.ui.bridge import add_bridge, not_understood, read_call
-from app.ui.context import Context
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
 
 KEEP = "(text) => { if (text) window.presets.keep(JSON.parse(text)); }"

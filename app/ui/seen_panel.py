@@ -16,8 +16,7 @@ from app.talks.form import MediaId, digest_of
 from app.turn import Turn
 from app.ui import answering
 from app.ui.bridge import Bridge, add_bridge, read_call, whole_number
-from app.ui.context import Context
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
 from app.ui.seen_html import seen_html, unknown_html
 from app.ui.talk_media import MediaIds

@@ -9,7 +9,6 @@ import gradio as gr
 
 from app.backends.base import Backend
 from app.texts import translated
-from app.ui.events import PRIVATE
 from app.ui.page_state import Page
 from app.ui.texts import Locale, say
 
@@ -30,7 +29,7 @@ def add_status_line(page: gr.State, backend: Backend, *, stands_in: bool = False
             active=backend.status().state in ("loading", "away")
         )
 
-    timer.tick(tick, page, [line, timer], queue=False, **PRIVATE)
+    timer.tick(tick, page, [line, timer], queue=False, show_progress="hidden", api_visibility="private")
     return line
 
 

@@ -30,8 +30,7 @@ from app.ui import answering
 from app.ui.attachments import MAX_FILES
 from app.ui.bridge import not_understood
 from app.ui.chat_tab import Chat
-from app.ui.context import Context
-from app.ui.events import PRIVATE
+from app.ui.context import PRIVATE, Context
 from app.ui.page_state import Page
 from app.ui.payloads import Draft, draft_value
 from app.ui.talk_files import FileHandlers

@@ -73,7 +73,7 @@ def test_the_page_is_what_it_was(both: str) -> None:
     login.post("/login", data={"username": "user", "password": "pass"})
     config = login.get("/config").json()
     static = ROOT / "app" / "ui" / "static"
-    assert (static / "base.js").read_text("utf-8") in config["head"]
+    assert (static / "page.js").read_text("utf-8") in config["head"]
     assert (static / "page.css").read_text("utf-8") in config["css"]
     assert config["enable_queue"] is not False and config["max_file_size"] == 500 * 1024**2
     assert login.get("/").status_code == 200

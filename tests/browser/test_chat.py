@@ -213,6 +213,22 @@ def test_reload_frees_the_model_and_keeps_what_was_written(endless_chat) -> None
     expect(endless_chat.messages).to_have_count(4)
 
 
+def test_what_the_first_step_of_an_answer_says_is_heard_though_the_reply_to_the_call_is_late(chat: ChatPage) -> None:
+    def late(route: Route) -> None:
+        reply = route.fetch()
+        chat.page.wait_for_timeout(700)
+        route.fulfill(response=reply)
+
+    chat.page.route(re.compile(r"/queue/join"), late)
+    chat.write("/slow one two three")
+    chat.page.wait_for_timeout(600)  # the meter's call holds the stream open
+    chat.send_button.click()
+    expect(chat.stop_button).to_be_visible()
+    expect(chat.box).to_have_value("")
+    expect(chat.footers).to_have_count(1)
+    chat.idle()
+
+
 @pytest.mark.parametrize(
     ("by", "emptied"),
     [
@@ -294,6 +310,7 @@ def test_a_click_while_something_is_waited_for_is_no_click_lost(chat: ChatPage) 
     chat.page.mouse.down()
     with chat.page.expect_request(re.compile(r"/queue/join")):
         chat.page.evaluate("window.callPage('settle', {})")
+    chat.page.wait_for_function("document.querySelector('.ms-gr-auto-loading-default-antd')?.offsetHeight > 0")
     chat.page.mouse.up()
     expect(chat.message(0).locator("textarea")).to_be_visible()
     for call in calls:

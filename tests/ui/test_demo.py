@@ -50,13 +50,6 @@ def test_the_conversation_is_never_an_input() -> None:
     assert not any(chatbots & set(item["inputs"]) for item in config["dependencies"])
 
 
-def test_no_event_of_the_page_copies_what_its_outputs_hold_at_each_step() -> None:
-    """Gradio's script does, where an event shows progress on its outputs: a quarter of a browser's work per answer."""
-    page = [item for item in build_demo(EchoBackend(), SETTINGS).config["dependencies"] if item["api_name"] != "chat"]
-    assert len(page) > 40
-    assert [item["api_name"] for item in page if item["outputs"] and item["show_progress_on"] != []] == []
-
-
 def test_every_page_has_its_own_session() -> None:
     first = Page()
     assert deepcopy(first).session is not first.session

@@ -1,6 +1,5 @@
 "use strict";
-// What the page's scripts share: words in the user's language, elements, copying, what the user does, and looking at
-// what has changed.
+// What the page's scripts share: words in the user's language, copying, telling, and looking at what has changed.
 window.page = (() => {
   const text = window.pageSay;
 
@@ -36,25 +35,6 @@ window.page = (() => {
   /** Call a function now and, at most once per frame, whenever the page's elements have changed. */
   const watch = (watcher) => { watchers.push(watcher); watcher(); };
 
-  /** Wait until a condition holds, looked at every 20 ms, or its patience (ms) has gone. */
-  const until = (condition, patience = 15000) => new Promise((resolve) => {
-    const end = performance.now() + patience;
-    const look = () => (condition() || performance.now() > end ? resolve() : setTimeout(look, 20));
-    look();
-  });
-
-  let done = 0; // by the user
-  ["keydown", "pointerdown", "input"].forEach((kind) => document.addEventListener(kind, (event) => {
-    if (event.isTrusted) done += 1;
-  }, true));
-  /** How much the user has done so far: who waits with something sees by it whether it is wanted still. */
-  const deeds = () => done;
-
-  const composing = (event) => event.isComposing || event.keyCode === 229; // Enter then ends a word, of Chinese for one
-  /** Whether a key sends what stands in a text area. */
-  const sends = (event) => event.key === "Enter" && !event.shiftKey && event.target.tagName === "TEXTAREA"
-    && !composing(event);
-
   async function copy(words) {
     if (navigator.clipboard) return navigator.clipboard.writeText(words);
     const area = make("textarea", { style: "position: fixed; opacity: 0" }); // a page without https has no clipboard
@@ -71,5 +51,5 @@ window.page = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
-  return { text, make, watch, look, until, deeds, composing, sends, copy, download };
+  return { text, make, watch, copy, download };
 })();

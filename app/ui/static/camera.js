@@ -108,7 +108,7 @@
     }
     function finish(taken) {
       dialog.close();
-      if (taken) window.attachments.attach(photos);
+      if (taken) window.attachFiles(photos);
       else opener.focus();
     }
     dialog.addEventListener("close", () => { live.close(); forget(); dialog.remove(); });

@@ -2,7 +2,7 @@
 // For those who hear the page or use it without a mouse: what is announced, names and roles that the components leave
 // out, a way past the list of conversations, and where the focus goes when what had it has gone.
 (() => {
-  const { text, make, watch, deeds } = window.page;
+  const { text, make, watch } = window.page;
   const busy = () => !!window.pageDom?.busy(); // its script comes later
   const FORGET = 10000; // ms after which an announcement is no longer found by who reads through the page
   const box = () => document.querySelector(".ms-gr-pro-multimodal-input textarea");
@@ -71,10 +71,12 @@
 
   // --- focus --------------------------------------------------------------------------------------------------------
   const shown = (element) => element?.offsetParent && !element.disabled;
+  let deeds = 0; // of the user
+  ["keydown", "pointerdown"].forEach((kind) => document.addEventListener(kind, () => { deeds += 1; }, true));
   // The button that was pressed has become another, or is gone. On a slow machine it goes later and the box comes later:
   // looked for again until the user does something.
-  function keepFocus(again = 0, known = deeds()) {
-    if (known !== deeds()) return;
+  function keepFocus(again = 0, known = deeds) {
+    if (known !== deeds) return;
     if (again < 20) setTimeout(() => keepFocus(again + 1, known), 100);
     const active = document.activeElement;
     const lost = active === document.body || !active?.isConnected || !active.offsetParent

@@ -36,9 +36,17 @@ window.pageDom = {
   })(),
   // Within @media Gradio's style sheets hold for what is in here alone.
   place: () => document.querySelector(".gradio-container .contain") || document.body,
+  composing: (event) => event.isComposing || event.keyCode === 229, // Enter then ends a word, of Chinese for one
   busy: () => !!document.querySelector(".ms-gr-ant-sender-actions-btn-loading-button"),
   api(path) { // an address of the server's own, behind whatever proxy
     const { root = "", api_prefix = "/gradio_api" } = window.gradio_config || {};
     return `${root}${api_prefix}/${path}`;
+  },
+  until(condition, patience = 15000) {
+    return new Promise((resolve) => {
+      const end = performance.now() + patience;
+      const look = () => (condition() || performance.now() > end ? resolve() : setTimeout(look, 30));
+      look();
+    });
   },
 };

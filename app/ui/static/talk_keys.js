@@ -1,8 +1,7 @@
 "use strict";
 // Keyboard: Esc stops, ↑ in the empty box edits the last question, Ctrl+K searches, ? shows all of them.
 (() => {
-  const { make, dialog, busy } = window.pageDom;
-  const { composing } = window.page;
+  const { make, dialog, busy, composing } = window.pageDom;
   const say = window.pageSay;
   const mac = /Mac|iP(hone|ad)/.test(navigator.platform);
   const control = mac ? "⌘" : "Ctrl";

@@ -1,8 +1,7 @@
 "use strict";
 // The list of conversations at the side: new, search, open, rename, pin, delete; by day. A drawer on a phone.
 (() => {
-  const { make, button, busy, place } = window.pageDom;
-  const { composing } = window.page;
+  const { make, button, busy, composing, place } = window.pageDom;
   const say = window.pageSay;
   const FOLDED = "minicpm-v-folded";
   const COUNTED = 30000; // ms between two looks at what is kept while an answer is written, which reads all of it

@@ -2,8 +2,7 @@
 // Which conversation is open, and what passes between the page and the browser's store.
 (() => {
   const store = () => window.talkStore;
-  const { until } = window.page;
-  const { busy } = window.pageDom;
+  const { until, busy } = window.pageDom;
   const UNDO = 60000; // ms in which a deletion may still be undone, on another tab's page too
   const OPEN = "minicpm-v-open"; // of this tab: a reload opens it again, another tab begins a new one
   const records = new Map(); // all that is kept, deleted ones apart
